@@ -1,0 +1,374 @@
+/* exec: one job: its container, its states, its end. The streams are in stream.c. See exec.h. */
+#include "agent/exec.h"
+
+#include "agent/boot.h"
+#include "agent/link.h"
+#include "agent/say.h"
+#include "agent/stream.h"
+#include "shared/bytes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define EXEC_START_MS 60000 /* for the runtime to make a container; generous: slow emulation */
+#define EXEC_CLEAN_MS 60000 /* ... and to remove it */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Everything but the number, the paths and the cleaner. */
+static void forget(struct exec *x)
+{
+    x->state = WIRE_IN_NONE;
+    x->config_fd = x->link = x->console = -1;
+    x->stdio[0] = x->stdio[1] = x->stdio[2] = -1;
+    x->runtime = x->init = 0;
+    x->reaped = x->begun = x->ended = false;
+    x->wrong = 0;
+    x->text[0] = '\0';
+    x->deadline_ms = 0;
+    stream_init(x);
+}
+
+void exec_init(struct exec *x, unsigned number, const struct container_paths *paths)
+{
+    x->number = number;
+    x->paths = *paths;
+    x->known = false;
+    x->cleaner = 0;
+    forget(x);
+}
+
+static void close_all(struct exec *x)
+{
+    close_fd(&x->config_fd);
+    close_fd(&x->link);
+    close_fd(&x->console);
+    for (int i = 0; i < 3; i++)
+        close_fd(&x->stdio[i]);
+    stream_done(x);
+}
+
+static void remove_bundle(const struct exec *x)
+{
+    static const char *const names[] = {CONTAINER_CONFIG, CONTAINER_PIDFILE, CONTAINER_LOG,
+                                        CONTAINER_CONSOLE};
+    int fd = open(x->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+    for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++)
+        (void)unlinkat(fd, names[i], 0);
+    close_fd(&fd);
+    (void)rmdir(x->bundle);
+}
+
+/* The job is over for the host: what is left of it goes in the background. */
+static void finish(struct exec *x)
+{
+    bool made = x->state == WIRE_IN_STARTING || x->state == WIRE_IN_RUNNING;
+
+    if (x->runtime > 0)
+        (void)kill(x->runtime, SIGKILL);
+    if (made) {
+        container_kill(&x->paths, x->number);
+        if (x->init > 0 && !x->reaped)
+            (void)kill(x->init, SIGKILL);
+    }
+    close_all(x);
+    remove_bundle(x);
+    /* A job that was still waiting for the cleaner has made nothing. */
+    if (made && x->cleaner == 0) {
+        pid_t pid = container_delete(&x->paths, x->id);
+
+        if (pid < 0)
+            say("exec %u: cannot remove the container: %s", x->number, strerror(-pid));
+        x->cleaner = pid > 0 ? pid : 0;
+        x->clean_deadline_ms = boot_now_ms() + EXEC_CLEAN_MS;
+    }
+    forget(x);
+}
+
+void exec_abort(struct exec *x)
+{
+    if (x->state != WIRE_IN_NONE)
+        finish(x);
+    x->known = false;
+}
+
+bool exec_keep(struct exec *x)
+{
+    if (x->state != WIRE_IN_RUNNING)
+        return false;
+    stream_keep(x);
+    return true;
+}
+
+/* The job will not run: UNSTARTED follows from exec_pump(). The first reason stays. */
+static void fail(struct exec *x, enum wire_unstarted_why why, const char *text)
+{
+    if (x->wrong)
+        return;
+    x->wrong = (uint32_t)why;
+    (void)snprintf(x->text, sizeof(x->text), "%s", text);
+}
+
+static void fail_errno(struct exec *x, const char *what, int error)
+{
+    char text[WIRE_TEXT_MAX];
+
+    (void)snprintf(text, sizeof(text), "%s: %s", what, strerror(error));
+    fail(x, WIRE_WHY_RUNTIME, text);
+}
+
+void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial)
+{
+    char path[CONTAINER_PATH_MAX + sizeof(CONTAINER_CONFIG) + 1];
+
+    x->state = WIRE_IN_CONFIG;
+    x->known = true;
+    x->ask = *ask;
+    x->config_left = ask->config_size;
+    (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
+    (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
+    (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
+    if (mkdir(x->bundle, 0700) < 0)
+        fail_errno(x, "make the bundle", errno);
+    else if ((x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
+        fail_errno(x, "make the bundle", errno);
+}
+
+/* Makes the container; its first process then waits for GO. */
+static void start(struct exec *x)
+{
+    struct container_start s = {
+        .id = x->id, .bundle = x->bundle, .tty = x->ask.flags & WIRE_EXEC_TTY};
+    int link[2];
+    pid_t pid;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0 ||
+        fcntl(link[0], F_SETFL, O_NONBLOCK) < 0 || stream_open(x) < 0) {
+        fail_errno(x, "make the job's streams", errno);
+        return;
+    }
+    x->link = link[0];
+    s.link = link[1];
+    memcpy(s.stdio, x->stdio, sizeof(s.stdio));
+    pid = container_start(&x->paths, &s);
+    close_fd(&link[1]);
+    for (int i = 0; i < 3; i++)
+        close_fd(&x->stdio[i]);
+    if (pid < 0)
+        fail_errno(x, "start the container runtime", -pid);
+    else
+        x->runtime = pid;
+}
+
+int exec_config(struct exec *x, const uint8_t *p, size_t len)
+{
+    if (len > x->config_left)
+        return -EPROTO;
+    x->config_left -= len;
+    for (size_t at = 0; x->config_fd >= 0 && at < len;) {
+        ssize_t n = write(x->config_fd, p + at, len - at);
+
+        if (n < 0) {
+            fail_errno(x, "write the bundle", errno);
+            close_fd(&x->config_fd);
+        } else {
+            at += (size_t)n;
+        }
+    }
+    if (x->config_left > 0)
+        return 0;
+    close_fd(&x->config_fd);
+    x->state = WIRE_IN_STARTING;
+    x->deadline_ms = boot_now_ms() + EXEC_START_MS;
+    if (!x->wrong && x->cleaner == 0)
+        start(x);
+    return 0;
+}
+
+void exec_signal(struct exec *x, int signo)
+{
+    const struct link_record r = {.kind = LINK_KILL, .value = signo};
+
+    if (x->reaped)
+        return;
+    if (signo == SIGKILL) {
+        container_kill(&x->paths, x->number);
+        if (x->init > 0)
+            (void)kill(x->init, SIGKILL);
+    } else if (x->link >= 0 && send(x->link, &r, sizeof(r), MSG_NOSIGNAL) < 0) {
+        say("exec %u: signal %d is lost: %s", x->number, signo, strerror(errno));
+    }
+}
+
+/* The runtime has ended: the container is there, or it is not. */
+static void on_runtime(struct exec *x, int status)
+{
+    const struct link_record go = {.kind = LINK_GO};
+    char text[WIRE_TEXT_MAX];
+
+    x->runtime = 0;
+    if (x->init == 0)
+        x->init = container_pid(x->bundle);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0 || x->init == 0) {
+        container_log(x->bundle, text, sizeof(text));
+        /* What it says before it has read --log, it says to the job's stderr. */
+        if (!text[0])
+            stream_first_line(x, text, sizeof(text));
+        fail(x, WIRE_WHY_RUNTIME, text[0] ? text : "the container runtime failed");
+    } else if (x->console >= 0 && stream_take_console(x) < 0) {
+        fail_errno(x, "receive the terminal", errno);
+    } else if (send(x->link, &go, sizeof(go), MSG_NOSIGNAL) < 0) {
+        fail_errno(x, "the container's first process", errno);
+    }
+}
+
+bool exec_reaped(struct exec *x, pid_t pid, int status)
+{
+    if (pid == x->cleaner) {
+        x->cleaner = 0;
+        container_scrub(&x->paths, x->number);
+        if (x->state == WIRE_IN_STARTING && !x->wrong)
+            start(x);
+        return true;
+    }
+    if (x->state != WIRE_IN_STARTING && x->state != WIRE_IN_RUNNING)
+        return false;
+    if (x->runtime > 0 && pid == x->runtime) {
+        on_runtime(x, status);
+        return true;
+    }
+    /* It may end before the runtime does; its pid is on file by then. */
+    if (x->runtime > 0 && x->init == 0)
+        x->init = container_pid(x->bundle);
+    if (x->reaped || x->init == 0 || pid != x->init)
+        return false;
+    x->reaped = true;
+    x->init_status = status;
+    return true;
+}
+
+void exec_rearm(struct exec *x)
+{
+    uint64_t now = boot_now_ms();
+
+    x->deadline_ms = now + EXEC_START_MS;
+    x->clean_deadline_ms = now + EXEC_CLEAN_MS;
+}
+
+uint64_t exec_deadline(const struct exec *x)
+{
+    uint64_t start_ms = x->state == WIRE_IN_STARTING && !x->wrong ? x->deadline_ms : 0;
+    uint64_t clean_ms = x->cleaner > 0 ? x->clean_deadline_ms : 0;
+
+    return start_ms && (!clean_ms || start_ms < clean_ms) ? start_ms : clean_ms;
+}
+
+static void check_deadlines(struct exec *x)
+{
+    uint64_t now = boot_now_ms();
+
+    if (x->cleaner > 0 && now >= x->clean_deadline_ms) {
+        say("exec %u: removing the container took too long", x->number);
+        (void)kill(x->cleaner, SIGKILL);
+        x->clean_deadline_ms = now + EXEC_CLEAN_MS;
+    }
+    if (x->state == WIRE_IN_STARTING && !x->begun && now >= x->deadline_ms)
+        fail(x, WIRE_WHY_RUNTIME, "the container did not start in time");
+}
+
+static void on_cannot(struct exec *x, int error)
+{
+    bool missing = error == ENOENT || error == ENOTDIR;
+
+    fail(x, missing ? WIRE_WHY_NOT_FOUND : WIRE_WHY_NOT_EXEC, strerror(error));
+}
+
+/* Reads what the container's first process has to say, until it has no more. */
+static void hear(struct exec *x)
+{
+    struct link_record r;
+    ssize_t n;
+
+    while (x->link >= 0 && (n = recv(x->link, &r, sizeof(r), 0)) != -1) {
+        if (n != sizeof(r)) {
+            close_fd(&x->link);
+        } else if (r.kind == LINK_BEGUN) {
+            x->begun = true;
+        } else if (r.kind == LINK_CANNOT) {
+            on_cannot(x, r.value);
+        } else if (r.kind == LINK_ENDED) {
+            x->ended = true;
+            x->status = r.value;
+        }
+    }
+    if (x->link >= 0 && errno != EAGAIN && errno != EINTR)
+        close_fd(&x->link);
+    if (x->link < 0 && x->state == WIRE_IN_STARTING && !x->begun && x->runtime == 0)
+        fail(x, WIRE_WHY_RUNTIME, "the container's first process ended early");
+}
+
+static bool send_unstarted(struct exec *x, struct outbox *o)
+{
+    uint8_t raw[4 + WIRE_TEXT_MAX];
+    size_t len = strlen(x->text);
+
+    bytes_put_u32(raw, x->wrong);
+    memcpy(raw + 4, x->text, len);
+    return outbox_put(o, WIRE_UNSTARTED, wire_stream(x->number, WIRE_CONTROL), raw, 4 + len);
+}
+
+static bool send_exit(struct exec *x, struct outbox *o)
+{
+    /* Killed from outside, the container's first process has no word on the command. */
+    int status = x->ended ? x->status : x->init_status;
+    struct wire_exit m = {
+        .signaled = WIFSIGNALED(status),
+        .code = (uint32_t)(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
+    };
+    uint8_t raw[WIRE_EXIT_SIZE];
+
+    container_usage(&x->paths, x->number, &m);
+    wire_exit_format(raw, &m);
+    return outbox_put(o, WIRE_EXIT, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw));
+}
+
+void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
+{
+    fds[EXEC_LINK] = (struct pollfd){.fd = x->link, .events = POLLIN};
+    stream_fill(x, room, fds);
+}
+
+void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbox *o)
+{
+    check_deadlines(x);
+    if (x->link >= 0 && fds[EXEC_LINK].fd == x->link && fds[EXEC_LINK].revents)
+        hear(x);
+    if (x->state == WIRE_IN_STARTING) {
+        if (x->wrong) {
+            if (send_unstarted(x, o))
+                finish(x);
+        } else if (x->begun &&
+                   outbox_put(o, WIRE_STARTED, wire_stream(x->number, WIRE_CONTROL), NULL, 0)) {
+            x->state = WIRE_IN_RUNNING;
+        }
+        return;
+    }
+    if (x->state != WIRE_IN_RUNNING)
+        return;
+    stream_pump(x, fds, o);
+    if (x->reaped && x->link < 0 && stream_is_drained(x) && send_exit(x, o))
+        finish(x);
+}

@@ -1,0 +1,174 @@
+/*
+ * jobinit: the container's first process: starts the command as its child and reports on it.
+ *
+ * How it works
+ *   It runs confined as the command will be: same user, no capabilities, seccomp. It waits for GO
+ *   on the link (link.h), so nothing of the job runs before the agent has set up its terminal;
+ *   starts the command in a session of its own; then reaps whatever the command left behind,
+ *   passes signals on, and ends when the command has ended: the kernel then kills the rest of the
+ *   pid namespace.
+ * Must not: hold the job's stdin, stdout or stderr, or the job's pipes would never end.
+ */
+#include "agent/jobinit.h"
+
+#include "agent/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define JOBINIT_FAILED 127
+#define JOBINIT_PATH   "/usr/local/bin:/usr/bin:/bin" /* where the environment has no PATH */
+
+static int tell(enum link_kind kind, int value)
+{
+    const struct link_record r = {.kind = kind, .value = value};
+
+    return send(LINK_FD, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) ? 0 : -1;
+}
+
+/* Tries every folder of PATH, as execvp does, but never runs a file of unknown format by a shell.
+ */
+static int exec_in_path(char *const argv[])
+{
+    const char *path = getenv("PATH");
+    int result = ENOENT;
+
+    for (const char *p = path && *path ? path : JOBINIT_PATH; p; p = strchr(p, ':')) {
+        size_t len;
+        char file[4096];
+
+        p += *p == ':';
+        len = strcspn(p, ":");
+        if (snprintf(file, sizeof(file), "%.*s/%s", (int)len, len ? p : ".", argv[0]) >=
+            (int)sizeof(file))
+            continue;
+        execve(file, argv, environ);
+        if (errno == EACCES)
+            result = EACCES;
+        else if (errno != ENOENT && errno != ENOTDIR)
+            return errno;
+    }
+    return result;
+}
+
+static _Noreturn void run_command(char *const argv[], int why_fd, bool tty)
+{
+    sigset_t none;
+    int error;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setsid();
+    if (tty)
+        (void)ioctl(STDIN_FILENO, TIOCSCTTY, 0);
+    if (strchr(argv[0], '/')) {
+        execve(argv[0], argv, environ);
+        error = errno;
+    } else {
+        error = exec_in_path(argv);
+    }
+    (void)!write(why_fd, &error, sizeof(error));
+    _exit(JOBINIT_FAILED);
+}
+
+/* Returns the command's pid, or -errno when it could not be started. */
+static pid_t start_command(char *const argv[])
+{
+    bool tty = isatty(STDIN_FILENO);
+    int why[2], error = 0;
+    pid_t pid;
+
+    /* The terminal goes to the command's own session. */
+    if (tty)
+        (void)ioctl(STDIN_FILENO, TIOCNOTTY);
+    if (pipe2(why, O_CLOEXEC) < 0)
+        return -errno;
+    pid = fork();
+    if (pid == 0)
+        run_command(argv, why[1], tty);
+    error = pid < 0 ? errno : 0;
+    close(why[1]);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        close(fd);
+    if (pid > 0 && read(why[0], &error, sizeof(error)) != sizeof(error))
+        error = 0;
+    close(why[0]);
+    return error ? -error : pid;
+}
+
+/* Reaps every child that has ended. True when the command was among them. */
+static bool reap(pid_t command, int *ret_status)
+{
+    int status;
+    pid_t pid;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid != command)
+            continue;
+        *ret_status = status;
+        return true;
+    }
+    return false;
+}
+
+/* Until the command has ended, or the agent is gone. */
+static int stay(pid_t command, int signal_fd)
+{
+    struct pollfd fds[2] = {{.fd = LINK_FD, .events = POLLIN}, {.fd = signal_fd, .events = POLLIN}};
+    int status = 0;
+
+    while (!reap(command, &status)) {
+        struct link_record r;
+        struct signalfd_siginfo info;
+
+        if (poll(fds, 2, -1) < 0 && errno != EINTR)
+            return JOBINIT_FAILED;
+        if (fds[1].revents)
+            (void)!read(signal_fd, &info, sizeof(info));
+        if (!fds[0].revents)
+            continue;
+        if (recv(LINK_FD, &r, sizeof(r), 0) != sizeof(r))
+            return JOBINIT_FAILED;
+        if (r.kind == LINK_KILL)
+            (void)kill(-command, r.value); /* its process group, as a terminal would */
+    }
+    (void)tell(LINK_ENDED, status);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int jobinit_main(char *const argv[])
+{
+    struct link_record r;
+    sigset_t child;
+    int signal_fd;
+    pid_t pid;
+
+    if (!argv[0] || fcntl(LINK_FD, F_SETFD, FD_CLOEXEC) < 0)
+        return JOBINIT_FAILED;
+    /* The job has the same user: it shall not trace this process. */
+    prctl(PR_SET_DUMPABLE, 0);
+    sigemptyset(&child);
+    sigaddset(&child, SIGCHLD);
+    sigprocmask(SIG_BLOCK, &child, NULL);
+    signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    if (signal_fd < 0 || recv(LINK_FD, &r, sizeof(r), 0) != sizeof(r) || r.kind != LINK_GO)
+        return JOBINIT_FAILED;
+    pid = start_command(argv);
+    if (pid < 0) {
+        (void)tell(LINK_CANNOT, -pid);
+        return JOBINIT_FAILED;
+    }
+    return tell(LINK_BEGUN, 0) == 0 ? stay(pid, signal_fd) : JOBINIT_FAILED;
+}

@@ -1,0 +1,65 @@
+/* lazaret-agent: pid 1 of the guest; under the name GUEST_JOB_INIT, pid 1 of a container in it, or
+ * a command there that copies files. */
+#include "agent/boot.h"
+#include "agent/copy.h"
+#include "agent/disks.h"
+#include "agent/identity.h"
+#include "agent/jobinit.h"
+#include "agent/say.h"
+#include "agent/seed.h"
+#include "agent/session.h"
+#include "shared/guest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int resync(const struct wire_hello *m, struct boot_fault *f)
+{
+    int rc = seed_apply(m);
+
+    errno = -rc;
+    return rc < 0 ? boot_fail(f, "set entropy and clock") : 0;
+}
+
+static int arrive(const struct wire_hello *m, struct boot_fault *f)
+{
+    return disks_take(m, f) < 0 ? -1 : identity_apply(m, f);
+}
+
+int main(int argc, char *argv[])
+{
+    struct boot_fault fault = {.text = ""};
+    struct session_config config = {
+        .container = {.runtime = "/usr/bin/crun",
+                      .state = "/run/crun",
+                      .cgroup = "/sys/fs/cgroup" GUEST_CGROUP},
+        .run_dir = GUEST_DIR,
+        .out_dir = GUEST_OUT,
+        .scratch = GUEST_SCRATCH,
+        .resync = resync,
+        .park = disks_park,
+        .arrive = arrive,
+    };
+    int port, rc;
+
+    if (argc > 0 && strcmp(argv[0], GUEST_JOB_INIT) == 0)
+        return getpid() == 1 ? jobinit_main(argv + 1) : copy_main(argv + 1);
+    if (getpid() != 1) {
+        fprintf(stderr, "lazaret-agent: runs as init of a lazaret guest only\n");
+        return 1;
+    }
+    if (boot_guest(&fault) < 0) {
+        say("bring-up failed: %s", fault.text);
+        config.failed = fault.text;
+    }
+    port = boot_open_port();
+    if (port < 0) {
+        say("port '" WIRE_PORT_NAME "': %s", strerror(-port));
+        power_off();
+    }
+    rc = session_run(port, &config);
+    say("the session is over: %s", strerror(-rc));
+    power_off();
+}

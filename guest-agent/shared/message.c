@@ -1,0 +1,208 @@
+/* message: the fixed layouts of wire.h, to and from bytes. UNTRUSTED input. */
+#include "shared/wire.h"
+
+#include "shared/bytes.h"
+#include "shared/guest.h"
+
+#include <errno.h>
+#include <string.h>
+
+void wire_u32_format(uint8_t out[4], uint32_t value)
+{
+    bytes_put_u32(out, value);
+}
+
+void wire_u64_format(uint8_t out[8], uint64_t value)
+{
+    bytes_put_u64(out, value);
+}
+
+void wire_resize_format(uint8_t out[4], uint16_t rows, uint16_t cols)
+{
+    bytes_put_u16(out, rows);
+    bytes_put_u16(out + 2, cols);
+}
+
+enum { /* offsets in HELLO */
+       HELLO_NONCE = 8,
+       HELLO_TIME = HELLO_NONCE + WIRE_NONCE_SIZE,
+       HELLO_SEED = HELLO_TIME + 8,
+       HELLO_UID = HELLO_SEED + WIRE_SEED_SIZE,
+       HELLO_KEEP = HELLO_UID + 8,
+};
+
+void wire_hello_format(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *m)
+{
+    bytes_put_u32(out, m->version);
+    bytes_put_u32(out + 4, m->flags);
+    memcpy(out + HELLO_NONCE, m->nonce, WIRE_NONCE_SIZE);
+    bytes_put_u64(out + HELLO_TIME, m->time_ns);
+    memcpy(out + HELLO_SEED, m->seed, WIRE_SEED_SIZE);
+    bytes_put_u32(out + HELLO_UID, m->uid);
+    bytes_put_u32(out + HELLO_UID + 4, m->gid);
+    bytes_put_u32(out + HELLO_KEEP, m->keep);
+}
+
+int wire_hello_parse(const uint8_t *p, size_t len, struct wire_hello *ret)
+{
+    struct wire_hello m;
+
+    if (len != WIRE_HELLO_SIZE)
+        return -EBADMSG;
+    m.version = bytes_get_u32(p);
+    m.flags = bytes_get_u32(p + 4);
+    memcpy(m.nonce, p + HELLO_NONCE, WIRE_NONCE_SIZE);
+    m.time_ns = bytes_get_u64(p + HELLO_TIME);
+    memcpy(m.seed, p + HELLO_SEED, WIRE_SEED_SIZE);
+    m.uid = bytes_get_u32(p + HELLO_UID);
+    m.gid = bytes_get_u32(p + HELLO_UID + 4);
+    m.keep = bytes_get_u32(p + HELLO_KEEP);
+    if (m.flags > WIRE_HELLO_INPUT) /* unknown bits, or both at once */
+        return -EBADMSG;
+    if (m.uid >= GUEST_ID_COUNT || m.gid >= GUEST_ID_COUNT)
+        return -EBADMSG;
+    if (m.keep > (m.flags & WIRE_HELLO_PARK ? 0 : WIRE_EXEC_ALL))
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+void wire_ready_format(uint8_t out[WIRE_READY_SIZE], const struct wire_ready *m)
+{
+    bytes_put_u32(out, m->version);
+    memcpy(out + 4, m->nonce, WIRE_NONCE_SIZE);
+    bytes_put_u64(out + 4 + WIRE_NONCE_SIZE, m->boot_us);
+    bytes_put_u32(out + 12 + WIRE_NONCE_SIZE, m->kept);
+}
+
+int wire_ready_parse(const uint8_t *p, size_t len, struct wire_ready *ret)
+{
+    struct wire_ready m;
+
+    if (len != WIRE_READY_SIZE)
+        return -EBADMSG;
+    m.version = bytes_get_u32(p);
+    memcpy(m.nonce, p + 4, WIRE_NONCE_SIZE);
+    m.boot_us = bytes_get_u64(p + 4 + WIRE_NONCE_SIZE);
+    m.kept = bytes_get_u32(p + 12 + WIRE_NONCE_SIZE);
+    if (m.kept > WIRE_EXEC_ALL)
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m)
+{
+    bytes_put_u32(out, m->flags);
+    bytes_put_u16(out + 4, m->rows);
+    bytes_put_u16(out + 6, m->cols);
+    bytes_put_u32(out + 8, m->config_size);
+}
+
+int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
+{
+    struct wire_exec m;
+
+    if (len != WIRE_EXEC_SIZE)
+        return -EBADMSG;
+    m.flags = bytes_get_u32(p);
+    m.rows = bytes_get_u16(p + 4);
+    m.cols = bytes_get_u16(p + 6);
+    m.config_size = bytes_get_u32(p + 8);
+    if (m.flags & ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY))
+        return -EBADMSG;
+    if (m.config_size < 2 || m.config_size > WIRE_CONFIG_MAX)
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+int wire_unstarted_parse(const uint8_t *p, size_t len, struct wire_unstarted *ret)
+{
+    uint32_t why;
+
+    if (len < 4 || len - 4 > WIRE_TEXT_MAX)
+        return -EBADMSG;
+    why = bytes_get_u32(p);
+    if (why < WIRE_WHY_NOT_FOUND || why > WIRE_WHY_RUNTIME)
+        return -EBADMSG;
+    *ret = (struct wire_unstarted){.why = why, .text_len = len - 4, .text = p + 4};
+    return 0;
+}
+
+void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m)
+{
+    bytes_put_u32(out, m->signaled);
+    bytes_put_u32(out + 4, m->code);
+    bytes_put_u32(out + 8, m->oom);
+    bytes_put_u64(out + 12, m->cpu_us);
+    bytes_put_u64(out + 20, m->peak_bytes);
+}
+
+int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret)
+{
+    struct wire_exit m;
+
+    if (len != WIRE_EXIT_SIZE)
+        return -EBADMSG;
+    m.signaled = bytes_get_u32(p);
+    m.code = bytes_get_u32(p + 4);
+    m.oom = bytes_get_u32(p + 8);
+    m.cpu_us = bytes_get_u64(p + 12);
+    m.peak_bytes = bytes_get_u64(p + 20);
+    if (m.signaled > 1 || (m.signaled ? m.code < 1 || m.code > 64 : m.code > 255))
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+/* A payload that is one u32 in a range. */
+static int parse_u32(const uint8_t *p, size_t len, uint32_t min, uint32_t max, uint32_t *ret)
+{
+    uint32_t v;
+
+    if (len != 4)
+        return -EBADMSG;
+    v = bytes_get_u32(p);
+    if (v < min || v > max)
+        return -EBADMSG;
+    *ret = v;
+    return 0;
+}
+
+int wire_credit_parse(const uint8_t *p, size_t len, uint32_t *ret_bytes)
+{
+    return parse_u32(p, len, 1, WIRE_WINDOW, ret_bytes);
+}
+
+int wire_signal_parse(const uint8_t *p, size_t len, uint32_t *ret_signo)
+{
+    return parse_u32(p, len, 1, 64, ret_signo);
+}
+
+int wire_collected_parse(const uint8_t *p, size_t len, uint32_t *ret_how)
+{
+    return parse_u32(p, len, WIRE_COLLECT_DONE, WIRE_COLLECT_ERROR, ret_how);
+}
+
+int wire_synced_parse(const uint8_t *p, size_t len, uint32_t *ret_how)
+{
+    return parse_u32(p, len, WIRE_SYNC_DONE, WIRE_SYNC_ERROR, ret_how);
+}
+
+int wire_resize_parse(const uint8_t *p, size_t len, uint16_t *ret_rows, uint16_t *ret_cols)
+{
+    if (len != 4)
+        return -EBADMSG;
+    *ret_rows = bytes_get_u16(p);
+    *ret_cols = bytes_get_u16(p + 2);
+    return 0;
+}
+
+int wire_collect_parse(const uint8_t *p, size_t len, uint64_t *ret_cap_bytes)
+{
+    if (len != 8)
+        return -EBADMSG;
+    *ret_cap_bytes = bytes_get_u64(p);
+    return 0;
+}

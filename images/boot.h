@@ -1,0 +1,39 @@
+/*
+ * boot: what an image boots with: a kernel and an initramfs, as objects of the store.
+ *
+ * Images that differ in their root alone share both.
+ */
+#ifndef LZ_IMAGES_BOOT_H
+#define LZ_IMAGES_BOOT_H
+
+#include "base/doc.h"
+#include "images/apt.h"
+#include "images/image.h"
+#include "images/progress.h"
+#include "images/store.h"
+
+struct image_boot {
+    struct store_object kernel, initramfs;
+    char *flavour;   /* "debian", "airgap", "net" */
+    char *release;   /* the version of the package that the kernel comes from */
+    char *cmdline;   /* what this kernel wants */
+    struct doc *how; /* for people: packages of the container runtime; NULL: taken from an image */
+};
+void image_boot_done(struct image_boot *b);
+#define own_image_boot __attribute__((cleanup(image_boot_done)))
+
+struct boot_source {
+    struct store *store; /* opened for adding */
+    const struct apt *apt;
+    const char *agent_path; /* the static lazaret-agent */
+    const char *kernel;     /* "auto" or "debian" */
+    const struct progress *progress;
+};
+
+/* Makes both parts and puts them into the store. Downloads when it must. */
+int boot_make(const struct boot_source *s, struct image_boot *ret, struct err *e);
+
+/* The same parts as an image that is there. */
+void boot_from_image(const struct image *im, struct image_boot *ret);
+
+#endif

@@ -1,0 +1,207 @@
+"""What a job finds inside: no network, no privileges, nothing writable but its own."""
+import json
+import os
+
+from e2e import *
+
+PROBE = r"""
+import json, os, socket, stat
+def status():
+    with open('/proc/self/status') as f:
+        return dict(line.rstrip('\n').split(':\t', 1) for line in f if ':\t' in line)
+def fails(do):
+    try:
+        do()
+    except OSError as e:
+        return e.strerror
+    return 'worked'
+def write(path):
+    with open(path, 'w') as f:
+        f.write('x')
+def connect(family, address):
+    s = socket.socket(family, socket.SOCK_STREAM)
+    s.settimeout(3)
+    s.connect(address)
+s = status()
+def read_some(path):
+    with open(path, 'rb') as f:
+        return len(f.read(64))
+masked = {}
+for p in ['/proc/kcore', '/proc/keys', '/proc/timer_list', '/proc/sched_debug', '/proc/kmsg']:
+    try:
+        masked[p] = read_some(p)
+    except OSError as e:
+        masked[p] = e.strerror
+out = {
+  'uid': os.getuid(), 'gid': os.getgid(), 'groups': os.getgroups(),
+  'status': {k: s[k].strip() for k in ('CapEff', 'CapPrm', 'CapBnd', 'CapAmb', 'NoNewPrivs', 'Seccomp')},
+  'interfaces': sorted(n for _, n in socket.if_nameindex()),
+  'root': fails(lambda: write('/file')), 'etc': fails(lambda: write('/etc/file')), 'usr': fails(lambda: write('/usr/bin/x')),
+  'work': fails(lambda: write('/work/file')), 'tmp': fails(lambda: write('/tmp/file')), 'shm': fails(lambda: write('/dev/shm/file')),
+  'dev': {n: ('link' if os.path.islink('/dev/' + n) else 'node') for n in os.listdir('/dev')},
+  'masked': masked,
+  'sysrq': 'masked' if not os.path.exists('/proc/sysrq-trigger') or stat.S_ISCHR(os.stat('/proc/sysrq-trigger').st_mode) else fails(lambda: write('/proc/sysrq-trigger')), 'sysctl': fails(lambda: write('/proc/sys/kernel/hostname')),
+  'internet': fails(lambda: connect(socket.AF_INET, ('1.1.1.1', 53))),
+  'host': fails(lambda: connect(socket.AF_INET, ('10.0.2.2', 22))),
+  'unshare': fails(lambda: os.unshare(0x10000000)) if hasattr(os, 'unshare') else None,
+  'pids': len([p for p in os.listdir('/proc') if p.isdigit()]),
+  'hostname': socket.gethostname(),
+}
+print(json.dumps(out))
+"""
+
+
+def _probe(*options):
+    return json.loads(finished(run(["python3", "-c", PROBE], *options)))
+
+
+def a_job_has_no_privileges_and_finds_only_its_own():
+    p = _probe()
+    equal(p["uid"], 1000)
+    equal(p["groups"], [] if not p["groups"] else [1000])
+    for cap in ("CapEff", "CapPrm", "CapBnd", "CapAmb"):
+        equal(int(p["status"][cap], 16), 0, cap)
+    equal(p["status"]["NoNewPrivs"], "1")
+    equal(p["status"]["Seccomp"], "2")
+    equal(p["interfaces"], ["lo"])
+    for place in ("root", "etc", "usr"):
+        check(p[place] in ("Read-only file system", "Permission denied"), f"{place}: {p[place]}")
+    for place in ("work", "tmp", "shm"):
+        equal(p[place], "worked", place)
+    check(p["internet"] != "worked" and p["host"] != "worked", p)
+    check(p["pids"] <= 3, f"sees {p['pids']} processes")
+    for path in ("/proc/kcore", "/proc/keys", "/proc/timer_list", "/proc/kmsg"):
+        got = p["masked"][path]
+        check(got == 0 or isinstance(got, str), f"{path} gives {got} bytes")
+    for place in ("sysrq", "sysctl"):
+        check(p[place] != "worked", place)
+
+
+def the_devices_are_the_listed_ones():
+    allowed = {"null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts", "shm"}
+    # The links of every OCI runtime; core points to /proc/kcore, which is masked.
+    links = {"fd", "stdin", "stdout", "stderr", "ptmx", "core"}
+    dev = _probe()["dev"]
+    nodes = {n for n, kind in dev.items() if kind == "node"}
+    check(nodes <= allowed, f"unexpected in /dev: {nodes - allowed}")
+    check(allowed - {"ptmx"} <= nodes, f"missing in /dev: {allowed - nodes}")
+    check({n for n, kind in dev.items() if kind == "link"} <= links, dev)
+
+
+def the_root_is_read_only_even_where_the_mode_allows():
+    finished(sh("for f in / /usr /etc /bin /var /root /home; do "
+                "if touch $f/x 2>/dev/null; then echo $f; exit 1; fi; done"))
+
+
+def tmp_does_not_execute():
+    equal(sh("cp /bin/true /tmp/t && /tmp/t").returncode, 126)
+
+
+def calls_that_reach_for_the_kernel_are_refused():
+    code = r"""
+import ctypes, os
+libc = ctypes.CDLL(None, use_errno=True)
+calls = {'unshare(user)': (272, 0x10000000), 'mount': (165, 0, 0, 0, 0, 0), 'ptrace': (101, 0, 0, 0, 0),
+         'bpf': (321, 0, 0, 0), 'perf_event_open': (298, 0, 0, 0, 0, 0), 'keyctl': (250, 0, 0, 0, 0, 0),
+         'io_uring_setup': (425, 1, 0), 'userfaultfd': (323, 0), 'kexec_load': (246, 0, 0, 0, 0),
+         'init_module': (175, 0, 0, 0), 'reboot': (169, 0, 0, 0, 0), 'setns': (308, -1, 0),
+         'clone(newuser)': (56, 0x10000000 | 17, 0, 0, 0, 0), 'open_by_handle_at': (304, -1, 0, 0),
+         'process_vm_readv': (310, 1, 0, 0, 0, 0, 0)}
+for name, args in calls.items():
+    ctypes.set_errno(0)
+    r = libc.syscall(*[ctypes.c_long(a) for a in args])
+    print(name, r, ctypes.get_errno())
+    if r == 0 and name.startswith('clone'):
+        os._exit(0)
+"""
+    out = finished(run(["python3", "-c", code])).decode().splitlines()
+    equal(len(out), 15)
+    for line in out:
+        name, result, errnum = line.rsplit(" ", 2)
+        equal((result, errnum in ("1", "38")), ("-1", True), name)
+
+
+def a_fork_bomb_is_bounded():
+    code = ("import os,sys,time\nn=0\n"
+            "try:\n"
+            "  while True:\n"
+            "    if os.fork()==0:\n"
+            "      time.sleep(60); os._exit(0)\n"
+            "    n+=1\n"
+            "except OSError as e: print(n, e.errno)\n")
+    n, errnum = finished(run(["python3", "-c", code], "--pids", "64")).split()
+    equal(errnum, b"11")
+    check(40 < int(n) <= 64, f"{n} processes")
+
+
+def a_disk_filler_is_bounded():
+    r = sh("head -c 100M /dev/zero > /work/fill; stat -c %s /work/fill; exit 0", "--disk", "32M")
+    size = int(finished(r).split()[-1])
+    check(size < 34 << 20, f"{size} bytes")
+    check(b"No space left" in r.stderr, r.stderr)
+
+
+def tmp_is_bounded_by_the_memory():
+    r = sh("head -c 200M /dev/zero > /tmp/fill; exit 0", "--memory", "96M")
+    check(b"No space left" in r.stderr or b"memory limit" in r.stderr, r.stderr)
+
+
+def the_guests_own_files_are_out_of_reach():
+    finished(sh("for f in /run/lazaret /init /modules /sys/fs/cgroup/lazaret/cgroup.procs "
+                "/dev/vda /dev/vport1p1 /dev/vport0p1 /dev/virtio-ports; do "
+                "if [ -e $f ]; then echo $f; exit 1; fi; done"))
+
+
+def _status(pid):
+    with open(f"/proc/{pid}/status") as f:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
+
+
+def _holds_no_rights(pid, what):
+    s = _status(pid)
+    for cap in ("CapEff", "CapPrm", "CapInh", "CapAmb"):
+        equal(int(s[cap], 16), 0, f"{what} {cap}")
+    equal((s["NoNewPrivs"], s["Seccomp"]), ("1", "2"), what)
+    for kind in ("pid", "mnt", "net", "ipc", "uts"):
+        check(os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"),
+              f"{what} shares our {kind} namespace")
+
+
+def the_live_qemu_and_relay_hold_no_rights_and_nothing_of_ours():
+    secret = os.open("/etc/hostname", os.O_RDONLY)
+    os.set_inheritable(secret, True)
+    os.environ["LZ_SECRET"] = "do not inherit"
+    p = start(["sh", "-c", "echo started; exec sleep 100"], close_fds=False)
+    del os.environ["LZ_SECRET"]
+    equal(p.stdout.readline(), b"started\n")
+    qemu = qemu_of(p)
+    with open(f"/proc/{qemu}/stat") as f:
+        init = int(f.read().rpartition(")")[2].split()[1])
+    with open(f"/proc/{init}/task/{init}/children") as f:
+        keeper = next(int(c) for c in f.read().split() if int(c) != qemu)
+    with open(f"/proc/{keeper}/task/{keeper}/children") as f:
+        relay = int(f.read().split()[0])
+    for pid, what in ((qemu, "QEMU"), (relay, "relay")):
+        _holds_no_rights(pid, what)
+        with open(f"/proc/{pid}/environ", "rb") as f:
+            check(b"LZ_SECRET" not in f.read(), f"{what} has the caller's environment")
+    for pid in (qemu, relay, keeper, init):
+        open_files = [os.readlink(f"/proc/{pid}/fd/{n}") for n in os.listdir(f"/proc/{pid}/fd")]
+        check("/etc/hostname" not in open_files, f"{pid} holds {open_files}")
+    if os.geteuid() == 0:
+        check(_status(qemu)["Uid"].split()[0] != "0", "QEMU runs as root")
+        with open(f"/proc/{qemu}/mountinfo") as f:
+            at = {line.split()[4] for line in f}
+        check({"/run", "/dev"} <= at, at)
+    p.terminate()
+    equal(p.wait(60), 143)
+    os.close(secret)
+
+
+def q35_confines_as_well():
+    p = _probe("--machine", "q35")
+    equal((p["uid"], p["status"]["Seccomp"], p["interfaces"]), (1000, "2", ["lo"]))
+
+
+if __name__ == "__main__":
+    main()

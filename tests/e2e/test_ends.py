@@ -1,0 +1,189 @@
+"""However a run ends, nothing of it is left."""
+import json
+import os
+import signal
+import time
+
+from e2e import *
+
+
+def _started(*options, command=("sh", "-c", "echo started; exec sleep 300")):
+    p = start(list(command), *options)
+    equal(p.stdout.readline(), b"started\n")
+    return p
+
+
+def success_and_failure_leave_nothing():
+    with Nothing():
+        finished(sh("exit 0"))
+        finished(sh("exit 1"), 1)
+
+
+def ctrl_c_reaches_the_job():
+    with Nothing():
+        p = _started(command=("sh", "-c", "trap 'echo caught; exit 5' INT; echo started; "
+                                          "while :; do sleep 0.1; done"))
+        p.send_signal(signal.SIGINT)
+        equal(p.communicate(timeout=60)[0], b"caught\n")
+        equal(p.returncode, 5)
+
+
+def a_job_that_does_not_handle_it_is_ended_by_ctrl_c():
+    with Nothing():
+        p = _started()
+        p.send_signal(signal.SIGINT)
+        equal(p.wait(60), 130)
+
+
+def a_second_ctrl_c_ends_the_run():
+    with Nothing():
+        p = _started(command=("sh", "-c", "trap '' INT TERM; echo started; while :; do sleep 1; done"))
+        p.send_signal(signal.SIGINT)
+        time.sleep(0.5)
+        equal(p.poll(), None)
+        p.send_signal(signal.SIGINT)
+        equal(p.wait(30), 130)
+
+
+def an_interrupted_run_says_so_where_its_logs_are_kept():
+    before = runs()
+    p = _started("--keep-logs", command=("sh", "-c", "trap '' INT TERM; echo started; sleep 300"))
+    p.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    p.send_signal(signal.SIGTERM)
+    equal(p.wait(30), 143)
+    new = [x for x in runs() if x not in before]
+    equal(len(new), 1)
+    d = json.loads(finished(lazaret("show", new[0])))
+    equal((d["state"], d["result"]["class"], d["result"]["status"]), ("kept", "interrupted", 143))
+    finished(lazaret("gc", "--kept"))
+
+
+def json_that_nobody_reads_can_be_interrupted():
+    with Nothing():
+        p = start(["head", "-c", "500000", "/dev/zero"], "--json")
+        wait_for(runs, "the run's folder")
+        wait_for(lambda: not runs(), "the end of the run")
+        time.sleep(0.5)
+        equal(p.poll(), None)
+        p.terminate()
+        equal(p.wait(10), -signal.SIGTERM)
+
+
+def an_ignored_signal_stays_ignored():
+    p = start(["sh", "-c", "echo started; sleep 3; echo done"],
+              preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN))
+    equal(p.stdout.readline(), b"started\n")
+    p.send_signal(signal.SIGHUP)
+    equal(p.communicate(timeout=60)[0], b"done\n")
+    equal(p.returncode, 0)
+
+
+def ctrl_c_before_the_job_ends_the_run():
+    with Nothing():
+        p = start(["sleep", "300"])
+        qemu_of(p)
+        p.send_signal(signal.SIGTERM)
+        equal(p.wait(30), 143)
+
+
+def a_killed_qemu_is_told_at_once():
+    with Nothing():
+        p = _started()
+        began = time.monotonic()
+        os.kill(qemu_of(p), signal.SIGKILL)
+        _, err = p.communicate(timeout=60)
+        equal(p.returncode, 125)
+        check(b"QEMU ended" in err, err)
+        check(time.monotonic() - began < 5, "took too long")
+
+
+def a_killed_launcher_takes_everything_with_it():
+    before, others = runs(), set(processes())
+    p = _started()
+    pids = set(processes()) - others
+    check(pids, "nothing runs")
+    p.kill()
+    p.wait(30)
+    wait_for(lambda: not (set(processes()) & pids), "the processes to end", 10)
+    left = [r for r in runs() if r not in before]
+    equal(len(left), 1)
+    rows = json.loads(finished(lazaret("ls", "--all", "--json")))
+    equal([r["state"] for r in rows if r["id"] == left[0]], ["dead"])
+    finished(lazaret("gc"))
+    check(left[0] not in runs(), "gc left it")
+
+
+def a_killed_keeper_leaves_nothing():
+    with Nothing():
+        p = _started()
+        qemu = qemu_of(p)
+
+        def parent(pid):
+            with open(f"/proc/{pid}/stat") as f:
+                return int(f.read().rpartition(")")[2].split()[1])
+        init = parent(qemu)
+        keeper = [int(c) for c in open(f"/proc/{init}/task/{init}/children").read().split()
+                  if open(f"/proc/{c}/comm").read().strip() == "lazaret"]
+        equal(len(keeper), 1)
+        os.kill(keeper[0], signal.SIGKILL)
+        _, err = p.communicate(timeout=60)
+        equal(p.returncode, 125)
+        check(b"keeper" in err, err)
+
+
+def a_lock_that_is_not_given_back_is_said():
+    import fcntl
+    os.makedirs(f"{DATA}/runs", exist_ok=True)
+    fd = os.open(f"{DATA}/runs", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    one_line_error(run(["true"]), 125, "another lazaret")
+    one_line_error(lazaret("gc"), 125, "another lazaret")
+    os.close(fd)
+
+
+def gc_does_not_touch_a_run_that_lives():
+    p = _started()
+    alive = runs()
+    finished(lazaret("gc"))
+    equal(runs(), alive)
+    rows = json.loads(finished(lazaret("ls", "--json")))
+    equal([r["state"] for r in rows], ["running"] * len(rows))
+    check(rows, "ls shows no run")
+    p.terminate()
+    p.wait(60)
+
+
+def keep_logs_keeps_logs_and_no_disks():
+    before = runs()
+    r = sh("echo hi", "--keep-logs")
+    finished(r)
+    new = [x for x in runs() if x not in before]
+    equal(len(new), 1)
+    files = set(os.listdir(f"{DATA}/runs/{new[0]}"))
+    check({"journal", "domain.xml", "console.log", "plan.json", "result.json"} <= files, files)
+    check(not any(f.endswith((".raw", ".spool", ".squashfs")) for f in files), files)
+    d = json.loads(finished(lazaret("show", new[0][:20])))
+    equal((d["state"], d["result"]["class"]), ("kept", "exited"))
+    finished(lazaret("gc"))
+    check(new[0] in runs(), "gc removed a kept run")
+    finished(lazaret("gc", "--kept"))
+    check(new[0] not in runs(), "gc --kept left it")
+
+
+def twenty_one_after_another():
+    with Nothing():
+        for i in range(20):
+            equal(finished(sh(f"echo {i}")), f"{i}\n".encode())
+
+
+def four_side_by_side():
+    with Nothing():
+        ps = [start(["sh", "-c", f"echo {i}"]) for i in range(4)]
+        for i, p in enumerate(ps):
+            out, err = p.communicate(timeout=240)
+            equal((p.returncode, out), (0, f"{i}\n".encode()), err)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,299 @@
+#!/usr/bin/env python3
+"""corpus: writes the hand-made seeds into tests/fuzz/corpus; what fuzzing found lies beside them."""
+import gzip
+import hashlib
+import json
+import os
+import struct
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT CLOSE SIGNAL RESIZE "
+         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME").split()
+TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
+CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
+FILE, DIR, SKIPPED, END = 1, 2, 3, 4
+
+
+def frame(name, execno=0, kind=CONTROL, payload=b""):
+    return struct.pack("<IHHII", 0x315A414C, TYPE[name], 0, execno << 3 | kind, len(payload)) + payload
+
+
+def filled(front, back=b""):
+    """101 bytes: fuzz_session reads as many at once if the first byte says 1."""
+    return front + frame("LOG", payload=b"x" * (101 - 16 - len(front) - len(back))) + back
+
+
+def entry(kind, name=b"", content=b"", mode=0o644, why=0, size=None):
+    size = len(content) if size is None else size
+    return struct.pack("<BBHHHQ", kind, why, mode, len(name), 0, size) + name + content
+
+
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def tar_file(name, data, size=None):
+    """As `lazaret image export` writes it."""
+    def header(checksum):
+        number = (b"%07o\0" * 3 + b"%011o\0" * 2) % (0o444, 0, 0, size or len(data), 0)
+        return (name.encode().ljust(100, b"\0") + number + checksum + b"0" + bytes(100)
+                + b"ustar\x0000" + bytes(64) + bytes(16) + bytes(167))
+    total = sum(header(b" " * 8))
+    return header(b"%06o\0 " % total) + data + bytes(-len(data) % 512)
+
+
+def archive(image, signatures=(), end=bytes(1024)):
+    text = json.dumps(image).encode()
+    index = {"format": "lazaret-archive", "version": 1, "manifest": f"sha256:{sha256(text)}",
+             "signatures": [k for k, _ in signatures]}
+    blobs = b"".join(tar_file(f"blobs/sha256/{sha256(d)}", d) for d in (text, kernel, initramfs, root))
+    return (tar_file("lazaret-archive", json.dumps(index).encode()) + blobs
+            + b"".join(tar_file(f"signatures/{k}.json", t) for k, t in signatures) + end)
+
+
+def signature(digest, key, hex_digits="0" * 128):
+    return json.dumps({"format": "lazaret-signature", "version": 1, "manifest": f"sha256:{digest}",
+                       "key": key, "signature": hex_digits}).encode()
+
+
+kernel, initramfs, root = b"kernel", b"initramfs", bytes(3 * 4096)
+manifest = {
+    "format": "lazaret-image", "version": 2, "architecture": "x86_64", "protocol": 1,
+    "cmdline": "quiet",
+    "kernel": {"sha256": sha256(kernel), "size": len(kernel), "flavour": "debian", "release": "6"},
+    "initramfs": {"sha256": sha256(initramfs), "size": len(initramfs)},
+    "root": {"sha256": sha256(root), "size": len(root), "filesystem": "squashfs",
+             "verity": {"root_hash": "a" * 64, "salt": "b" * 64, "data_blocks": 2, "hash_start": 2}},
+    "config": {"entrypoint": ["/bin/sh"], "command": ["-c", "id"], "env": ["A=b"],
+               "workdir": "/work", "uid": 1000, "gid": 1000},
+    "packages": [{"type": "deb", "name": "dash", "version": "1:2-3", "architecture": "amd64",
+                  "source": "dash", "source_version": "1:2-3"},
+                 {"type": "os", "name": "debian", "version": "12"}],
+    "recipe": {"x": [1]}, "created_from": {"kind": "recipe"},
+}
+HEX = "0123456789abcdef" * 4
+ready = struct.pack("<I16sQI", 4, bytes(16), 42, 0)
+kept = struct.pack("<I16sQI", 4, bytes(16), 42, 4)
+exit_ = struct.pack("<IIIQQ", 0, 7, 0, 5, 9)
+hello = struct.pack("<II16sQ64sIII", 4, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
+meet = frame("READY", payload=ready)
+synced = frame("SYNCED", payload=struct.pack("<I", 0))
+run = meet + frame("STARTED", 1)
+tracker = b'{"glibc":{"CVE-1":{"releases":{"bookworm":{%b},"sid":{}}}},"xorg":%b}'
+seeds = {
+    "frame": {
+        "meet": run,
+        "every-type": b"".join(frame(n, 1) for n in NAMES),
+        "bad-magic": b"LAZ2" + frame("LOG")[4:],
+        "longest": frame("DATA", 1, STDOUT, bytes(65536)),
+        "too-long": frame("DATA", 1, STDOUT, bytes(65536))[:12] + struct.pack("<I", 65537),
+    },
+    "message": {
+        "ready": b"\0" + ready,
+        "unstarted": b"\1" + struct.pack("<I", 1) + b"not there",
+        "exit": b"\2" + exit_,
+        "credit": b"\3" + struct.pack("<I", 65536),
+        "collected": b"\4" + struct.pack("<I", 1),
+        "synced": b"\x0a" + struct.pack("<I", 1),
+        "hello": b"\5" + hello,
+        "exec": b"\6" + struct.pack("<IHHI", 3, 24, 80, 100),
+        "signal": b"\7" + struct.pack("<I", 15),
+        "resize": b"\x08" + struct.pack("<HH", 24, 80),
+        "collect": b"\x09" + struct.pack("<Q", 1 << 30),
+    },
+    "session": {
+        "meet": b"\x3f" + meet + frame("LOG", payload=b"up"),
+        "parked": b"\xff" + frame("PARKED", payload=ready) + frame("PARKED", payload=ready),
+        "failed": b"\1" + frame("FAILED", payload=b"no root disk"),
+        "run": b"\x7f" + run + frame("DATA", 1, STDOUT, b"out") + frame("DATA", 1, STDERR, b"err")
+        + frame("CREDIT", 1, STDIN, struct.pack("<I", 1)) + frame("EXIT", 1, payload=exit_),
+        "terminal": b"\x7f" + meet + frame("STARTED", 2) + frame("DATA", 2, STDOUT, b"$ ")
+        + frame("EXIT", 2, payload=exit_),
+        "no-start": b"\x42" + meet + frame("UNSTARTED", 1, payload=struct.pack("<I", 1) + b"gone"),
+        "window": b"\x3f" + run + frame("DATA", 1, STDOUT, bytes(65536)) * 5,
+        # 101 bytes at once: the host asks for a sync when it has read the first of them.
+        "synced": b"\x41" + filled(meet) + filled(b"", synced) + frame("LOG", payload=b"again"),
+        "held": b"\x41" + filled(meet) + synced + frame("LOG", payload=b"silence"),
+        "adopted": b"\x7f" + frame("READY", payload=kept) + frame("DATA", 3, STDOUT, b"on")
+        + frame("EXIT", 3, payload=exit_),
+        "tree": b"\x7f" + meet + frame("DATA", 0, TREE, entry(FILE, b"a", b"x") + entry(END))
+        + frame("COLLECTED", 0, TREE, struct.pack("<I", 0)),
+    },
+    "tree": {
+        "plain": entry(DIR, b"a", mode=0o755) + entry(FILE, b"a/b") + entry(END),
+        "skipped": entry(SKIPPED, b"link", why=1) + entry(END),
+        "utf8": entry(FILE, "caf\u00e9/\u20ac/\U0001f600".encode()),
+        "dots": entry(FILE, b"../a") + entry(FILE, b"a/../b") + entry(FILE, b"."),
+        "deep": entry(DIR, b"/".join([b"d"] * 33)),
+    },
+    "quote": {
+        "plain": b'say "hi"\\\n\0',
+        "utf8": "caf\u00e9 \u20ac \U0001f600".encode(),
+        "cut": b"\xf0\x9f\x98",
+        "not-utf8": b"\xff\xc0\x80\xed\xa0\x80\xf4\x90\x80\x80",
+    },
+    "unpack": {
+        "plain": entry(DIR, b"a", mode=0o755) + entry(FILE, b"a/b", b"text") + entry(END),
+        "skipped": entry(SKIPPED, b"link", why=1) + entry(END),
+        "escape": entry(FILE, b"../a", b"evil") + entry(FILE, b"/a", b"evil") + entry(END),
+        "twice": entry(FILE, b"a", b"1") + entry(FILE, b"a", b"2") + entry(DIR, b"a") + entry(END),
+        "below-file": entry(FILE, b"a", b"1") + entry(FILE, b"a/b", b"2") + entry(END),
+        "early": entry(FILE, b"a/b", b"1") + entry(DIR, b"a") + entry(END),
+        "cut": entry(FILE, b"a", b"1234", size=100),
+        "over": entry(FILE, b"a", size=10001),
+        "behind": entry(END) + b"x",
+    },
+    "inventory": {
+        "dpkg": b"\0Package: libc6\nStatus: install ok installed\nArchitecture: amd64\n"
+        b"Source: glibc (2.36-9)\nVersion: 2.36-9+b1\nDescription: x\n more\n .\n\n"
+        b"Package: gone\nStatus: deinstall ok config-files\nVersion: 1:2~rc1\n",
+        "dpkg-hostile": b"\0Package: a\nPackage: b\n\n: \n\nSource: (\nPackage: \x1b\nVersion: -\n",
+        "python": b"\1Metadata-Version: 2.1\nName: pip\r\nVersion: 1!23.0.1+x\n\nName: no\n",
+        "npm": b'\2{"name":"@scope/name","version":"1.0.0-rc.1","dependencies":{"a":"^1"}}',
+        "npm-hostile": b'\2{"name":"a\\u0000","version":[[[[[[[[[[[[[[[[[[',
+        "os": b"\3PRETTY_NAME=\"Debian\"\nID=debian\nVERSION_ID='12'\nVERSION_CODENAME=bookworm\n",
+    },
+    "manifest": {
+        "plain": json.dumps(manifest).encode(),
+        "bare": json.dumps({**manifest, "packages": [], "config": {
+            **manifest["config"], "entrypoint": [], "command": [], "env": []}}).encode(),
+        "wrong": json.dumps({**manifest, "kernel": manifest["root"]}).encode(),
+        "cut": json.dumps(manifest).encode()[:400],
+    },
+    "signature": {
+        "plain": signature(HEX, HEX),
+        "other": signature("0" * 64, HEX),
+        "short": signature(HEX, HEX, "0" * 127),
+    },
+    "archive": {
+        "plain": archive(manifest),
+        "signed": archive(manifest, [(HEX, signature(sha256(json.dumps(manifest).encode()), HEX))]),
+        "wrong-signature": archive(manifest, [(HEX, b"{}")]),
+        "more": archive(manifest, end=bytes(1025)),
+        "cut": archive(manifest)[:4000],
+        "huge": tar_file("lazaret-archive", b"{}", 1 << 32),
+    },
+    "tracker": {
+        "plain": tracker % (b'"status":"open","urgency":"low"', b"{}"),
+        "fixed": tracker % (b'"status":"resolved","fixed_version":"1:2~rc1-3"', b'{"C":{}}'),
+        "undetermined": tracker % (b'"status":"undetermined","nodsa":"a \\" } ]"', b'{"C":{"a":[]}}'),
+        "wrong": tracker % (b'"status":1', b"[]"),
+        "twice": b'{"a":{},"a":{}}',
+        "deep": b'{"a":{"C":' + b'[{"a":' * 10,
+        "cut": b'{"a":{"C":{"releases":{"bookworm":{"status":"op',
+    },
+}
+
+
+
+def tar(*entries):
+    """Entries are (type, path, content or target, mode...); without checksums, which the target
+    makes right, and without an end."""
+    out = b""
+    for kind, path, body, *more in entries:
+        content = body if kind in (b"0", b"x", b"L", b"K", b"g") else b""
+        link = b"" if content or kind == b"0" else body
+        head = path.ljust(100, b"\0") + b"%07o\0" % (more[0] if more else 0o644)
+        head += b"0001750\0" * 2 + b"%011o\0" % len(content) + b"14000000000\0" + b" " * 8 + kind
+        head += link.ljust(100, b"\0") + b"ustar\00000"
+        out += head.ljust(512, b"\0") + content + bytes(-len(content) % 512)
+    return out
+
+
+def pax(**records):
+    """An extended header; __ in a key is a dot."""
+    out = b""
+    for key, value in records.items():
+        rest = b" " + key.replace("__", ".").encode() + b"=" + value + b"\n"
+        size = len(rest) + 1
+        size += len(str(size + 1)) - 1
+        out += str(size).encode() + rest
+    return b"x", b"p", out
+
+
+def layers(lower, *upper):
+    first = tar(*lower)
+    return bytes([len(first) // 512]) + first + tar(*upper)
+
+
+F, LINK, HARD, FOLDER = b"0", b"2", b"1", b"5"
+base = [(FOLDER, b"a/", b"", 0o755), (F, b"a/b", b"text"), (LINK, b"l", b"a/b"), (HARD, b"h", b"a/b")]
+seeds["layer"] = {
+    "plain": layers(base, (F, b"a/b", b"newer"), (F, b"./c//d", b"x", 0o6755)),
+    "whiteouts": layers(base, (F, b"a/.wh.b", b""), (F, b".wh.l", b""), (F, b"a/c", b"")),
+    "opaque": layers(base, (F, b"a/.wh..wh..opq", b""), (F, b"a/x/y", b"")),
+    "types": layers(base, (F, b"a", b"file"), (FOLDER, b"l", b""), (LINK, b"h", b"../h")),
+    "below-link": layers(base, (F, b"l/x", b"")),
+    "dots": layers([(F, b"a/../../b", b"")]),
+    "pax": layers([pax(path="caf\u00e9/\u20ac/long".encode(), SCHILY__xattr__user__a=b"b", mtime=b"-1.5",
+                       size=b"2", uid=b"7"), (F, b"x", b"ab")]),
+    "gnu": layers([(b"L", b"././@LongLink", b"n" * 120 + b"\0"), (F, b"short", b"x"),
+                   (b"K", b"././@LongLink", b"t" * 120 + b"\0"), (LINK, b"k", b"")]),
+    "devices": layers([(b"3", b"null", b"")]),
+    "sparse": layers([pax(GNU__sparse__major=b"1"), (F, b"s", b"x")]),
+    "global": layers([(b"g", b"g", b"14 comment=ab\n"), (F, b"a", b"x")]),
+    "hard-into-itself": layers(base, (HARD, b"a", b"a/b")),
+}
+
+OCI = b'"mediaType":"application/vnd.oci.image.'
+index = b'{"manifests":[{' + OCI + b'manifest.v1+json","digest":"sha256:$m","size":$M}]}'
+manifest = (b'{"schemaVersion":2,"config":{' + OCI + b'config.v1+json","digest":"sha256:$c","size":$C},'
+            b'"layers":[{' + OCI + b'layer.v1.tar+gzip","digest":"sha256:$l","size":$L}]}')
+config = (b'{"os":"linux","architecture":"amd64","config":{"User":"web:staff","Env":["A=b"],'
+          b'"Entrypoint":["/x"],"WorkingDir":"/l/d"},"rootfs":{"diff_ids":["sha256:$d"]}}')
+docker = b'[{"Config":"blobs/sha256/$c","RepoTags":["a:b"],"Layers":["blobs/sha256/$l"]}]'
+
+
+def checked(data):
+    """A whole tar of small entries, for targets that make no checksums."""
+    out = b""
+    while data:
+        size = int(data[124:135], 8)
+        out += data[:148] + b"%06o\0 " % sum(data[:512]) + data[156:512]
+        data = data[512:]
+        step = size + -size % 512
+        out, data = out + data[:step], data[step:]
+    return out + bytes(1024)
+
+
+layer = checked(tar((F, b"etc/passwd", b"web:x:7:8::/:\n"), (F, b"etc/group", b"staff:x:9:\n"),
+                    (LINK, b"l", b"/m"), (F, b"b", b"x")))
+ZSTD = bytes.fromhex("28b52ffd") + b"\x00\x58" + b"\x19\x00\x00" + b"abc"  # one raw block
+seeds["bundle"] = {
+    "oci": b"\xff".join((index, manifest, config, gzip.compress(layer, mtime=0))),
+    "oci-plain": b"\xff".join((index, manifest, config, layer)),
+    "docker": b"\xff".join((docker, b"", config, layer)),
+    "zstd": b"\xff".join((docker, b"", config, ZSTD)),
+    "cut": b"\xff".join((docker, b"", config, gzip.compress(layer, mtime=0)[:60])),
+    "index-in-index": b"\xff".join((index.replace(b"manifest.v1", b"index.v1"), index, config, layer)),
+    "platforms": b"\xff".join((index.replace(b'"size"', b'"platform":{"os":"linux","architecture":'
+                                             b'"arm64"},"size"'), manifest, config, layer)),
+    "nulls": b"\xff".join((docker, b"", b'{"os":"linux","architecture":"amd64","config":null,'
+                           b'"rootfs":{"diff_ids":["sha256:$d"]}}', layer)),
+    "terminal": b'[{"Config":"\\u001b[2J","Layers":[]}]',
+}
+
+
+def record(kind, path, link=b"", xattrs=b"", size=0, offset=512, mode=0o644):
+    """images/tar_apart.c: an entry as it goes through the pipe."""
+    return struct.pack("<6I7Q", 1, kind, mode, len(path), len(link), len(xattrs), 0, 0, 9, size, offset,
+                       0, 0) + path + link + xattrs
+
+
+FINISH = struct.pack("<6I7Q", *[0] * 13)
+seeds["apart"] = {
+    "plain": record(0, b"a", size=7) + record(1, b"d") + record(2, b"l", b"a") + FINISH
+    + bytes(4 + 1024),
+    "error": record(0, b"a") + FINISH + struct.pack("<I", 3) + b"entry at byte \x1b".ljust(1024, b"\0"),
+    "xattrs": record(0, b"a", xattrs=b"25 SCHILY.xattr.user.a=b\n"),
+    "beyond": record(0, b"a", size=4096, offset=1),
+    "link": record(0, b"a", b"l") + record(2, b"a"),
+    "kind": record(6, b"a"),
+}
+
+for target, files in seeds.items():
+    folder = os.path.join(HERE, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)

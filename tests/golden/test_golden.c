@@ -1,0 +1,230 @@
+/*
+ * test_golden: small fixed plans -> the golden files beside this one, byte for byte.
+ *
+ * GOLDEN_UPDATE=1 rewrites the files instead; read the difference before you commit it. The device
+ * list is kept here, by hand, and is not rewritten: a new device needs a person.
+ */
+#include "base/file.h"
+#include "base/own.h"
+#include "domain/domain.h"
+#include "oci/oci.h"
+#include "tests/unit/suite.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define GOLDEN_SIZE_MAX (256 * 1024)
+
+static const struct domain_row {
+    const char *file;
+    enum plan_machine machine;
+    enum plan_accel accel;
+    bool input;
+    enum domain_start start;
+} domains[] = {
+    {"microvm-tcg.xml", PLAN_MICROVM, PLAN_TCG, false},
+    {"microvm-tcg-input.xml", PLAN_MICROVM, PLAN_TCG, true},
+    {"microvm-kvm.xml", PLAN_MICROVM, PLAN_KVM, false},
+    {"microvm-kvm-input.xml", PLAN_MICROVM, PLAN_KVM, true},
+    {"q35-tcg.xml", PLAN_Q35, PLAN_TCG, false},
+    {"q35-tcg-input.xml", PLAN_Q35, PLAN_TCG, true},
+    {"q35-kvm.xml", PLAN_Q35, PLAN_KVM, false},
+    {"q35-kvm-input.xml", PLAN_Q35, PLAN_KVM, true},
+    {"microvm-tcg-template.xml", PLAN_MICROVM, PLAN_TCG, true, DOMAIN_TEMPLATE},
+    {"microvm-tcg-restore.xml", PLAN_MICROVM, PLAN_TCG, true, DOMAIN_RESTORE},
+    {"q35-kvm-template.xml", PLAN_Q35, PLAN_KVM, true, DOMAIN_TEMPLATE},
+    {"q35-kvm-restore.xml", PLAN_Q35, PLAN_KVM, true, DOMAIN_RESTORE},
+    {"microvm-tcg-incoming.xml", PLAN_MICROVM, PLAN_TCG, false, DOMAIN_INCOMING},
+    {"q35-kvm-incoming.xml", PLAN_Q35, PLAN_KVM, false, DOMAIN_INCOMING},
+    {"microvm-tcg-transfer.xml", PLAN_MICROVM, PLAN_TCG, true, DOMAIN_TRANSFER},
+};
+#define N_DOMAINS ((int)(sizeof(domains) / sizeof(domains[0])))
+
+static char *domain_of(const struct domain_row *row)
+{
+    const struct plan p = {
+        .machine = row->machine,
+        .accel = row->accel,
+        .tsc_khz = row->accel == PLAN_TCG ? 2596140 : 0,
+        .memory_bytes = 512 * PLAN_MIB,
+        .guest_bytes = 512 * PLAN_MIB + PLAN_GUEST_OVERHEAD,
+        .cpus = 2,
+        .uid = 1000,
+        .gid = 1000,
+    };
+    const struct domain_files f = {
+        .start = row->start,
+        .name = "lz-golden",
+        .uuid = "6e3d4b5a-9c1f-4e2b-8a77-1d0c5f3b2a90",
+        .emulator = "/usr/bin/qemu-system-x86_64",
+        .kernel = "/image/vmlinuz",
+        .initrd = "/image/initramfs",
+        .root = "/image/root.squashfs",
+        .verity = {.root_hash = "f0e1d2c3b4a5968778695a4b3c2d1e0f"
+                                "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+                   .salt = "00112233445566778899aabbccddeeff"
+                           "00112233445566778899aabbccddeeff",
+                   .data_blocks = 14863,
+                   .hash_start = 14863},
+        .scratch = "/run/scratch.img",
+        .marks = row->start == DOMAIN_INCOMING || row->start == DOMAIN_TRANSFER,
+        .base = row->start == DOMAIN_TRANSFER ? "/run/base.raw" : NULL,
+        .input = row->input ? "/run/input.squashfs" : NULL,
+        .channel = "/run/channel",
+        .console = "/run/console",
+        .cmdline = "console=ttyS0 quiet",
+        .ram = row->start == DOMAIN_BOOT ? NULL : "/run/ram",
+        .preload = row->start == DOMAIN_RESTORE ? "/usr/libexec/lazaret/preload.so" : NULL,
+    };
+    char *xml = NULL;
+    struct err e;
+
+    ck_assert_msg(domain_format(&p, &f, &xml, &e) == 0, "%s", e.text);
+    return xml;
+}
+
+static void compare(const char *file, const char *text)
+{
+    own_close int dir = -1;
+    own_free char *want = NULL;
+    size_t len = 0;
+    struct err e;
+
+    ck_assert_int_eq(file_open_dir(GOLDEN_DIR, &dir, &e), 0);
+    if (getenv("GOLDEN_UPDATE")) {
+        ck_assert_msg(file_write(dir, file, text, strlen(text), 0644, &e) == 0, "%s", e.text);
+        return;
+    }
+    ck_assert_msg(file_read(dir, file, GOLDEN_SIZE_MAX, &want, &len, &e) == 0, "%s", e.text);
+    ck_assert_msg(strcmp(want, text) == 0,
+                  "%s differs; if that is meant: GOLDEN_UPDATE=1 meson test golden", file);
+}
+
+START_TEST(a_domain_is_its_golden_file)
+{
+    own_free char *xml = domain_of(&domains[_i]);
+
+    compare(domains[_i].file, xml);
+}
+END_TEST
+
+/* What a device of ours may be. Everything here is reachable from a hostile guest kernel. */
+static const char *const devices_common[] = {
+    "audio:none", /* says that there is none */
+    "channel:lazaret.0",
+    "console:unix", /* the serial port by its other name */
+    "controller:usb/none",
+    "disk:lz-root",
+    "disk:lz-scratch",
+    "emulator:/usr/bin/qemu-system-x86_64",
+    "memballoon:none",
+    "serial:isa-serial",
+    NULL,
+};
+static const char *const devices_input[] = {"disk:lz-input", NULL};
+static const char *const devices_microvm[] = {"controller:virtio-serial", "rng:virtio", NULL};
+static const char *const devices_q35[] = {"controller:pci/pcie-root",
+                                          "controller:virtio-serial/virtio-non-transitional",
+                                          "rng:virtio-non-transitional", NULL};
+
+static size_t take(const char *const *allowed, const char *device)
+{
+    size_t n = 0;
+
+    for (; *allowed; allowed++)
+        n += strcmp(*allowed, device) == 0;
+    return n;
+}
+
+static size_t count(const char *const *list)
+{
+    size_t n = 0;
+
+    while (list[n])
+        n++;
+    return n;
+}
+
+START_TEST(a_new_device_fails_until_the_list_is_changed)
+{
+    const struct domain_row *row = &domains[_i];
+    const char *const *own = row->machine == PLAN_Q35 ? devices_q35 : devices_microvm;
+    own_free char *xml = domain_of(row);
+    own_strv struct strv list = {0};
+    struct err e;
+
+    ck_assert_int_eq(domain_devices(xml, &list, &e), 0);
+    for (size_t i = 0; i < list.n; i++) {
+        size_t n = take(devices_common, list.items[i]) + take(own, list.items[i]) +
+                   (row->input ? take(devices_input, list.items[i]) : 0);
+
+        ck_assert_msg(n == 1, "%s: '%s' is not on the list", row->file, list.items[i]);
+        ck_assert_msg(i == 0 || strcmp(list.items[i - 1], list.items[i]) != 0, "%s: two of '%s'",
+                      row->file, list.items[i]);
+    }
+    ck_assert_uint_eq(list.n, count(devices_common) + count(own) + (row->input ? 1 : 0));
+}
+END_TEST
+
+START_TEST(no_way_out_of_the_guest_but_disks_channel_and_console)
+{
+    static const char *const never[] = {
+        "<interface", "<graphics", "<video",      "<sound",  "<hostdev",  "<filesystem", "<vsock",
+        "<redirdev",  "<tpm",      "<smartcard",  "<hub",    "<watchdog", "<shmem",      "<input",
+        "<parallel",  "<loader",   "<panic",      "-netdev", "-device",   "-chardev",    "-fsdev",
+        "\"tcp\"",    "\"pty\"",   "\"network\"", "\"dev\"", "\"lun\""};
+    own_free char *xml = domain_of(&domains[_i]);
+
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++)
+        ck_assert_msg(!strstr(xml, never[i]), "%s: '%s'", domains[_i].file, never[i]);
+}
+END_TEST
+
+/* Bare: one command and nothing else. Full: terminal, input and output folders. */
+static char *oci_of(bool full)
+{
+    own_doc struct doc *d = NULL;
+    own_strv struct strv argv = {0}, env = {0}, inputs = {0};
+    own_free char *workdir = str_dup("/work"), *out = str_dup("/home/u/results");
+    struct plan p = {
+        .memory_bytes = 512 * PLAN_MIB,
+        .tmp_bytes = 256 * PLAN_MIB,
+        .pids = PLAN_PIDS_DEFAULT,
+        .uid = PLAN_UID_DEFAULT,
+        .gid = PLAN_UID_DEFAULT,
+        .workdir = workdir,
+        .out = full ? out : NULL,
+        .interactive = full,
+        .tty = full,
+    };
+
+    strv_add(&argv, "python3");
+    strv_add(&argv, full ? "/in/agent.py" : "--version");
+    strv_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
+    if (full)
+        strv_add(&inputs, "/home/u/texts");
+    p.argv = argv;
+    p.env = env;
+    p.inputs = inputs;
+    d = oci_config(&p, full ? 2 : 1);
+    return doc_format(d, true);
+}
+
+START_TEST(a_container_is_its_golden_file)
+{
+    own_free char *text = oci_of(_i);
+
+    compare(_i ? "oci-full.json" : "oci.json", text);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("golden");
+
+    tcase_add_loop_test(tc, a_domain_is_its_golden_file, 0, N_DOMAINS);
+    tcase_add_loop_test(tc, a_new_device_fails_until_the_list_is_changed, 0, N_DOMAINS);
+    tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
+    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 2);
+    return suite_run("golden", tc);
+}

@@ -1,0 +1,221 @@
+/*
+ * liar: a guest's /init that breaks the protocol in the one way that the kernel argument `liar=`
+ * names. For q35, where Debian's kernel has the port's drivers built in.
+ *
+ * It meets the host first, where the lie comes later than that: the host's first frame is a HELLO.
+ */
+#include "shared/wire.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int port;
+
+static void put(uint16_t type, uint32_t stream, const void *payload, uint32_t length)
+{
+    uint8_t raw[WIRE_HEADER_SIZE + 4096];
+    struct wire_header h = {.type = type, .stream = stream, .length = length};
+
+    wire_header_format(raw, &h);
+    if (length > 0)
+        memcpy(raw + WIRE_HEADER_SIZE, payload, length);
+    (void)!write(port, raw, WIRE_HEADER_SIZE + length);
+}
+
+static void get(void *to, size_t len)
+{
+    uint8_t *p = to;
+
+    while (len > 0) {
+        ssize_t n = read(port, p, len);
+
+        if (n <= 0) {
+            usleep(1000); /* no host yet */
+            continue;
+        }
+        p += n;
+        len -= (size_t)n;
+    }
+}
+
+/* Reads the HELLO and answers it, with this much added to the nonce's first byte. */
+static void answer(uint16_t type, unsigned add, uint32_t kept)
+{
+    uint8_t raw[WIRE_HEADER_SIZE + WIRE_HELLO_SIZE], out[WIRE_READY_SIZE];
+    struct wire_ready ready = {.version = WIRE_VERSION, .kept = kept};
+    struct wire_hello hello;
+
+    get(raw, sizeof(raw));
+    if (wire_hello_parse(raw + WIRE_HEADER_SIZE, WIRE_HELLO_SIZE, &hello) < 0)
+        return;
+    memcpy(ready.nonce, hello.nonce, sizeof(ready.nonce));
+    ready.nonce[0] = (uint8_t)(ready.nonce[0] + add);
+    wire_ready_format(out, &ready);
+    put(type, 0, out, sizeof(out));
+}
+
+static void meet(unsigned add)
+{
+    answer(WIRE_READY, add, 0);
+}
+
+static void parked_that_nobody_asked_for(void)
+{
+    answer(WIRE_PARKED, 0, 0);
+}
+
+static void keeps_what_nobody_asked_for(void)
+{
+    answer(WIRE_READY, 0, wire_exec_bit(1));
+}
+
+static void garbage(void)
+{
+    (void)!write(port, "GET / HTTP/1.1\r\n\r\n", 18);
+}
+
+static void wrong_nonce(void)
+{
+    meet(1);
+}
+
+static void ready_before_hello(void)
+{
+    uint8_t out[WIRE_READY_SIZE] = {0};
+
+    put(WIRE_READY, 0, out, sizeof(out));
+}
+
+static void output_of_no_job(void)
+{
+    meet(0);
+    put(WIRE_DATA, wire_stream(7, WIRE_STDOUT), "hello", 5);
+}
+
+static void exit_of_no_job(void)
+{
+    uint8_t out[WIRE_EXIT_SIZE];
+    struct wire_exit ex = {0};
+
+    meet(0);
+    wire_exit_format(out, &ex);
+    put(WIRE_EXIT, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
+}
+
+static void synced_that_nobody_asked_for(void)
+{
+    uint8_t out[4];
+
+    meet(0);
+    wire_u32_format(out, WIRE_SYNC_DONE);
+    put(WIRE_SYNCED, 0, out, sizeof(out));
+}
+
+static void flood_of_log(void)
+{
+    char text[WIRE_TEXT_MAX];
+
+    meet(0);
+    memset(text, 'x', sizeof(text));
+    for (unsigned i = 0; i < 2 * WIRE_LOG_TOTAL / sizeof(text); i++)
+        put(WIRE_LOG, 0, text, sizeof(text));
+}
+
+static void lying_length(void)
+{
+    uint8_t raw[WIRE_HEADER_SIZE];
+    struct wire_header h = {.type = WIRE_LOG, .length = WIRE_PAYLOAD_MAX + 1};
+
+    wire_header_format(raw, &h);
+    (void)!write(port, raw, sizeof(raw));
+}
+
+static void half_a_frame_and_power_off(void)
+{
+    struct wire_header h = {.type = WIRE_LOG, .length = 100};
+    uint8_t raw[WIRE_HEADER_SIZE];
+
+    wire_header_format(raw, &h);
+    (void)!write(port, raw, sizeof(raw));
+    sleep(1);
+    reboot(RB_POWER_OFF);
+}
+
+/* Escapes for a terminal, on every way that text can take to the host. */
+static void terminal_escapes(void)
+{
+    static const char evil[] = "\033]0;owned\007\033[2J\xff\n";
+
+    printf("%s", evil);
+    fflush(stdout);
+    meet(0);
+    put(WIRE_LOG, 0, evil, sizeof(evil) - 1);
+    sleep(1);
+    garbage();
+}
+
+static const struct {
+    const char *name;
+    void (*tell)(void);
+} lies[] = {
+    {"garbage", garbage},
+    {"wrong_nonce", wrong_nonce},
+    {"ready_before_hello", ready_before_hello},
+    {"parked_that_nobody_asked_for", parked_that_nobody_asked_for},
+    {"keeps_what_nobody_asked_for", keeps_what_nobody_asked_for},
+    {"output_of_no_job", output_of_no_job},
+    {"exit_of_no_job", exit_of_no_job},
+    {"synced_that_nobody_asked_for", synced_that_nobody_asked_for},
+    {"flood_of_log", flood_of_log},
+    {"lying_length", lying_length},
+    {"half_a_frame_and_power_off", half_a_frame_and_power_off},
+    {"terminal_escapes", terminal_escapes},
+};
+
+/* The port is named in sysfs; the first one of two is /dev/vport?p1 or 2. */
+static int open_port(void)
+{
+    char path[32];
+
+    for (;;) {
+        for (int device = 0; device < 4; device++) {
+            for (int n = 0; n < 4; n++) {
+                int fd;
+
+                snprintf(path, sizeof(path), "/dev/vport%dp%d", device, n);
+                fd = open(path, O_RDWR | O_CLOEXEC);
+                if (fd >= 0)
+                    return fd;
+            }
+        }
+        usleep(1000);
+    }
+}
+
+int main(void)
+{
+    char line[2048] = "";
+    const char *lie;
+    FILE *f;
+
+    mkdir("/proc", 0755);
+    mkdir("/dev", 0755);
+    mount("proc", "/proc", "proc", 0, NULL);
+    mount("dev", "/dev", "devtmpfs", 0, NULL);
+    f = fopen("/proc/cmdline", "re");
+    if (!f || !fgets(line, sizeof(line), f))
+        return 1;
+    lie = strstr(line, "liar=");
+    port = open_port();
+    for (size_t i = 0; lie && i < sizeof(lies) / sizeof(lies[0]); i++)
+        if (strncmp(lie + 5, lies[i].name, strlen(lies[i].name)) == 0)
+            lies[i].tell();
+    for (;;)
+        pause();
+}

@@ -1,0 +1,43 @@
+/*
+ * suite: main() of a Check program: SUITE("name", test, ...), at most 40 tests; or suite_run().
+ *
+ * Prints TAP where CK_TAP_LOG_FILE_NAME=- is set, as meson does.
+ */
+#ifndef LZ_TESTS_SUITE_H
+#define LZ_TESTS_SUITE_H
+
+#include <check.h>
+#include <stdlib.h>
+
+/* Runs the tests of `tc` as the suite `name`; takes `tc`. Returns the status for main(). */
+static inline int suite_run(const char *name, TCase *tc)
+{
+    Suite *s = suite_create(name);
+    SRunner *sr;
+    int failed;
+
+    suite_add_tcase(s, tc);
+    sr = srunner_create(s);
+    srunner_run_all(sr, getenv("CK_TAP_LOG_FILE_NAME") ? CK_SILENT : CK_NORMAL);
+    failed = srunner_ntests_failed(sr);
+    srunner_free(sr);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+static inline int suite_main(const char *name, const TTest *const *tests, size_t n)
+{
+    TCase *tc = tcase_create(name);
+
+    for (size_t i = 0; i < n; i++)
+        tcase_add_test(tc, tests[i]);
+    return suite_run(name, tc);
+}
+
+#define SUITE(name, ...)                                                                           \
+    int main(void)                                                                                 \
+    {                                                                                              \
+        const TTest *const all[] = {__VA_ARGS__};                                                  \
+        return suite_main(name, all, sizeof(all) / sizeof(all[0]));                                \
+    }
+
+#endif

@@ -1,0 +1,153 @@
+/* confine: takes from this process every right that its duty does not need. See confine.h. */
+#include "base/confine.h"
+
+#include "base/own.h"
+
+#include <cap-ng.h>
+#include <errno.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+/* struct landlock_ruleset_attr of ABI 6: Debian 12's header ends at ABI 2. */
+struct landlock_attr {
+    uint64_t fs, net, scoped;
+};
+
+/* Every right that a Landlock of this ABI can handle: see landlock(7). */
+static struct landlock_attr landlock_all(long abi)
+{
+    static const uint64_t fs_bits[] = {0, 13, 14, 15, 15, 16};
+    struct landlock_attr a = {.fs = (1ull << fs_bits[abi < 5 ? abi : 5]) - 1};
+
+    if (abi >= 4)
+        a.net = 3; /* bind, connect: TCP */
+    if (abi >= 6)
+        a.scoped = 3; /* abstract unix sockets, signals */
+    return a;
+}
+
+static int confine_files(int dir_fd, struct err *e)
+{
+    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+    struct landlock_attr a;
+    size_t size;
+    own_close int fd = -1;
+
+    if (abi < 1) /* not built in, or not switched on */
+        return 0;
+    a = landlock_all(abi);
+    size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
+    fd = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "landlock_create_ruleset");
+    if (dir_fd >= 0) {
+        struct landlock_path_beneath_attr below = {
+            .allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                              LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+            .parent_fd = dir_fd,
+        };
+
+        if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &below, 0) < 0)
+            return err_sys(e, ERR_HOST, errno, "landlock_add_rule");
+    }
+    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
+        return err_sys(e, ERR_HOST, errno, "landlock_restrict_self");
+    return 0;
+}
+
+static int confine_capabilities(struct err *e)
+{
+    /* The bounding set can be emptied only by somebody who has the right to. */
+    capng_select_t set =
+        capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP) ? CAPNG_SELECT_ALL : CAPNG_SELECT_CAPS;
+
+    capng_clear(CAPNG_SELECT_ALL);
+    if (capng_apply(set) != 0)
+        return err_set(e, ERR_HOST, "cannot drop capabilities");
+    return 0;
+}
+
+static int set_limit(int what, uint64_t max, struct err *e)
+{
+    struct rlimit r;
+
+    if (getrlimit(what, &r) < 0)
+        return err_sys(e, ERR_HOST, errno, "getrlimit");
+    if (max < r.rlim_max)
+        r.rlim_max = max;
+    if (r.rlim_cur > r.rlim_max)
+        r.rlim_cur = r.rlim_max;
+    if (setrlimit(what, &r) < 0)
+        return err_sys(e, ERR_HOST, errno, "setrlimit");
+    return 0;
+}
+
+/* What the sanitizers' runtime does in our name; not in any other build. */
+static int allow_sanitizer(scmp_filter_ctx ctx)
+{
+#ifdef CONFINE_SANITIZED
+    static const int nrs[] = {
+        SCMP_SYS(mmap),     SCMP_SYS(munmap),      SCMP_SYS(madvise),
+        SCMP_SYS(mprotect), SCMP_SYS(sigaltstack), SCMP_SYS(futex),
+        SCMP_SYS(getpid),   SCMP_SYS(gettid),      SCMP_SYS(rt_sigprocmask),
+    };
+
+    for (size_t i = 0; i < sizeof(nrs) / sizeof(nrs[0]); i++)
+        if (seccomp_rule_add(ctx, SCMP_ACT_ALLOW, nrs[i], 0) < 0)
+            return -1;
+#else
+    (void)ctx;
+#endif
+    return 0;
+}
+
+static int confine_calls(const struct confine *c, struct err *e)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_KILL_PROCESS);
+    int r = ctx ? allow_sanitizer(ctx) : -ENOMEM;
+
+    for (size_t i = 0; i < c->n_calls && r >= 0; i++) {
+        const struct confine_call *call = &c->calls[i];
+
+        if (call->zero_arg == CONFINE_ANY_ARG)
+            r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 0);
+        else
+            r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 1,
+                                 SCMP_CMP((unsigned)call->zero_arg, SCMP_CMP_EQ, 0));
+    }
+    if (r >= 0)
+        r = seccomp_load(ctx);
+    seccomp_release(ctx);
+    return r < 0 ? err_sys(e, ERR_HOST, -r, "seccomp") : 0;
+}
+
+int confine_self(const struct confine *c, struct err *e)
+{
+    /* Signals are the keeper's business; it ends us with SIGKILL. What the terminal sends is not.
+     */
+    static const int ignored[] = {SIGINT,  SIGQUIT, SIGTERM, SIGHUP, SIGPIPE,
+                                  SIGTSTP, SIGTTIN, SIGTTOU, SIGXFSZ};
+
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return err_sys(e, ERR_HOST, errno, "prctl");
+    if (confine_capabilities(e) < 0)
+        return -1;
+    if (set_limit(RLIMIT_NOFILE, c->max_fds, e) < 0 || set_limit(RLIMIT_NPROC, 0, e) < 0 ||
+        set_limit(RLIMIT_CORE, 0, e) < 0 || set_limit(RLIMIT_FSIZE, c->max_file_bytes, e) < 0)
+        return -1;
+    if (c->max_cpu_s > 0 && set_limit(RLIMIT_CPU, c->max_cpu_s, e) < 0)
+        return -1;
+#ifndef CONFINE_SANITIZED
+    if (c->max_data_bytes > 0 && set_limit(RLIMIT_DATA, c->max_data_bytes, e) < 0)
+        return -1;
+#endif
+    if (confine_files(c->dir_fd, e) < 0)
+        return -1;
+    return confine_calls(c, e);
+}

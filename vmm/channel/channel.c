@@ -1,0 +1,378 @@
+/* channel: the keeper's end of the relay. See channel.h. */
+#include "channel/channel.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "channel/program.h"
+#include "channel/relay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+/* A relay that takes no command for so long has a guest that does not read. */
+#define SEND_TIMEOUT_MS 5000u
+
+struct channel {
+    pid_t pid;
+    int control;                               /* SOCK_SEQPACKET to the relay */
+    bool over;                                 /* TAMPERED or LOST was handed out */
+    bool collecting;                           /* COLLECT sent, its end not seen */
+    enum { NOT_SYNCED, SYNCING, SYNCED } sync; /* SYNCED: until RESUME */
+    bool greeted;                              /* channel_hello() was called */
+    uint32_t adopted;                          /* bit exec - 1: HELLO will ask for it */
+    uint32_t busy;                             /* bit exec - 1: the job's end was not seen */
+};
+
+int channel_open(const struct channel_config *c, struct channel **ret, struct err *e)
+{
+    char max[24];
+    const char *const argv[] = {c->relay_path, max, NULL};
+    own_close int ours = -1, theirs = -1;
+    struct channel *ch;
+    int pair[2];
+    pid_t pid;
+
+    snprintf(max, sizeof(max), "%" PRIu64, c->console_max_bytes);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, ERR_HOST, errno, "socketpair");
+    ours = pair[0];
+    theirs = pair[1];
+    const int fds[] = {theirs, c->channel_fd, c->console_fd, c->console_log_fd};
+    const struct spawn s = program_spawn(argv, fds, sizeof(fds) / sizeof(fds[0]));
+    if (spawn_start(&s, &pid, e) < 0)
+        return err_wrap(e, "relay");
+    ch = calloc(1, sizeof(*ch));
+    if (!ch) {
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        return err_set(e, ERR_HOST, "out of memory");
+    }
+    ch->pid = pid;
+    ch->control = own_steal_fd(ours);
+    *ret = ch;
+    return 0;
+}
+
+void channel_close(struct channel *ch)
+{
+    if (!ch)
+        return;
+    close(ch->control);
+    kill(ch->pid, SIGKILL);
+    while (waitpid(ch->pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    free(ch);
+}
+
+pid_t channel_relay_pid(const struct channel *ch)
+{
+    return ch->pid;
+}
+
+int channel_fd(const struct channel *ch)
+{
+    return ch->control;
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static bool is_busy(const struct channel *ch, uint32_t exec)
+{
+    return exec >= 1 && exec <= WIRE_EXEC_MAX && (ch->busy & wire_exec_bit(exec));
+}
+
+/* Can a relay that does its duty have sent this? It may have been taken over by the guest. */
+static bool event_is_sane(const struct channel *ch, const struct channel_event *ev)
+{
+    if (!str_is_printable(ev->text, sizeof(ev->text)))
+        return false;
+    switch (ev->type) {
+    case CHANNEL_READY:
+    case CHANNEL_PARKED:
+    case CHANNEL_FAILED:
+    case CHANNEL_LOG:
+    case CHANNEL_TAMPERED:
+    case CHANNEL_LOST:
+        return ev->exec == 0;
+    case CHANNEL_HOST_FAILED:
+        return ev->exec == 0 || is_busy(ch, ev->exec);
+    case CHANNEL_STARTED:
+    case CHANNEL_GONE:
+        return is_busy(ch, ev->exec);
+    case CHANNEL_UNSTARTED:
+        return is_busy(ch, ev->exec) && ev->why >= WIRE_WHY_NOT_FOUND &&
+               ev->why <= WIRE_WHY_RUNTIME;
+    case CHANNEL_EXIT:
+        return is_busy(ch, ev->exec) && ev->exit.signaled <= 1 &&
+               (ev->exit.signaled ? ev->exit.code >= 1 && ev->exit.code <= 64
+                                  : ev->exit.code <= 255);
+    case CHANNEL_COLLECTED:
+        return ev->exec == 0 && ch->collecting && ev->how <= WIRE_COLLECT_ERROR;
+    case CHANNEL_SYNCED:
+        return ev->exec == 0 && ch->sync == SYNCING && ev->how <= WIRE_SYNC_ERROR;
+    default:
+        return false;
+    }
+}
+
+static void end_with(struct channel *ch, struct channel_event *ev, enum channel_event_type type,
+                     const char *text)
+{
+    memset(ev, 0, sizeof(*ev));
+    ev->type = type;
+    snprintf(ev->text, sizeof(ev->text), "%s", text);
+    ch->over = true;
+}
+
+int channel_next(struct channel *ch, struct channel_event *ret)
+{
+    struct channel_event ev;
+    ssize_t n;
+
+    if (ch->over)
+        return 0;
+    do
+        n = recv(ch->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n <= 0) {
+        end_with(ch, &ev, CHANNEL_LOST, "the relay ended");
+    } else if ((size_t)n != sizeof(ev) || !event_is_sane(ch, &ev)) {
+        end_with(ch, &ev, CHANNEL_TAMPERED, "the relay sent what is not an event");
+    } else if (ev.type == CHANNEL_TAMPERED || ev.type == CHANNEL_LOST) {
+        ch->over = true;
+    } else if (ev.type == CHANNEL_EXIT || ev.type == CHANNEL_UNSTARTED || ev.type == CHANNEL_GONE) {
+        ch->busy &= ~wire_exec_bit(ev.exec);
+    } else if (ev.type == CHANNEL_COLLECTED) {
+        ch->collecting = false;
+    } else if (ev.type == CHANNEL_SYNCED) {
+        ch->sync = SYNCED;
+    }
+    *ret = ev;
+    return 1;
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static int send_command(struct channel *ch, const struct relay_command *c, const int *fds,
+                        size_t n_fds, struct err *e)
+{
+    uint64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)c, .iov_len = sizeof(*c)};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(RELAY_FD_MAX * sizeof(int))];
+    } control = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (ch->over)
+        return err_set(e, ERR_HOST, "the relay has ended");
+    if (n_fds > 0) {
+        control.h.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(&control.h), fds, n_fds * sizeof(int));
+        m.msg_control = control.space;
+        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+    }
+    while (sendmsg(ch->control, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        struct pollfd p = {.fd = ch->control, .events = POLLOUT};
+
+        if (errno == EINTR)
+            continue;
+        if (errno == EPIPE || errno == ECONNRESET)
+            return 0; /* the relay has ended, and an event that is not read yet says why */
+        if (errno != EAGAIN)
+            return err_sys(e, ERR_HOST, errno, "cannot tell the relay");
+        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
+            return err_set(e, ERR_GUEST, "the guest agent does not read its channel");
+    }
+    return 0;
+}
+
+int channel_hello(struct channel *ch, const struct channel_hello *m, struct err *e)
+{
+    struct relay_command c = {.type = RELAY_HELLO,
+                              .hello = {.version = WIRE_VERSION,
+                                        .flags = m->park    ? WIRE_HELLO_PARK
+                                                 : m->input ? WIRE_HELLO_INPUT
+                                                            : 0,
+                                        .uid = m->uid,
+                                        .gid = m->gid,
+                                        .keep = ch->adopted}};
+
+    if (m->park && ch->adopted)
+        return err_set(e, ERR_HOST, "a guest with jobs cannot be parked");
+    if (ch->busy & ~ch->adopted || ch->collecting || ch->sync != NOT_SYNCED)
+        return err_set(e, ERR_HOST, "cannot greet the guest while jobs run in it or it is held");
+    if (getrandom(c.hello.nonce, sizeof(c.hello.nonce), 0) != sizeof(c.hello.nonce) ||
+        getrandom(c.hello.seed, sizeof(c.hello.seed), 0) != sizeof(c.hello.seed))
+        return err_sys(e, ERR_HOST, errno, "getrandom");
+    c.hello.time_ns = clock_real_ns();
+    if (send_command(ch, &c, NULL, 0, e) < 0)
+        return -1;
+    ch->greeted = true;
+    ch->adopted = 0;
+    return 0;
+}
+
+/*
+ * How the relay is to use this fd. Pipes and terminals are opened anew where the kernel lets us, as
+ * O_NONBLOCK belongs to the open file and the user's shell shares theirs: *ret_own is that fd or
+ * -1.
+ */
+static enum relay_fd_kind prepare(int fd, int access, int *ret_own)
+{
+    char path[32];
+    struct stat st;
+
+    if (fstat(fd, &st) < 0 || S_ISREG(st.st_mode))
+        return RELAY_FD_FILE;
+    if (S_ISSOCK(st.st_mode))
+        return RELAY_FD_SOCKET;
+    if (!S_ISFIFO(st.st_mode) && !isatty(fd))
+        return RELAY_FD_FILE;
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    *ret_own = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return *ret_own >= 0 ? RELAY_FD_NONBLOCK : RELAY_FD_SHARED;
+}
+
+/* Appends one of a job's fds: the borrowed one, or *ret_own, which is it opened anew. */
+static void put_fd(struct relay_command *c, int role, int fd, int access, int *fds, size_t *n,
+                   int *ret_own)
+{
+    c->kinds[role] = prepare(fd, access, ret_own);
+    fds[(*n)++] = *ret_own >= 0 ? *ret_own : fd;
+}
+
+static int check_job(const struct channel *ch, uint32_t exec, int stdout_fd, int stderr_fd,
+                     bool tty, struct err *e)
+{
+    if (exec < 1 || exec > WIRE_EXEC_MAX || is_busy(ch, exec))
+        return err_set(e, ERR_HOST, "job number %" PRIu32 " is not free", exec);
+    if (stdout_fd < 0 || (stderr_fd < 0) != tty)
+        return err_set(e, ERR_HOST, "a job needs stdout, and stderr or a terminal");
+    return 0;
+}
+
+int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e)
+{
+    struct relay_command c = {.type = RELAY_EXEC, .exec = x->exec, .cap_bytes = x->sink_max_bytes};
+    own_close int own_out = -1, own_err = -1, own_in = -1;
+    int fds[RELAY_FD_MAX];
+    size_t n = 0;
+    struct stat st;
+
+    if (check_job(ch, x->exec, x->stdout_fd, x->stderr_fd, x->tty, e) < 0)
+        return -1;
+    if (fstat(x->config_fd, &st) < 0)
+        return err_sys(e, ERR_HOST, errno, "container configuration");
+    if (st.st_size < 2 || st.st_size > WIRE_CONFIG_MAX)
+        return err_set(e, ERR_HOST, "container configuration: %jd bytes, must be 2 to %u",
+                       (intmax_t)st.st_size, WIRE_CONFIG_MAX);
+    c.how.flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0);
+    c.how.rows = x->tty ? x->rows : 0;
+    c.how.cols = x->tty ? x->cols : 0;
+    c.how.config_size = (uint32_t)st.st_size;
+    fds[n++] = x->config_fd;
+    put_fd(&c, RELAY_FD_STDOUT, x->stdout_fd, O_WRONLY, fds, &n, &own_out);
+    if (!x->tty)
+        put_fd(&c, RELAY_FD_STDERR, x->stderr_fd, O_WRONLY, fds, &n, &own_err);
+    if (x->stdin_fd >= 0)
+        put_fd(&c, RELAY_FD_STDIN, x->stdin_fd, O_RDONLY, fds, &n, &own_in);
+    if (send_command(ch, &c, fds, n, e) < 0)
+        return -1;
+    ch->busy |= wire_exec_bit(x->exec);
+    return 0;
+}
+
+int channel_adopt(struct channel *ch, uint32_t exec, int stdout_fd, int stderr_fd, bool tty,
+                  uint64_t sink_max_bytes, struct err *e)
+{
+    struct relay_command c = {.type = RELAY_ADOPT, .exec = exec, .cap_bytes = sink_max_bytes};
+    own_close int own_out = -1, own_err = -1;
+    int fds[2];
+    size_t n = 0;
+
+    if (ch->greeted)
+        return err_set(e, ERR_HOST, "the guest was greeted: its jobs are known");
+    if (check_job(ch, exec, stdout_fd, stderr_fd, tty, e) < 0)
+        return -1;
+    c.how.flags = tty ? WIRE_EXEC_TTY : 0;
+    put_fd(&c, RELAY_FD_STDOUT, stdout_fd, O_WRONLY, fds, &n, &own_out);
+    if (!tty)
+        put_fd(&c, RELAY_FD_STDERR, stderr_fd, O_WRONLY, fds, &n, &own_err);
+    if (send_command(ch, &c, fds, n, e) < 0)
+        return -1;
+    ch->busy |= wire_exec_bit(exec);
+    ch->adopted |= wire_exec_bit(exec);
+    return 0;
+}
+
+int channel_signal(struct channel *ch, uint32_t exec, uint32_t signo, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_SIGNAL, .exec = exec, .signo = signo};
+
+    if (signo < 1 || signo > 64)
+        return err_set(e, ERR_HOST, "%" PRIu32 " is not a signal", signo);
+    return is_busy(ch, exec) ? send_command(ch, &c, NULL, 0, e) : 0;
+}
+
+int channel_resize(struct channel *ch, uint32_t exec, uint16_t rows, uint16_t cols, struct err *e)
+{
+    const struct relay_command c = {
+        .type = RELAY_RESIZE, .exec = exec, .how = {.rows = rows, .cols = cols}};
+
+    return is_busy(ch, exec) ? send_command(ch, &c, NULL, 0, e) : 0;
+}
+
+int channel_drop(struct channel *ch, uint32_t exec, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_DROP, .exec = exec};
+
+    return is_busy(ch, exec) ? send_command(ch, &c, NULL, 0, e) : 0;
+}
+
+int channel_collect(struct channel *ch, int spool_fd, uint64_t cap_bytes, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_COLLECT, .cap_bytes = cap_bytes};
+
+    if (ch->collecting)
+        return err_set(e, ERR_HOST, "a collection is under way");
+    if (send_command(ch, &c, &spool_fd, 1, e) < 0)
+        return -1;
+    ch->collecting = true;
+    return 0;
+}
+
+int channel_sync(struct channel *ch, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_SYNC};
+
+    if (ch->sync != NOT_SYNCED)
+        return err_set(e, ERR_HOST, "the guest is held already");
+    if (send_command(ch, &c, NULL, 0, e) < 0)
+        return -1;
+    ch->sync = SYNCING;
+    return 0;
+}
+
+int channel_resume(struct channel *ch, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_RESUME};
+
+    if (ch->sync != SYNCED)
+        return err_set(e, ERR_HOST, "the guest is not held");
+    if (send_command(ch, &c, NULL, 0, e) < 0)
+        return -1;
+    ch->sync = NOT_SYNCED;
+    return 0;
+}

@@ -1,0 +1,44 @@
+/*
+ * extract: turns a tree stream (shared/tree.h) into files and folders below one directory fd.
+ *
+ * UNTRUSTED input; runs in lazaret-unpack.
+ *
+ * How it works: entry by entry. A name is checked (tree_name_check), its folder is walked to
+ * component by component with O_NOFOLLOW, and the entry is made there: folders by mkdirat, files
+ * under EXTRACT_PART and then by a rename that replaces nothing. A name that cannot be used is
+ * refused and listed, and its content is skipped; a stream that is not legal, or that holds more
+ * than the cap, ends the extraction. What was made stays, each file whole or not at all.
+ * Must: never follow a link, never replace anything, never set a bit beyond 0755.
+ */
+#ifndef LZ_CHANNEL_EXTRACT_H
+#define LZ_CHANNEL_EXTRACT_H
+
+#include "base/err.h"
+#include "shared/tree.h"
+
+#include <stdbool.h>
+
+#define EXTRACT_PART ".lazaret-part" /* a file that is not whole yet; refused as a name */
+
+struct extract {
+    int spool_fd; /* read with pread from offset 0 */
+    int dir_fd;
+    uint64_t max_bytes; /* of content, refused content too */
+    /* Called for each entry that is left out. */
+    void (*refused)(struct extract *x, enum tree_why why, bool by_guest, const char *name,
+                    size_t len);
+
+    uint64_t files, folders, bytes, n_refused; /* what was made */
+    uint64_t content_bytes;                    /* seen so far, for the cap */
+    uint64_t offset;                           /* of the spool, behind what is in buf */
+    size_t start, end;                         /* unread bytes in buf */
+    int parent_fd;                             /* the folder of the last entry, or -1 */
+    char parent[TREE_NAME_MAX + 1];            /* its path */
+    struct tree_entry entry;
+    uint8_t buf[131072];
+};
+
+/* The caller sets the first four fields; the rest is zero and parent_fd -1. */
+int extract_run(struct extract *x, struct err *e);
+
+#endif

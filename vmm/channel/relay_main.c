@@ -1,0 +1,181 @@
+/*
+ * lazaret-relay: the only process on the host that reads the guest's channel and console.
+ *
+ * How it works: one poll loop over the keeper's socket, the channel, the console and the jobs' fds;
+ * the session (session.h) decides what is read and written. It ends when the keeper's socket does,
+ * or after it has reported the end of the session.
+ * Must: be confined before the first guest byte; never block but in poll().
+ * Must not: open a path, allocate, or outlive the keeper.
+ */
+#include "channel/console.h"
+#include "channel/session.h"
+
+#include "base/confine.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { P_CONTROL, P_CHANNEL, P_CONSOLE, P_SESSION, P_MAX = P_SESSION + SESSION_POLL_MAX };
+
+static const struct confine_call calls[] = {
+    {SCMP_SYS(poll), CONFINE_ANY_ARG, "waiting"},
+    {SCMP_SYS(ppoll), CONFINE_ANY_ARG, "waiting, where the C library has no poll"},
+    {SCMP_SYS(read), CONFINE_ANY_ARG, "console, stdin of a job"},
+    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the container's configuration"},
+    {SCMP_SYS(write), CONFINE_ANY_ARG, "stdout and stderr of a job, console log, spool"},
+    {SCMP_SYS(recvfrom), CONFINE_ANY_ARG, "channel, stdin that is a socket"},
+    {SCMP_SYS(recvmsg), CONFINE_ANY_ARG, "commands of the keeper, with fds"},
+    {SCMP_SYS(sendto), 4, "channel, events, sinks that are sockets: to the connected peer only"},
+    {SCMP_SYS(close), CONFINE_ANY_ARG, "fds of a job that has ended"},
+    CONFINE_CALLS_END,
+};
+
+static struct session session;
+
+/* One command. The end of the socket is the end of the keeper, and ours. */
+static void take_command(void)
+{
+    struct relay_command c;
+    struct iovec iov = {.iov_base = &c, .iov_len = sizeof(c)};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(RELAY_FD_MAX * sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof(control.space)};
+    int fds[RELAY_FD_MAX], n_fds = 0;
+    ssize_t n = recvmsg(RELAY_CONTROL, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n != sizeof(c))
+        _exit(0);
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+            continue;
+        n_fds = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        memcpy(fds, CMSG_DATA(h), (size_t)n_fds * sizeof(int));
+    }
+    if (m.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
+        session_end(&session, CHANNEL_HOST_FAILED, "the relay has too many files open");
+    session_command(&session, &c, fds, n_fds);
+}
+
+static void send_events(void)
+{
+    const struct channel_event *ev;
+
+    while ((ev = session_event(&session))) {
+        if (send(RELAY_CONTROL, ev, sizeof(*ev), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+                return;
+            _exit(0);
+        }
+        session_event_taken(&session);
+    }
+}
+
+static void read_channel(void)
+{
+    uint8_t *at;
+    size_t space = session_input_space(&session, &at);
+    ssize_t n = recv(RELAY_CHANNEL, at, space, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0)
+        session_input(&session, (size_t)n);
+    else
+        session_end(&session, CHANNEL_LOST, "QEMU closed the channel");
+}
+
+static void write_channel(void)
+{
+    const uint8_t *at;
+    size_t len = session_output(&session, &at);
+    ssize_t n;
+
+    if (len == 0)
+        return;
+    n = send(RELAY_CHANNEL, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n > 0)
+        session_sent(&session, (size_t)n);
+    else if (errno != EAGAIN && errno != EINTR) /* reading says LOST, after what is still there */
+        session_sent(&session, len);
+}
+
+static void wait_for_work(struct pollfd p[P_MAX], const struct console *console)
+{
+    const uint8_t *at;
+
+    p[P_CONTROL] = (struct pollfd){.fd = RELAY_CONTROL};
+    if (session_takes_command(&session))
+        p[P_CONTROL].events |= POLLIN;
+    if (session_event(&session))
+        p[P_CONTROL].events |= POLLOUT;
+    p[P_CHANNEL] = (struct pollfd){.fd = -1};
+    if (session_takes_input(&session))
+        p[P_CHANNEL].events |= POLLIN;
+    if (session_output(&session, &at) > 0)
+        p[P_CHANNEL].events |= POLLOUT;
+    if (p[P_CHANNEL].events)
+        p[P_CHANNEL].fd = RELAY_CHANNEL;
+    p[P_CONSOLE] = (struct pollfd){.fd = console->fd, .events = POLLIN};
+    session_poll(&session, p + P_SESSION);
+    while (poll(p, P_MAX, -1) < 0) /* no deadline: the keeper has it, and we end with the keeper */
+        if (errno != EINTR)
+            _exit(1);
+}
+
+static void run(struct console *console)
+{
+    static struct pollfd p[P_MAX];
+
+    for (;;) {
+        if (session.over && !session_event(&session))
+            return;
+        wait_for_work(p, console);
+        if (p[P_CONTROL].revents & POLLOUT)
+            send_events();
+        if (p[P_CONTROL].revents & POLLIN)
+            take_command();
+        else if (p[P_CONTROL].revents & (POLLHUP | POLLERR))
+            _exit(0);
+        if (p[P_CHANNEL].events & POLLIN && p[P_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
+            read_channel();
+        if (p[P_CONSOLE].revents)
+            console_read(console);
+        session_io(&session, p + P_SESSION);
+        write_channel();
+    }
+}
+
+int main(int argc, char **argv)
+{
+    const struct confine rights = {
+        .calls = calls,
+        .n_calls = sizeof(calls) / sizeof(calls[0]),
+        .dir_fd = -1,
+        .max_fds = RELAY_CONSOLE_LOG + 1 + 1 + RELAY_FD_MAX * (WIRE_EXEC_MAX + 1),
+        .max_file_bytes = UINT64_MAX,
+    };
+    struct console console;
+    uint64_t console_max;
+    struct err e;
+
+    session_init(&session);
+    if (argc != 2 ||
+        str_parse_u64(argv[1], "console log size", 0, UINT64_MAX, &console_max, &e) < 0)
+        return 2; /* not started by channel_open() */
+    console_init(&console, RELAY_CONSOLE, RELAY_CONSOLE_LOG, console_max);
+    if (confine_self(&rights, &e) < 0)
+        session_end(&session, CHANNEL_HOST_FAILED, "the relay cannot confine itself: %s", e.text);
+    run(&console);
+    _exit(0);
+}

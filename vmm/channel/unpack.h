@@ -1,0 +1,35 @@
+/*
+ * unpack: the caller's end of lazaret-unpack, which turns a spooled output tree (shared/tree.h)
+ * into files and folders under one directory, and spooled text into a JSON string.
+ */
+#ifndef LZ_CHANNEL_UNPACK_H
+#define LZ_CHANNEL_UNPACK_H
+
+#include "base/doc.h"
+#include "base/err.h"
+
+#include <stdint.h>
+
+struct unpack_result {
+    uint64_t files, folders, bytes, refused;
+    struct doc *refused_list; /* array of {"name": escaped, "why": text, "by": "host"|"guest"}; at
+                                 most 1000 of them; free with doc_free() */
+};
+
+/*
+ * Runs lazaret-unpack on `spool_fd` (read from offset 0) into `out_dir_fd`. What was written before
+ * an error stays, each file whole or not at all. ERR_PROTOCOL: the tree is not a legal stream;
+ * ERR_LIMIT: more than max_bytes; ERR_HOST: the host could not write.
+ * Started by root it works as the owner of out_dir_fd; files belong to whoever it works as.
+ */
+int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
+               uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
+
+/*
+ * Writes what is in `spool_fd` to `out_fd` as one JSON string, quotes included, in ASCII only:
+ * what is not UTF-8 becomes U+FFFD. By lazaret-unpack, confined, so that the caller need not read
+ * it.
+ */
+int unpack_print_json(const char *unpack_path, int spool_fd, int out_fd, struct err *e);
+
+#endif

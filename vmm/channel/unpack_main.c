@@ -1,0 +1,126 @@
+/*
+ * lazaret-unpack: turns a spooled output tree into files below one folder, or with `json` spooled
+ * text into a JSON string, and does nothing else.
+ *
+ * Must: be the folder's owner, and confined, before the first byte of the spool is read.
+ * Must not: reach anything outside the folder (Landlock), outlive the keeper, or say anything but
+ * fixed-size records with escaped names.
+ */
+#include "channel/extract.h"
+#include "channel/quote.h"
+#include "channel/unpack_record.h"
+
+#include "base/confine.h"
+#include "base/str.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct confine_call calls[] = {
+    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the spool"},
+    {SCMP_SYS(openat), CONFINE_ANY_ARG, "folders on the way, and the file that is written"},
+    {SCMP_SYS(mkdirat), CONFINE_ANY_ARG, "folders of the output"},
+    {SCMP_SYS(write), CONFINE_ANY_ARG, "files of the output"},
+    {SCMP_SYS(renameat2), CONFINE_ANY_ARG, "a whole file gets its name"},
+    {SCMP_SYS(linkat), CONFINE_ANY_ARG, "the same, where the file system has no NOREPLACE"},
+    {SCMP_SYS(unlinkat), CONFINE_ANY_ARG, "a file that did not become whole"},
+    {SCMP_SYS(close), CONFINE_ANY_ARG, "fds of the above"},
+    {SCMP_SYS(sendto), 4, "records, to the keeper only"},
+    CONFINE_CALLS_END,
+};
+
+static const struct confine_call quote_calls[] = {
+    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the spool"},
+    {SCMP_SYS(write), CONFINE_ANY_ARG, "the JSON string"},
+    CONFINE_CALLS_END,
+};
+
+static int print_json(void)
+{
+    struct confine rights = {
+        .calls = quote_calls,
+        .n_calls = sizeof(quote_calls) / sizeof(quote_calls[0]),
+        .dir_fd = -1,
+        .max_fds = 8,
+        .max_file_bytes = UINT64_MAX,
+    };
+    struct err e;
+
+    if (confine_self(&rights, &e) < 0 || quote_spool(UNPACK_SPOOL, UNPACK_DIR) < 0)
+        return 1;
+    return 0;
+}
+
+static struct extract extract = {.spool_fd = UNPACK_SPOOL, .dir_fd = UNPACK_DIR, .parent_fd = -1};
+
+static void send_record(const struct unpack_record *r)
+{
+    /* Blocking: the keeper reads while we work, and has the deadline. */
+    while (send(UNPACK_RESULT, r, sizeof(*r), MSG_NOSIGNAL) < 0)
+        if (errno != EINTR)
+            _exit(1); /* nobody wants to know */
+}
+
+static void send_refused(struct extract *x, enum tree_why why, bool by_guest, const char *name,
+                         size_t len)
+{
+    struct unpack_record r = {.type = UNPACK_REFUSED, .why = why, .by_guest = by_guest};
+
+    if (x->n_refused > UNPACK_REFUSED_MAX)
+        return;
+    str_escape(r.text, sizeof(r.text), name, len);
+    send_record(&r);
+}
+
+/*
+ * Root without capabilities could not write into another user's folder. As that user it can, the
+ * files belong to them, and one right less is held. An ordinary user is who they are.
+ */
+static int become_owner(struct err *e)
+{
+    struct stat st;
+
+    if (geteuid() != 0)
+        return 0;
+    if (fstat(UNPACK_DIR, &st) < 0 || setgroups(0, NULL) < 0 ||
+        setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
+        setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot become the owner of the output folder");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct confine rights = {
+        .calls = calls,
+        .n_calls = sizeof(calls) / sizeof(calls[0]),
+        .dir_fd = UNPACK_DIR,
+        .max_fds = 16,
+    };
+    struct unpack_record r = {.type = UNPACK_DONE};
+    struct err e;
+
+    if (argc == 2 && strcmp(argv[1], "json") == 0)
+        _exit(print_json());
+    extract.refused = send_refused;
+    if (argc != 2 || str_parse_u64(argv[1], "size", 0, UINT64_MAX, &extract.max_bytes, &e) < 0)
+        return 2; /* not started by unpack_run() */
+    rights.max_file_bytes = extract.max_bytes;
+    if (become_owner(&e) < 0 || confine_self(&rights, &e) < 0 || extract_run(&extract, &e) < 0) {
+        r.type = UNPACK_ERROR;
+        r.class = e.class;
+        str_escape(r.text, sizeof(r.text), e.text, strlen(e.text));
+    } else {
+        r.files = extract.files;
+        r.folders = extract.folders;
+        r.bytes = extract.bytes;
+        r.refused = extract.n_refused;
+    }
+    send_record(&r);
+    _exit(0);
+}

@@ -1,0 +1,126 @@
+/* cmd_fork: `lazaret fork`, and what `run --fork-from` has in common with it. */
+#include "cli/cmd_fork.h"
+
+#include "base/log.h"
+#include "base/own.h"
+#include "cli/options.h"
+#include "cli/outcome.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CHILDREN_MAX 1000
+
+int fork_begin(const char *data_dir, const char *text, struct fork *ret, struct err *e)
+{
+    const char *colon = strchr(text, ':');
+
+    ret->name = colon ? str_printf("%.*s", (int)(colon - text), text) : str_dup(text);
+    ret->made = !colon;
+    if (colon && !colon[1])
+        return err_set(e, ERR_USAGE, "'%s': which mark?", text);
+    if (sandbox_plan(data_dir, ret->name, &ret->plan, e) < 0)
+        return -1;
+    return sandbox_fork(data_dir, ret->name, colon ? colon + 1 : NULL, &ret->from, e);
+}
+
+void fork_end(const char *data_dir, struct fork *f)
+{
+    struct err why;
+
+    if (f->made && f->from.mark.id &&
+        sandbox_forget(data_dir, f->name, f->from.mark.name, &why) < 0)
+        log_msg(LOG_WARN, "the mark '%s' stays: %s", f->from.mark.name, why.text);
+    plan_free(f->plan);
+    free(f->name);
+    *f = (struct fork){0};
+}
+
+struct asked {
+    const char *source, *name, *count;
+    bool json;
+};
+
+static int parse(int argc, char **argv, struct asked *ret)
+{
+    const struct cli_option options[] = {
+        {.name = "-n", .ret_value = &ret->count}, {.name = "--json", .ret_flag = &ret->json}, {0}};
+    int status;
+
+    status = cli_parse(&argc, argv, options, help_fork);
+    if (status >= 0)
+        return status;
+    if (argc != 3)
+        return cli_misuse(argv[0], "a sandbox and the name of a new one are needed");
+    ret->source = argv[1];
+    ret->name = argv[2];
+    return -1;
+}
+
+static char *child_name(const struct asked *a, uint64_t i)
+{
+    return a->count ? str_printf("%s-%" PRIu64, a->name, i + 1) : str_dup(a->name);
+}
+
+static int make(const struct cli_paths *paths, const struct asked *a, const struct fork *f,
+                uint64_t i, struct doc *ret_rows, struct err *e)
+{
+    own_free char *name = child_name(a, i);
+    struct doc *row;
+    struct run_result r;
+    struct run_config c = options_run_config(paths);
+
+    c.from = &f->from;
+    if (sandbox_up(name, f->plan, &c, &r, e) < 0)
+        return err_wrap(e, "%s", name);
+    outcome_print_notes(r.notes);
+    row = doc_new_object();
+    doc_set_str(row, "name", name);
+    doc_set_u64(row, "boot_ms", r.boot_ms);
+    doc_add(ret_rows, row);
+    return 0;
+}
+
+/* All of them, or none. */
+static int make_all(const struct cli_paths *paths, const struct asked *a, const struct fork *f,
+                    uint64_t n, struct doc *ret_rows, struct err *e)
+{
+    for (uint64_t i = 0; i < n; i++) {
+        if (make(paths, a, f, i, ret_rows, e) == 0)
+            continue;
+        while (i-- > 0) {
+            own_free char *name = child_name(a, i);
+
+            sandbox_down(paths->data_dir, name, false, &(struct err){0});
+        }
+        return -1;
+    }
+    return 0;
+}
+
+int cmd_fork(int argc, char **argv)
+{
+    own_paths struct cli_paths paths = {0};
+    own_doc struct doc *rows = doc_new_array();
+    struct asked a = {.source = "", .name = ""};
+    struct fork f = {0};
+    uint64_t n = 1;
+    struct err e;
+    int status = parse(argc, argv, &a), rc;
+
+    if (status >= 0)
+        return status;
+    if ((a.count && str_parse_u64(a.count, "-n", 1, CHILDREN_MAX, &n, &e) < 0) ||
+        sandbox_check_name(a.name, &e) < 0 || cli_paths_find(&paths, &e) < 0)
+        return cli_fail(&e);
+    rc = fork_begin(paths.data_dir, a.source, &f, &e);
+    if (rc == 0)
+        rc = make_all(&paths, &a, &f, n, rows, &e);
+    fork_end(paths.data_dir, &f);
+    if (rc < 0)
+        return cli_fail(&e);
+    if (a.json)
+        cli_print_doc(rows);
+    return cli_flush();
+}

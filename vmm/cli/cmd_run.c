@@ -1,0 +1,204 @@
+/* cmd_run: `lazaret run` and `lazaret check`: from the command line to a run, or to its preview. */
+#include "base/log.h"
+#include "base/own.h"
+#include "cli/cmd_fork.h"
+#include "cli/options.h"
+#include "cli/outcome.h"
+#include "cli/terminal.h"
+#include "oci/oci.h"
+#include "run/run.h"
+#include "run/sandbox.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static int run(const struct options *o, const struct cli_paths *paths, const struct plan *plan,
+               const struct run_from *from)
+{
+    /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
+    bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
+    struct run_capture captured = {-1, -1};
+    struct run_config c = options_run_config(paths);
+    struct run_result r;
+    struct err e;
+    int status;
+
+    c.warm = !o->cold;
+    c.from = from;
+    c.uri = o->uri;
+    c.keep_logs = o->keep_logs;
+    c.capture = o->json ? &captured : NULL;
+    c.on_started = terminal_on_started;
+    c.on_resize = terminal_on_resize;
+    c.on_ended = terminal_on_ended;
+    c.arg = &raw;
+    terminal_size(STDIN_FILENO, &c.rows, &c.cols);
+    if (run_job(plan, &c, &r, &e) < 0)
+        return cli_fail(&e);
+    status = outcome_print(paths, &r, c.capture);
+    if (o->keep_logs)
+        log_msg(LOG_NOTE, "logs are kept in '%s/runs/%s'", paths->data_dir, r.id);
+    return status;
+}
+
+/* The guest, and what a job finds, are the sandbox's; the job is the wish's. */
+static int derive(const struct options *o, const struct plan *base, struct plan **ret,
+                  struct err *e)
+{
+    const struct plan_wish *w = &o->wish;
+    own_strv struct strv argv = {0};
+    uint64_t timeout_ms = 0;
+
+    for (size_t i = 0; w->argv[i]; i++)
+        strv_add(&argv, w->argv[i]);
+    if (w->timeout &&
+        str_parse_duration(w->timeout, "--timeout", PLAN_TIMEOUT_MAX_MS, &timeout_ms, e) < 0)
+        return -1;
+    return plan_derive(base,
+                       &(struct plan_exec){.argv = &argv,
+                                           .env = &o->env,
+                                           .workdir = w->workdir,
+                                           .user = w->user,
+                                           .timeout_ms = timeout_ms,
+                                           .out = w->out,
+                                           .out_max = w->out_max,
+                                           .interactive = w->interactive,
+                                           .tty = w->tty},
+                       ret, e);
+}
+
+/* In a guest that begins where a sandbox is. */
+static int run_forked(const struct options *o, const struct cli_paths *paths)
+{
+    own_plan struct plan *plan = NULL;
+    struct fork f = {0};
+    struct err e;
+    int status;
+
+    if (fork_begin(paths->data_dir, o->from, &f, &e) < 0 || derive(o, f.plan, &plan, &e) < 0)
+        status = cli_fail(&e);
+    else
+        status = run(o, paths, plan, &f.from);
+    fork_end(paths->data_dir, &f);
+    return status;
+}
+
+/* In a sandbox of its own, which stays, or goes when the job has ended. */
+static int run_kept(const struct options *o, const struct cli_paths *paths, const struct plan *plan,
+                    enum sandbox_after after)
+{
+    bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
+    struct run_capture captured = {-1, -1};
+    struct run_config c = options_run_config(paths);
+    struct strv no_env = {0};
+    struct sandbox_exec x = {
+        .argv = &plan->argv,
+        .env = &no_env,
+        .timeout_ms = plan->timeout_ms,
+        .interactive = plan->interactive,
+        .tty = plan->tty,
+        .mark = true,
+        .after = after,
+        .capture = o->json ? &captured : NULL,
+        .on_started = terminal_on_started,
+        .on_resize = terminal_on_resize,
+        .on_ended = terminal_on_ended,
+        .arg = &raw,
+    };
+    struct run_result up, r;
+    struct err e;
+
+    c.warm = !o->cold;
+    c.keep_logs = o->keep_logs;
+    terminal_size(STDIN_FILENO, &x.rows, &x.cols);
+    if (sandbox_up(o->keep, plan, &c, &up, &e) < 0)
+        return cli_fail(&e);
+    outcome_print_notes(up.notes);
+    if (sandbox_exec(paths->data_dir, o->keep, &x, &r, &e) < 0)
+        return cli_fail(&e);
+    return outcome_print(paths, &r, x.capture);
+}
+
+/* What is for `up`, or goes with --keep only or not at all. Returns -1 to go on. */
+static int check_keep(const char *command, const struct options *o)
+{
+    if (o->mark_each_exec || o->max_marks)
+        return cli_misuse(command, "--mark-each-exec and --max-marks are for 'lazaret up'");
+    if (o->after && !o->keep)
+        return cli_misuse(command, "--after is of use with --keep only");
+    if (o->keep && (o->wish.out || o->wish.out_max || o->uri))
+        return cli_misuse(command, "--keep excludes --out and --connect");
+    if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
+                    o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
+                    o->wish.entrypoint || o->wish.writable_root || o->inputs.n > 0))
+        return cli_misuse(command,
+                          "--fork-from says what the guest is: options that do are left out");
+    return -1;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    own_options struct options o = {0};
+    own_paths struct cli_paths paths = {0};
+    own_plan struct plan *plan = NULL;
+    enum sandbox_after after = SANDBOX_REVERT;
+    struct err e;
+    int status = options_parse(argc, argv, help_run, &o);
+
+    if (status < 0)
+        status = check_keep("run", &o);
+    if (status >= 0)
+        return status;
+    if (options_after(o.after, &after, &e) < 0 || (o.keep && sandbox_check_name(o.keep, &e) < 0) ||
+        cli_paths_find(&paths, &e) < 0)
+        return cli_fail(&e);
+    if (o.from)
+        return run_forked(&o, &paths);
+    if (options_resolve(&o, &paths, &plan, &e) < 0)
+        return cli_fail(&e);
+    return o.keep ? run_kept(&o, &paths, plan, after) : run(&o, &paths, plan, NULL);
+}
+
+static void print_check(const struct doc *plan, const char *xml, const struct doc *oci, bool json)
+{
+    if (json) {
+        own_free char *p = doc_format(plan, false), *c = doc_format(oci, false);
+        own_doc struct doc *text = doc_new_array();
+        own_free char *quoted = NULL;
+
+        doc_add_str(text, xml);
+        quoted = doc_format(text, false); /* ["..."]: the brackets are left out below */
+        printf("{\"plan\":%s,\"domain_xml\":%.*s,\"oci_config\":%s}\n", p,
+               (int)(strlen(quoted) - 2), quoted + 1, c);
+        return;
+    }
+    own_free char *p = doc_format(plan, true), *c = doc_format(oci, true);
+
+    printf("# plan\n%s\n# domain XML\n%s\n# OCI configuration of the container\n%s", p, xml, c);
+}
+
+int cmd_check(int argc, char **argv)
+{
+    own_options struct options o = {0};
+    own_paths struct cli_paths paths = {0};
+    own_plan struct plan *plan = NULL;
+    own_doc struct doc *d = NULL, *oci = NULL;
+    own_free char *xml = NULL;
+    struct err e;
+    int status = options_parse(argc, argv, help_check, &o);
+
+    if (status < 0 && (o.keep || o.from))
+        status = cli_misuse("check", "--keep and --fork-from are for 'lazaret run'");
+    if (status < 0)
+        status = check_keep("check", &o);
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || options_resolve(&o, &paths, &plan, &e) < 0 ||
+        run_preview(plan, paths.data_dir, &xml, &e) < 0)
+        return cli_fail(&e);
+    d = plan_to_doc(plan);
+    oci = oci_config(plan, 1);
+    print_check(d, xml, oci, o.json);
+    return cli_flush();
+}

@@ -1,0 +1,99 @@
+/* cmd_runs: `lazaret ls`, `show` and `gc`: what runs and sandboxes there are, the end of dead ones.
+ */
+#include "base/log.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "cli/cli.h"
+#include "run/run.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A JSON list of words as one line, cut for a table. Our own user's words, but escaped all the
+ * same. */
+static void format_command(const struct doc *row, char *out, size_t out_size)
+{
+    own_str struct str line = {0};
+    const struct doc *words;
+    struct err ignored;
+
+    if (doc_get_array(row, "command", &words, &ignored) == 0)
+        for (size_t i = 0; i < doc_len(words); i++)
+            str_addf(&line, "%s%s", i ? " " : "", doc_str_at(words, i) ? doc_str_at(words, i) : "");
+    str_escape(out, out_size, line.data ? line.data : "", line.len);
+}
+
+int cmd_ls(int argc, char **argv)
+{
+    own_paths struct cli_paths paths = {0};
+    own_doc struct doc *list = NULL;
+    bool json = false, all = false;
+    struct err e;
+    int status = cli_simple_options(argc, argv, help_ls, &json, "--all", &all);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || run_list(paths.data_dir, all, &list, &e) < 0)
+        return cli_fail(&e);
+    if (json) {
+        cli_print_doc(list);
+        return cli_flush();
+    }
+    printf("%-24s %-8s %-25s %-12s %s\n", "ID", "STATE", "STARTED", "IMAGE", "COMMAND");
+    for (size_t i = 0; i < doc_len(list); i++) {
+        const struct doc *row = doc_at(list, i);
+        char command[64];
+
+        format_command(row, command, sizeof(command));
+        if (strcmp(cli_text(row, "kind"), "sandbox") == 0)
+            snprintf(command, sizeof(command), "(a sandbox)");
+        printf("%-24s %-8s %-25s %-12s %s\n", cli_text(row, "id"), cli_text(row, "state"),
+               cli_text(row, "started"), cli_text(row, "image"), command);
+    }
+    return cli_flush();
+}
+
+int cmd_show(int argc, char **argv)
+{
+    own_paths struct cli_paths paths = {0};
+    own_doc struct doc *d = NULL;
+    const char *id = NULL;
+    struct err e;
+
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            fputs(help_show, stdout);
+            return cli_flush();
+        }
+        if (strcmp(argv[i], "--json") == 0)
+            continue; /* it is JSON in any case */
+        if (argv[i][0] == '-')
+            return cli_misuse(argv[0], "unknown option '%s'", argv[i]);
+        if (id)
+            return cli_misuse(argv[0], "unexpected argument '%s'", argv[i]);
+        id = argv[i];
+    }
+    if (!id || !*id)
+        return cli_misuse(argv[0], "which run?");
+    if (cli_paths_find(&paths, &e) < 0 || run_show(paths.data_dir, id, &d, &e) < 0)
+        return cli_fail(&e);
+    cli_print_doc(d);
+    return cli_flush();
+}
+
+int cmd_gc(int argc, char **argv)
+{
+    own_paths struct cli_paths paths = {0};
+    bool json = false, kept = false;
+    uint64_t removed = 0;
+    struct err e;
+    int status = cli_simple_options(argc, argv, help_gc, &json, "--kept", &kept);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || run_gc(paths.data_dir, kept, &removed, &e) < 0)
+        return cli_fail(&e);
+    printf(json ? "{\"swept\":%" PRIu64 "}\n" : "%" PRIu64 " run(s) swept\n", removed);
+    return cli_flush();
+}

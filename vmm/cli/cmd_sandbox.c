@@ -1,0 +1,293 @@
+/* cmd_sandbox: `lazaret up`, `down`, `pause`, `resume`, `kill`, `ps`, `stats` and `console`. */
+#include "base/own.h"
+#include "cli/options.h"
+#include "cli/outcome.h"
+#include "run/mark.h"
+#include "run/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What `run` takes and a sandbox does not: it is said by the command that does. */
+static int refuse_run_options(const struct options *o)
+{
+    const struct plan_wish *w = &o->wish;
+
+    if (w->interactive || w->tty || w->timeout)
+        return cli_misuse("up", "-i, -t and --timeout are for 'lazaret exec'");
+    if (w->out || w->out_max)
+        return cli_misuse("up", "--out is for 'lazaret run'");
+    if (w->entrypoint)
+        return cli_misuse("up", "--entrypoint is for 'lazaret run'");
+    if (o->keep || o->after || o->from)
+        return cli_misuse("up", "--keep, --after and --fork-from are for 'lazaret run'");
+    if (o->uri)
+        return cli_misuse("up", "--connect is for 'lazaret run'");
+    return -1;
+}
+
+/* The name may stand before or behind the options. Returns -1 to go on. */
+static int parse_up(int argc, char **argv, struct options *o, const char **ret_name)
+{
+    bool first = argc > 1 && argv[1][0] != '-';
+    int status;
+
+    if (first) {
+        *ret_name = argv[1];
+        argv[1] = argv[0];
+        argc--;
+        argv++;
+    }
+    status = options_parse(argc, argv, help_up, o);
+    if (status >= 0)
+        return status;
+    if (!first && *o->wish.argv)
+        *ret_name = *o->wish.argv++;
+    if (!*ret_name)
+        return cli_misuse(argv[0], "which name?");
+    o->wish.no_command = true;
+    return refuse_run_options(o);
+}
+
+int cmd_up(int argc, char **argv)
+{
+    own_options struct options o = {0};
+    own_paths struct cli_paths paths = {0};
+    own_plan struct plan *plan = NULL;
+    const char *name = NULL;
+    uint64_t max_marks = MARK_DEFAULT;
+    struct run_config c;
+    struct run_result r;
+    struct err e;
+    int status = parse_up(argc, argv, &o, &name);
+
+    if (status >= 0)
+        return status;
+    /* What is wrong with the name is said before anything is measured. */
+    if (sandbox_check_name(name, &e) < 0 ||
+        (o.max_marks &&
+         str_parse_u64(o.max_marks, "--max-marks", 1, MARK_MAX, &max_marks, &e) < 0) ||
+        cli_paths_find(&paths, &e) < 0 || options_resolve(&o, &paths, &plan, &e) < 0)
+        return cli_fail(&e);
+    c = options_run_config(&paths);
+    c.warm = !o.cold;
+    c.keep_logs = o.keep_logs;
+    c.mark_each_exec = o.mark_each_exec;
+    c.max_marks = (unsigned)max_marks;
+    if (sandbox_up(name, plan, &c, &r, &e) < 0)
+        return cli_fail(&e);
+    outcome_print_notes(r.notes);
+    if (o.json)
+        printf("{\"name\":\"%s\",\"state\":\"running\",\"boot_ms\":%" PRIu64 "}\n", name,
+               r.boot_ms);
+    return cli_flush();
+}
+
+/* Takes the options and exactly one name. Returns -1 to go on. */
+static int parse_name(int argc, char **argv, const struct cli_option *options, const char *help,
+                      const char **ret_name)
+{
+    int status;
+
+    status = cli_parse(&argc, argv, options, help);
+    if (status >= 0)
+        return status;
+    if (argc < 2)
+        return cli_misuse(argv[0], "which sandbox?");
+    if (argc > 2)
+        return cli_misuse(argv[0], "unexpected argument '%s'", argv[2]);
+    *ret_name = argv[1];
+    return -1;
+}
+
+/* A command that is a name and one call. */
+static int call(int argc, char **argv, const char *help,
+                int (*fn)(const char *data_dir, const char *name, struct err *e))
+{
+    const struct cli_option none[] = {{0}};
+    own_paths struct cli_paths paths = {0};
+    const char *name = NULL;
+    struct err e;
+    int status = parse_name(argc, argv, none, help, &name);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || fn(paths.data_dir, name, &e) < 0)
+        return cli_fail(&e);
+    return 0;
+}
+
+static int down(const char *data_dir, const char *name, struct err *e)
+{
+    return sandbox_down(data_dir, name, false, e);
+}
+
+int cmd_down(int argc, char **argv)
+{
+    return call(argc, argv, help_down, down);
+}
+
+int cmd_pause(int argc, char **argv)
+{
+    return call(argc, argv, help_pause, sandbox_pause);
+}
+
+int cmd_resume(int argc, char **argv)
+{
+    return call(argc, argv, help_resume, sandbox_resume);
+}
+
+/* "15", "TERM" or "SIGTERM". */
+static int parse_signal(const char *text, unsigned *ret, struct err *e)
+{
+    const char *word = str_starts_with(text, "SIG") ? text + 3 : text;
+    uint64_t number;
+
+    for (unsigned i = 1; i <= 64; i++) {
+        const char *name = sigabbrev_np((int)i);
+
+        if (name && strcmp(name, word) == 0) {
+            *ret = i;
+            return 0;
+        }
+    }
+    if (str_parse_u64(text, "signal", 1, 64, &number, e) < 0)
+        return -1;
+    *ret = (unsigned)number;
+    return 0;
+}
+
+int cmd_kill(int argc, char **argv)
+{
+    const struct cli_option none[] = {{0}};
+    own_paths struct cli_paths paths = {0};
+    uint64_t exec = 0;
+    unsigned signo = 9;
+    struct err e;
+    int status;
+
+    status = cli_parse(&argc, argv, none, help_kill);
+    if (status >= 0)
+        return status;
+    if (argc < 2)
+        return cli_misuse(argv[0], "which sandbox?");
+    if (argc > 4)
+        return cli_misuse(argv[0], "unexpected argument '%s'", argv[4]);
+    if ((argc > 2 && str_parse_u64(argv[2], "command number", 1, UINT32_MAX, &exec, &e) < 0) ||
+        (argc > 3 && parse_signal(argv[3], &signo, &e) < 0) || cli_paths_find(&paths, &e) < 0)
+        return cli_fail(&e);
+    if ((argc == 2 ? sandbox_down(paths.data_dir, argv[1], true, &e)
+                   : sandbox_signal(paths.data_dir, argv[1], (unsigned)exec, signo, &e)) < 0)
+        return cli_fail(&e);
+    return 0;
+}
+
+static void print_jobs(const struct doc *list)
+{
+    printf("%-5s %-9s %-25s %s\n", "EXEC", "STATE", "STARTED", "COMMAND");
+    for (size_t i = 0; i < doc_len(list); i++) {
+        const struct doc *row = doc_at(list, i);
+
+        printf("%-5" PRIu64 " %-9s %-25s %s\n", cli_number(row, "exec"), cli_text(row, "state"),
+               cli_text(row, "started"), cli_text(row, "command"));
+    }
+}
+
+int cmd_ps(int argc, char **argv)
+{
+    bool json = false;
+    const struct cli_option options[] = {{.name = "--json", .ret_flag = &json}, {0}};
+    own_paths struct cli_paths paths = {0};
+    own_doc struct doc *list = NULL;
+    const char *name = NULL;
+    struct err e;
+    int status = parse_name(argc, argv, options, help_ps, &name);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || sandbox_list(paths.data_dir, name, &list, &e) < 0)
+        return cli_fail(&e);
+    if (json)
+        cli_print_doc(list);
+    else
+        print_jobs(list);
+    return cli_flush();
+}
+
+static void print_stats(const struct doc *d)
+{
+    const struct doc *disks = NULL;
+    char memory[32], resident[32];
+    struct err missing;
+
+    printf("cpu       %.2f s (user %.2f, system %.2f), %" PRIu64 " virtual\n",
+           (double)cli_number(d, "cpu_ns") / 1e9, (double)cli_number(d, "user_ns") / 1e9,
+           (double)cli_number(d, "system_ns") / 1e9, cli_number(d, "vcpus"));
+    printf("memory    %s of the guest, %s resident\n",
+           str_format_size(memory, sizeof(memory), cli_number(d, "memory_bytes")),
+           str_format_size(resident, sizeof(resident), cli_number(d, "resident_bytes")));
+    doc_get_array(d, "disks", &disks, &missing);
+    for (size_t i = 0; disks && i < doc_len(disks); i++) {
+        const struct doc *disk = doc_at(disks, i);
+        printf("disk %-4s %" PRIu64 " bytes on the host, %" PRIu64 " read, %" PRIu64 " written\n",
+               cli_text(disk, "target"), cli_number(disk, "physical_bytes"),
+               cli_number(disk, "read_bytes"), cli_number(disk, "written_bytes"));
+    }
+}
+
+int cmd_stats(int argc, char **argv)
+{
+    bool json = false;
+    const struct cli_option options[] = {{.name = "--json", .ret_flag = &json}, {0}};
+    own_paths struct cli_paths paths = {0};
+    own_doc struct doc *d = NULL;
+    const char *name = NULL;
+    struct err e;
+    int status = parse_name(argc, argv, options, help_stats, &name);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 || sandbox_stats(paths.data_dir, name, &d, &e) < 0)
+        return cli_fail(&e);
+    if (json)
+        cli_print_doc(d);
+    else
+        print_stats(d);
+    return cli_flush();
+}
+
+/* Text that the relay has escaped. */
+static int print_file(int dir_fd, const char *name, struct err *e)
+{
+    own_close int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    char buf[4096];
+    ssize_t n;
+
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open '%s'", name);
+    while ((n = read(fd, buf, sizeof(buf))) > 0)
+        fwrite(buf, 1, (size_t)n, stdout);
+    return n < 0 ? err_sys(e, ERR_HOST, errno, "cannot read '%s'", name) : 0;
+}
+
+int cmd_console(int argc, char **argv)
+{
+    const struct cli_option none[] = {{0}};
+    own_paths struct cli_paths paths = {0};
+    own_close int dir = -1;
+    const char *name = NULL, *state;
+    struct err e;
+    int status = parse_name(argc, argv, none, help_console, &name);
+
+    if (status >= 0)
+        return status;
+    if (cli_paths_find(&paths, &e) < 0 ||
+        sandbox_open(paths.data_dir, name, &dir, &state, &e) < 0 ||
+        print_file(dir, "console.log", &e) < 0)
+        return cli_fail(&e);
+    return cli_flush();
+}

@@ -1,0 +1,111 @@
+/* main: the command table of lazaret. */
+#include "cli/cli.h"
+
+#include "base/log.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+} commands[] = {
+    {"run", cmd_run, help_run},
+    {"check", cmd_check, help_check},
+    {"ls", cmd_ls, help_ls},
+    {"show", cmd_show, help_show},
+    {"gc", cmd_gc, help_gc},
+    {"doctor", cmd_doctor, help_doctor},
+    {"image", cmd_image, help_image},
+    {"warm", cmd_warm, help_warm},
+    {"up", cmd_up, help_up},
+    {"exec", cmd_exec, help_exec},
+    {"down", cmd_down, help_down},
+    {"pause", cmd_pause, help_pause},
+    {"resume", cmd_resume, help_resume},
+    {"kill", cmd_kill, help_kill},
+    {"ps", cmd_ps, help_ps},
+    {"console", cmd_console, help_console},
+    {"cp", cmd_cp, help_cp},
+    {"stats", cmd_stats, help_stats},
+    {"snapshot", cmd_snapshot, help_snapshot},
+    {"revert", cmd_revert, help_revert},
+    {"marks", cmd_marks, help_marks},
+    {"forget", cmd_forget, help_forget},
+    {"fork", cmd_fork, help_fork},
+    {"diff", cmd_diff, help_diff},
+    {"attach", cmd_attach, help_attach},
+    {"logs", cmd_logs, help_logs},
+};
+
+static const struct command *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+/*
+ * What a careless parent may have left: a closed standard fd would be taken by a file of ours and
+ * then handed to the job; other fds would live on in the keeper; ignored children could not be
+ * waited for; and a umask that takes the owner's own bits would lock us out of our folders.
+ */
+static void normalize_process(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    close_range(STDERR_FILENO + 1, ~0u, 0);
+    signal(SIGCHLD, SIG_DFL);
+    umask(umask(0) & 077);
+}
+
+static int show_help(const char *topic)
+{
+    const struct command *c = topic ? find(topic) : NULL;
+
+    if (topic && !c) {
+        log_msg(LOG_ERROR, "there is no command '%s' (see 'lazaret --help')", topic);
+        return err_class_status(ERR_USAGE);
+    }
+    fputs(c ? c->help : help_main, stdout);
+    return cli_flush();
+}
+
+int main(int argc, char **argv)
+{
+    const struct command *c;
+
+    normalize_process();
+    /* A set-user-id manager would be a second way into the host. */
+    if (getuid() != geteuid() || getgid() != getegid()) {
+        log_msg(LOG_ERROR, "must not be installed set-user-id or set-group-id");
+        return err_class_status(ERR_HOST);
+    }
+    if (argc < 2) {
+        fputs(help_main, stderr);
+        return err_class_status(ERR_USAGE);
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        puts("lazaret " LZ_VERSION);
+        return cli_flush();
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return show_help(NULL);
+    if (strcmp(argv[1], "help") == 0)
+        return show_help(argc > 2 ? argv[2] : NULL);
+    c = find(argv[1]);
+    if (!c) {
+        log_msg(LOG_ERROR, "there is no command '%s' (see 'lazaret --help')", argv[1]);
+        return err_class_status(ERR_USAGE);
+    }
+    return c->run(argc - 1, argv + 1);
+}

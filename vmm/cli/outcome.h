@@ -1,0 +1,20 @@
+/*
+ * outcome: how a job went, told to whoever started it.
+ */
+#ifndef LZ_CLI_OUTCOME_H
+#define LZ_CLI_OUTCOME_H
+
+#include "cli/cli.h"
+#include "run/run.h"
+
+/*
+ * Notes and error on stderr. With `captured` (--json; may be NULL) one object on stdout: the
+ * result, and what the job wrote, which is closed. Returns the exit status.
+ */
+int outcome_print(const struct cli_paths *paths, const struct run_result *r,
+                  struct run_capture *captured);
+
+/* Notes of a result on stderr, each on a line of its own. */
+void outcome_print_notes(const char *notes);
+
+#endif

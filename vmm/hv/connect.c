@@ -1,0 +1,238 @@
+/*
+ * connect: prepares libvirt's root and environment, opens the connection and closes it.
+ *
+ * How it works
+ *   The embedded driver keeps everything below its root: qemu.conf is written there before it is
+ *   opened, and cache/qemu is a link to the shared capability cache, without which the first start
+ *   probes QEMU for 0.6 s. What an unprivileged libvirt would put into the home folder goes below
+ *   the root too. Libvirt reads its log settings from the environment, once, in virInitialize().
+ */
+#include "base/file.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "hv/hv_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/virterror.h>
+#include <pwd.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define QEMU_USER "libvirt-qemu"
+
+/*
+ * stdio_handler: else libvirt starts virtlogd. cgroup_controllers: as root libvirt would make
+ * cgroups that outlive a killed keeper, and every start would cost 30 ms more. dynamic_ownership:
+ * as root libvirt would give images to QEMU's user. Namespaces keep their default: as root QEMU
+ * gets a mount namespace with a minimal /dev.
+ */
+static const char qemu_conf[] = "stdio_handler = \"file\"\n"
+                                "cgroup_controllers = [ ]\n"
+                                "dynamic_ownership = 0\n"
+                                "remember_owner = 0\n"
+                                "seccomp_sandbox = 1\n"
+                                "max_core = 0\n";
+
+static void be_quiet(void *opaque, virErrorPtr error)
+{
+}
+
+int hv_qemu_owner(const char *uri, uid_t *ret_uid, gid_t *ret_gid, struct err *e)
+{
+    const struct passwd *pw;
+
+    if (geteuid() != 0 && !(uri && strcmp(uri, "qemu:///system") == 0)) {
+        *ret_uid = geteuid();
+        *ret_gid = getegid();
+        return 0;
+    }
+    pw = getpwnam(QEMU_USER);
+    if (!pw)
+        return err_set(e, ERR_HOST,
+                       "there is no account '%s', which QEMU runs as when root starts it (add it: "
+                       "useradd --system --user-group --home-dir /nonexistent libvirt-qemu)",
+                       QEMU_USER);
+    *ret_uid = pw->pw_uid;
+    *ret_gid = pw->pw_gid;
+    return 0;
+}
+
+/*
+ * Libvirt's messages go to a file. It parts the setting at spaces, and opens the file again in each
+ * child, so the embedded driver gets a link in its root, and no fd of ours would do.
+ */
+static int set_log(const struct hv_config *c, struct err *e)
+{
+    own_close int fd =
+        open(c->log_path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    own_free char *real = fd < 0 ? NULL : realpath(c->log_path, NULL);
+    own_free char *link = c->uri ? NULL : str_printf("%s/libvirt.log", c->root);
+    own_free char *outputs = NULL;
+
+    if (!real)
+        return err_sys(e, ERR_HOST, errno, "cannot open log file '%s'", c->log_path);
+    if (link && ((unlink(link) < 0 && errno != ENOENT) || symlink(real, link) < 0))
+        return err_sys(e, ERR_HOST, errno, "cannot link '%s'", link);
+    if (!link && strchr(real, ' '))
+        return err_set(e, ERR_HOST,
+                       "libvirt cannot write its log to '%s' (use a folder without a "
+                       "space in its name)",
+                       real);
+    outputs = str_printf("3:file:%s", link ? link : real);
+    if (setenv("LIBVIRT_LOG_OUTPUTS", outputs, 1) < 0 || unsetenv("LIBVIRT_LOG_FILTERS") < 0 ||
+        unsetenv("LIBVIRT_DEBUG") < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot set the environment");
+    virSetErrorFunc(NULL, be_quiet);
+    if (virInitialize() < 0)
+        return hv_error_set(e, "cannot initialise libvirt");
+    return 0;
+}
+
+static int set_user_dirs(int root_fd, const char *root, struct err *e)
+{
+    static const char *const dirs[][2] = {
+        {"XDG_RUNTIME_DIR", "user-run"},
+        {"XDG_CACHE_HOME", "user-cache"},
+        {"XDG_CONFIG_HOME", "user-config"},
+    };
+
+    for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+        own_free char *path = str_printf("%s/%s", root, dirs[i][1]);
+
+        if (mkdirat(root_fd, dirs[i][1], 0700) < 0 && errno != EEXIST)
+            return err_sys(e, ERR_HOST, errno, "cannot make folder '%s'", path);
+        if (setenv(dirs[i][0], path, 1) < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot set the environment");
+    }
+    return 0;
+}
+
+static int link_cache(int root_fd, const char *cache_dir, struct err *e)
+{
+    own_free char *real = NULL;
+
+    if (file_make_dirs(cache_dir, 0700, e) < 0)
+        return -1;
+    real = realpath(cache_dir, NULL);
+    if (!real)
+        return err_sys(e, ERR_HOST, errno, "cannot open folder '%s'", cache_dir);
+    if (mkdirat(root_fd, "cache", 0755) < 0 && errno != EEXIST)
+        return err_sys(e, ERR_HOST, errno, "cannot make libvirt's cache folder");
+    if (symlinkat(real, root_fd, "cache/qemu") < 0 && errno != EEXIST)
+        return err_sys(e, ERR_HOST, errno, "cannot link libvirt's cache folder");
+    return 0;
+}
+
+static int prepare_root(const struct hv_config *c, struct err *e)
+{
+    own_close int root_fd = -1, etc_fd = -1;
+    uid_t uid;
+    gid_t gid;
+
+    if (!c->root || c->root[0] != '/')
+        return err_set(e, ERR_HOST, "libvirt's root needs an absolute path");
+    if (strlen(c->root) > HV_ROOT_MAX)
+        return err_set(
+            e, ERR_HOST,
+            "libvirt's root '%s' is over %d bytes, so its socket names do not fit (use a "
+            "shorter path)",
+            c->root, HV_ROOT_MAX);
+    if (hv_qemu_owner(NULL, &uid, &gid, e) < 0 || file_open_dir(c->root, &root_fd, e) < 0)
+        return -1;
+    if (mkdirat(root_fd, "etc", 0755) < 0 && errno != EEXIST)
+        return err_sys(e, ERR_HOST, errno, "cannot make folder '%s/etc'", c->root);
+    etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (etc_fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open folder '%s/etc'", c->root);
+    if (file_write(etc_fd, "qemu.conf", qemu_conf, sizeof(qemu_conf) - 1, 0644, e) < 0)
+        return -1;
+    if (geteuid() != 0 && set_user_dirs(root_fd, c->root, e) < 0)
+        return -1;
+    return c->cache_dir ? link_cache(root_fd, c->cache_dir, e) : 0;
+}
+
+/* Returns new: the path as it stands in a URI, everything but the plainest characters escaped. */
+static char *embed_uri(const char *root)
+{
+    struct str uri = {0};
+
+    str_add(&uri, "qemu:///embed?root=");
+    for (const char *p = root; *p; p++)
+        if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') ||
+            strchr("/._-", *p))
+            str_add_bytes(&uri, p, 1);
+        else
+            str_addf(&uri, "%%%02X", (unsigned)(unsigned char)*p);
+    return str_steal(&uri);
+}
+
+static int connect_to(struct hv *h, const struct hv_config *c, struct err *e)
+{
+    own_free char *uri = h->embedded ? embed_uri(c->root) : str_dup(c->uri);
+
+    h->conn = virConnectOpen(uri);
+    if (!h->conn)
+        return hv_error_set(e, h->embedded ? "cannot start libvirt's embedded driver"
+                                           : "cannot connect to libvirt");
+    /* The embedded and the test driver live in this process: nothing that could be lost. */
+    if (h->embedded || str_starts_with(uri, "test:"))
+        return 0;
+    return hv_watch_connection(h, e);
+}
+
+static int open_all(struct hv *h, const struct hv_config *c, struct err *e)
+{
+    if (c->uri && !str_starts_with(c->uri, "qemu:///") && !str_starts_with(c->uri, "test:///"))
+        return err_set(e, ERR_USAGE,
+                       "'%s' is not a local QEMU connection (use qemu:///session or "
+                       "qemu:///system; for another host, run lazaret there)",
+                       c->uri);
+    if (h->embedded && prepare_root(c, e) < 0)
+        return -1;
+    if (pipe2(h->event_fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make a pipe");
+    if (set_log(c, e) < 0 || hv_loop_start(h, e) < 0)
+        return -1;
+    return connect_to(h, c, e);
+}
+
+int hv_open(const struct hv_config *c, struct hv **ret, struct err *e)
+{
+    struct hv *h = calloc(1, sizeof(*h));
+
+    if (!h)
+        return err_set(e, ERR_HOST, "out of memory");
+    h->embedded = !c->uri;
+    h->event_fds[0] = h->event_fds[1] = h->qemu_fd = -1;
+    h->lifecycle_id = h->io_error_id = h->loop_timer = -1;
+    h->root = c->root ? str_dup(c->root) : NULL;
+    if (open_all(h, c, e) < 0) {
+        hv_close(h);
+        return -1;
+    }
+    *ret = h;
+    return 0;
+}
+
+void hv_close(struct hv *h)
+{
+    if (!h)
+        return;
+    if (h->conn) {
+        hv_unwatch(h);
+        hv_unwatch_connection(h);
+        if (h->dom)
+            virDomainFree(h->dom);
+        virConnectClose(h->conn);
+    }
+    if (!hv_loop_stop(h))
+        return; /* a callback hangs: it keeps what it may still use */
+    own_close_p(&h->event_fds[0]);
+    own_close_p(&h->event_fds[1]);
+    own_close_p(&h->qemu_fd);
+    free(h->root);
+    free(h);
+}

@@ -1,0 +1,291 @@
+/*
+ * domain: one transient domain from its creation to the proof that its QEMU is gone.
+ *
+ * How it works
+ *   QEMU is started by libvirt but is no child of ours. hv_create() reads its pid from libvirt's
+ *   root, opens a pidfd, and only then checks that the process was started for this domain (its
+ *   command line has the uuid), so a pid that was used again is never signalled. Destroying is
+ *   SIGKILL by that pidfd and a poll on it: libvirt's own call sleeps 200 ms at least.
+ *   QEMU's version is asked for while the guest has not run: later its answers are not trusted.
+ */
+#include "base/clock.h"
+#include "base/doc.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "hv/hv_private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libvirt/libvirt-qemu.h>
+#include <libvirt/virterror.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <unistd.h>
+
+#define CMDLINE_MAX 65536
+
+/* Ours is written by the domain library: plain, and with one uuid. */
+static int find_uuid(const char *xml, char ret[VIR_UUID_STRING_BUFLEN], struct err *e)
+{
+    static const char open_tag[] = "<uuid>", close_tag[] = "</uuid>";
+    const char *p = strstr(xml, open_tag);
+    const char *end = p ? strstr(p, close_tag) : NULL;
+
+    if (!p || !end || end - p != (long)(sizeof(open_tag) - 1 + VIR_UUID_STRING_BUFLEN - 1))
+        return err_set(e, ERR_HOST, "the domain XML has no uuid");
+    memcpy(ret, p + sizeof(open_tag) - 1, VIR_UUID_STRING_BUFLEN - 1);
+    ret[VIR_UUID_STRING_BUFLEN - 1] = '\0';
+    return 0;
+}
+
+static int read_pid(const struct hv *h, pid_t *ret, struct err *e)
+{
+    own_free char *path = str_printf("%s/run/qemu/%s.pid", h->root, virDomainGetName(h->dom));
+    own_free char *text = NULL;
+    uint64_t pid;
+
+    if (file_read(AT_FDCWD, path, 32, &text, NULL, e) < 0)
+        return err_wrap(e, "cannot read QEMU's pid");
+    text[strcspn(text, "\n")] = '\0';
+    if (str_parse_u64(text, "QEMU's pid", 2, INT32_MAX, &pid, e) < 0) {
+        e->class = ERR_HOST;
+        return -1;
+    }
+    *ret = (pid_t)pid;
+    return 0;
+}
+
+/* True if the process was started with "-uuid UUID". */
+static bool was_started_for(pid_t pid, const char *uuid)
+{
+    own_free char *path = str_printf("/proc/%d/cmdline", (int)pid);
+    own_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    own_free char *text = malloc(CMDLINE_MAX + 1);
+    const char *prev = "";
+    size_t len = 0;
+    ssize_t n;
+
+    if (fd < 0 || !text)
+        return false;
+    while (len < CMDLINE_MAX && (n = read(fd, text + len, CMDLINE_MAX - len)) > 0)
+        len += (size_t)n;
+    text[len] = '\0';
+    for (const char *arg = text; arg < text + len; arg += strlen(arg) + 1) {
+        if (strcmp(prev, "-uuid") == 0 && strcmp(arg, uuid) == 0)
+            return true;
+        prev = arg;
+    }
+    return false;
+}
+
+static int hold_qemu(struct hv *h, const char *uuid, struct err *e)
+{
+    own_close int fd = -1;
+    pid_t pid;
+
+    if (read_pid(h, &pid, e) < 0)
+        return -1;
+    fd = pidfd_open(pid, 0);
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot hold QEMU's process %d", (int)pid);
+    if (!was_started_for(pid, uuid))
+        return err_set(e, ERR_HOST, "process %d is not this domain's QEMU (did it just end?)",
+                       (int)pid);
+    h->qemu_pid = pid;
+    h->qemu_fd = own_steal_fd(fd);
+    return 0;
+}
+
+/* Best effort: other drivers have no such monitor, and the version is only told, never relied on.
+ */
+static void ask_qemu_version(struct hv *h)
+{
+    own_doc struct doc *reply = NULL;
+    const struct doc *ret, *qemu;
+    char *text = NULL;
+    uint64_t major, minor, micro;
+    struct err e;
+
+    if (virDomainQemuMonitorCommand(h->dom, "{\"execute\":\"query-version\"}", &text, 0) == 0 &&
+        doc_parse(text, strlen(text), "QEMU's version", &reply, &e) == 0 &&
+        doc_get_object(reply, "return", &ret, &e) == 0 &&
+        doc_get_object(ret, "qemu", &qemu, &e) == 0 &&
+        doc_get_u64(qemu, "major", &major, &e) == 0 &&
+        doc_get_u64(qemu, "minor", &minor, &e) == 0 && doc_get_u64(qemu, "micro", &micro, &e) == 0)
+        snprintf(h->qemu_version, sizeof(h->qemu_version), "%u.%u.%u", (unsigned)major,
+                 (unsigned)minor, (unsigned)micro);
+    free(text);
+    virResetLastError();
+}
+
+static bool is_qemu(const struct hv *h)
+{
+    const char *type = virConnectGetType(h->conn);
+
+    return type && strcmp(type, "QEMU") == 0;
+}
+
+static int start_paused(struct hv *h, const char *xml, bool validate, struct err *e)
+{
+    unsigned flags = validate ? VIR_DOMAIN_START_VALIDATE : 0;
+
+    if (is_qemu(h))
+        flags |= VIR_DOMAIN_START_PAUSED;
+    h->dom = virDomainCreateXML(h->conn, xml, flags);
+    if (!h->dom)
+        return hv_error_set(e, "cannot start the virtual machine");
+    /* The test driver runs no guest and knows no such flag. */
+    if (!is_qemu(h) && virDomainSuspend(h->dom) < 0)
+        return hv_error_set(e, "cannot pause the domain");
+    return 0;
+}
+
+static void forget_domain(struct hv *h)
+{
+    if (h->dom)
+        virDomainFree(h->dom);
+    h->dom = NULL;
+    h->qemu_pid = 0;
+    own_close_p(&h->qemu_fd);
+    h->qemu_fd = -1;
+}
+
+static int create_and_check(struct hv *h, const char *xml, const char *uuid, bool validate,
+                            struct err *e)
+{
+    char real_uuid[VIR_UUID_STRING_BUFLEN];
+
+    if (start_paused(h, xml, validate, e) < 0)
+        return -1;
+    if (virDomainGetUUIDString(h->dom, real_uuid) < 0 || strcmp(uuid, real_uuid) != 0)
+        return err_set(e, ERR_HOST, "libvirt gave the domain another uuid than its XML");
+    if (h->embedded && hold_qemu(h, uuid, e) < 0)
+        return -1;
+    ask_qemu_version(h);
+    return 0;
+}
+
+int hv_create(struct hv *h, const char *xml, bool validate, struct err *e)
+{
+    char uuid[VIR_UUID_STRING_BUFLEN];
+
+    if (h->dom)
+        return err_set(e, ERR_HOST, "this connection has its domain already");
+    if (find_uuid(xml, uuid, e) < 0)
+        return -1;
+    if (hv_watch(h, uuid, e) == 0 && create_and_check(h, xml, uuid, validate, e) == 0)
+        return 0;
+    if (h->dom)
+        virDomainDestroy(h->dom);
+    virResetLastError();
+    forget_domain(h);
+    hv_unwatch(h);
+    return -1;
+}
+
+static int need_domain(const struct hv *h, struct err *e)
+{
+    return h->dom ? 0 : err_set(e, ERR_HOST, "there is no domain");
+}
+
+int hv_resume(struct hv *h, struct err *e)
+{
+    if (need_domain(h, e) < 0)
+        return -1;
+    if (virDomainResume(h->dom) < 0)
+        return hv_error_set(e, "cannot run the virtual machine");
+    return 0;
+}
+
+/* Through libvirt: waits until it saw QEMU end. A domain that is gone is what was wanted. */
+static int destroy_by_libvirt(virDomainPtr dom, struct err *e)
+{
+    int code;
+
+    if (virDomainDestroy(dom) == 0)
+        return 0;
+    code = virGetLastErrorCode();
+    if (code == VIR_ERR_NO_DOMAIN || virDomainIsActive(dom) == 0) {
+        virResetLastError();
+        return 0;
+    }
+    return hv_error_set(e, "cannot end the virtual machine");
+}
+
+static int kill_qemu(const struct hv *h, struct err *e)
+{
+    struct pollfd p = {.fd = h->qemu_fd, .events = POLLIN};
+    uint64_t deadline_ms = clock_mono_ms() + HV_KILL_MS;
+    int n;
+
+    if (pidfd_send_signal(h->qemu_fd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        return err_sys(e, ERR_HOST, errno, "cannot kill QEMU's process %d", (int)h->qemu_pid);
+    do
+        n = poll(&p, 1, clock_poll_timeout(deadline_ms));
+    while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return err_set(e, ERR_HOST, "QEMU's process %d was killed but does not end",
+                       (int)h->qemu_pid);
+    return 0;
+}
+
+int hv_destroy(struct hv *h, struct err *e)
+{
+    if (!h->dom)
+        return 0;
+    if ((h->qemu_fd >= 0 ? kill_qemu(h, e) : destroy_by_libvirt(h->dom, e)) < 0)
+        return -1;
+    forget_domain(h);
+    return 0;
+}
+
+int hv_destroy_by_name(struct hv *h, const char *name, struct err *e)
+{
+    virDomainPtr dom = virDomainLookupByName(h->conn, name);
+    int r;
+
+    if (!dom) {
+        if (virGetLastErrorCode() != VIR_ERR_NO_DOMAIN)
+            return hv_error_set(e, "cannot look for the virtual machine");
+        virResetLastError();
+        return 0;
+    }
+    r = destroy_by_libvirt(dom, e);
+    virDomainFree(dom);
+    return r;
+}
+
+pid_t hv_qemu_pid(const struct hv *h)
+{
+    return h->qemu_pid;
+}
+
+int hv_live_xml(struct hv *h, char **ret, struct err *e)
+{
+    char *xml;
+
+    if (need_domain(h, e) < 0)
+        return -1;
+    xml = virDomainGetXMLDesc(h->dom, 0);
+    if (!xml)
+        return hv_error_set(e, "cannot read the domain's XML");
+    *ret = xml;
+    return 0;
+}
+
+int hv_get_versions(struct hv *h, struct hv_versions *ret, struct err *e)
+{
+    struct hv_versions v = {0};
+    unsigned long lib;
+
+    if (virConnectGetLibVersion(h->conn, &lib) < 0)
+        return hv_error_set(e, "cannot read libvirt's version");
+    snprintf(v.libvirt, sizeof(v.libvirt), "%lu.%lu.%lu", lib / 1000000, lib / 1000 % 1000,
+             lib % 1000);
+    memcpy(v.qemu, h->qemu_version, sizeof(v.qemu));
+    *ret = v;
+    return 0;
+}

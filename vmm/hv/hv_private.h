@@ -1,0 +1,52 @@
+/* hv_private: the connection object, shared by the sources of hv only. */
+#ifndef LZ_HV_HV_PRIVATE_H
+#define LZ_HV_HV_PRIVATE_H
+
+#include "base/doc.h"
+#include "hv/hv.h"
+
+#include <libvirt/libvirt.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define HV_KILL_MS 5000 /* after SIGKILL only the kernel can be slow */
+
+struct hv {
+    virConnectPtr conn;
+    virDomainPtr dom; /* NULL: no domain */
+    bool embedded;
+    char *root;       /* embedded only */
+    int event_fds[2]; /* pipe: [0] ours, [1] written by libvirt's callbacks */
+    int lifecycle_id; /* registered callbacks, -1: none */
+    int io_error_id;
+    bool close_registered;
+    pid_t qemu_pid; /* 0: unknown */
+    int qemu_fd;    /* pidfd, -1: none */
+    char qemu_version[32];
+
+    bool loop_running;
+    pthread_t loop;
+    int loop_timer; /* keeps the loop busy and wakes it up */
+    atomic_bool loop_quit;
+};
+
+/* Sets `e` from libvirt's last error: one printable line, with the way out where it is known. */
+int hv_error_set(struct err *e, const char *doing);
+
+/* monitor.c: one command of QEMU's monitor. `ret` (may be NULL) is new: the whole answer. */
+int hv_ask(struct hv *h, const char *command, const char *doing, struct doc **ret, struct err *e);
+/* QEMU's answer: what it did, or in `e` why not. */
+int hv_check_reply(const char *text, const char *doing, struct doc **ret, struct err *e);
+
+/* event.c: the loop thread. */
+int hv_loop_start(struct hv *h, struct err *e);
+/* False if it did not end in time: what it may still use must not be freed. */
+bool hv_loop_stop(struct hv *h);
+/* Subscribes to the events of the domain with this uuid, before it exists. */
+int hv_watch(struct hv *h, const char uuid[VIR_UUID_STRING_BUFLEN], struct err *e);
+void hv_unwatch(struct hv *h);
+/* Subscribes to the end of a daemon connection. */
+int hv_watch_connection(struct hv *h, struct err *e);
+void hv_unwatch_connection(struct hv *h);
+
+#endif

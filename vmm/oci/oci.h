@@ -1,0 +1,22 @@
+/*
+ * oci: plan -> OCI runtime configuration (config.json, runtime-spec 1.0.2) of the nested container.
+ *
+ * Pure. The host writes it, the guest agent hands it to crun unread. Paths follow shared/guest.h;
+ * process.args are GUEST_JOB_INIT and then the command.
+ */
+#ifndef LZ_OCI_OCI_H
+#define LZ_OCI_OCI_H
+
+#include "plan/plan.h"
+
+/* Returns new. `exec` (1 to WIRE_EXEC_MAX) names the cgroup: GUEST_CGROUP "/exec-N". */
+struct doc *oci_config(const struct plan *p, unsigned exec);
+
+/*
+ * The system calls that the container may make with any argument; NULL-terminated, with the reason
+ * of each group in the source. clone, personality, socket and socketpair are allowed with harmless
+ * arguments only; everything else answers EPERM (clone3: ENOSYS).
+ */
+extern const char *const oci_syscalls[];
+
+#endif

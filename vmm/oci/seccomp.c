@@ -1,0 +1,192 @@
+/*
+ * seccomp: which system calls the container may make, and why.
+ *
+ * How it works
+ *   Everything answers EPERM but what is listed here. oci_syscalls[] needs no look at the
+ *   arguments; clone, personality, socket and socketpair are allowed with harmless arguments only.
+ *   clone3 hides its flags in memory, which a filter cannot read, so it answers ENOSYS and the C
+ *   library falls back to clone. The filter knows x86_64 only: i386 and x32 calls kill the process.
+ *   Refusals are logged by the guest's kernel (SECCOMP_FILTER_FLAG_LOG).
+ *   Arguments are compared as 64 bits although the kernel may look at 32 of them: an exact match is
+ *   then stricter than the kernel, never laxer.
+ *
+ * Must not: allow what makes a namespace, a mount, a kernel-side program or another process's
+ * memory reachable. test_oci keeps a list of such names.
+ */
+#include "oci/seccomp.h"
+
+#include "oci/oci.h"
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#define CLONE_NEW_ANY                                                                              \
+    ((unsigned)CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |       \
+     CLONE_NEWPID | CLONE_NEWNET)
+#define SOCKET_TYPE_MASK  0xfu /* the rest are flags: SOCK_CLOEXEC, SOCK_NONBLOCK */
+#define PERSONALITY_QUERY 0xffffffffu
+#define NETLINK_PROTOCOL  0 /* NETLINK_ROUTE */
+
+/* clang-format off */
+const char *const oci_syscalls[] = {
+    /* Reading and writing what is already open. */
+    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev",
+    "pwritev2", "lseek", "close", "close_range", "dup", "dup2", "dup3", "fcntl", "flock", "ioctl",
+    "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "fadvise64", "readahead",
+    "fallocate", "ftruncate", "truncate",
+    /* Copying inside the kernel: cp, cat and web servers. Not vmsplice: it maps pages of others. */
+    "sendfile", "copy_file_range", "splice", "tee",
+    /* Files by name, below a root that is read-only outside /work, /out and /tmp. */
+    "open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "fstat",
+    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "getdents", "getdents64", "getcwd",
+    "chdir", "fchdir", "readlink", "readlinkat", "mkdir", "mkdirat", "rmdir", "rename", "renameat",
+    "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "umask", "utime",
+    "utimes", "utimensat", "futimesat",
+    /* Owners and modes, of one's own files. */
+    "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "lchown",
+    /* Named pipes; a device node needs a capability that nobody here has. */
+    "mknod", "mknodat",
+    /* Extended attributes: tar, cp -a. */
+    "getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr", "listxattr",
+    "llistxattr", "flistxattr", "removexattr", "lremovexattr", "fremovexattr",
+    /* Memory of one's own: allocators, loaders, compilers that make code as they run. */
+    "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "msync", "mlock", "mlock2",
+    "mlockall", "munlock", "munlockall", "memfd_create", "membarrier",
+    /* Processes and threads; clone itself is below. */
+    "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid",
+    "set_tid_address", "set_robust_list", "get_robust_list", "rseq", "futex", "futex_waitv",
+    "arch_prctl", "prctl", "getpid", "gettid", "getppid", "getpgid", "getpgrp", "setpgid", "getsid",
+    "setsid", "pidfd_open", "pidfd_send_signal", "restart_syscall",
+    /* Who one is. Setting works only to what one is already: nobody here has a capability. */
+    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
+    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
+    /* Signals. */
+    "kill", "tkill", "tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigqueueinfo",
+    "rt_tgsigqueueinfo", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sigaltstack", "pause",
+    "signalfd", "signalfd4",
+    /* Waiting for files, pipes and events. */
+    "pipe", "pipe2", "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1",
+    "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
+    "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
+    /* Time: reading, sleeping, timers. Setting it is the guest agent's. */
+    "time", "gettimeofday", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep",
+    "alarm", "getitimer", "setitimer", "timer_create", "timer_settime", "timer_gettime",
+    "timer_getoverrun", "timer_delete", "timerfd_create", "timerfd_settime", "timerfd_gettime",
+    "times",
+    /* Sockets that are already made: see below which can be. */
+    "bind", "connect", "listen", "accept", "accept4", "shutdown", "getsockname", "getpeername",
+    "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg",
+    /* System V shared memory and semaphores: databases. In a namespace of its own. */
+    "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl",
+    /* Scheduling and limits, downwards only without a capability. */
+    "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getscheduler",
+    "sched_setscheduler", "sched_getparam", "sched_setparam", "sched_getattr", "sched_setattr",
+    "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getpriority",
+    "setpriority", "getrlimit", "setrlimit", "prlimit64", "getrusage", "getcpu",
+    /* Facts about the system, and random bytes. */
+    "uname", "sysinfo", "getrandom",
+    /* Giving up rights: a program may confine itself further. */
+    "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
+    NULL,
+};
+/* clang-format on */
+
+static struct doc *argument(unsigned index, uint64_t value, const char *op)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_u64(d, "index", index);
+    doc_set_u64(d, "value", value);
+    doc_set_str(d, "op", op);
+    return d;
+}
+
+static struct doc *equal(unsigned index, uint64_t value)
+{
+    return argument(index, value, "SCMP_CMP_EQ");
+}
+
+/* (argument & mask) == value: the OCI configuration calls the mask `value`. */
+static struct doc *masked(unsigned index, uint64_t mask, uint64_t value)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_u64(d, "index", index);
+    doc_set_u64(d, "value", mask);
+    doc_set_u64(d, "valueTwo", value);
+    doc_set_str(d, "op", "SCMP_CMP_MASKED_EQ");
+    return d;
+}
+
+/* One rule for one call: all of its arguments must match. Takes the arguments; NULL: none. */
+static void allow_if(struct doc *rules, const char *name, struct doc *first, struct doc *second,
+                     struct doc *third)
+{
+    struct doc *rule = doc_new_object(), *args = doc_new_array();
+    struct doc *const given[] = {first, second, third};
+
+    for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
+        if (given[i])
+            doc_add(args, given[i]);
+    doc_set_strv(rule, "names", (const char *const[]){name, NULL});
+    doc_set_str(rule, "action", "SCMP_ACT_ALLOW");
+    doc_set(rule, "args", args);
+    doc_add(rules, rule);
+}
+
+/*
+ * The container's network is an empty loopback, so only what programs cannot do without: local
+ * sockets, TCP and UDP (not SCTP, MPTCP, raw, packet, vsock, ...), and of netlink only the routing
+ * family, which getifaddrs(3) and if_nameindex(3) ask for the list of interfaces.
+ */
+static void sockets(struct doc *rules)
+{
+    static const struct {
+        uint64_t family, type, protocol;
+    } internet[] = {
+        {AF_INET, SOCK_STREAM, 0},  {AF_INET, SOCK_STREAM, IPPROTO_TCP},
+        {AF_INET, SOCK_DGRAM, 0},   {AF_INET, SOCK_DGRAM, IPPROTO_UDP},
+        {AF_INET6, SOCK_STREAM, 0}, {AF_INET6, SOCK_STREAM, IPPROTO_TCP},
+        {AF_INET6, SOCK_DGRAM, 0},  {AF_INET6, SOCK_DGRAM, IPPROTO_UDP},
+    };
+
+    allow_if(rules, "socketpair", equal(0, AF_UNIX), NULL, NULL);
+    allow_if(rules, "socket", equal(0, AF_UNIX), NULL, NULL);
+    allow_if(rules, "socket", equal(0, AF_NETLINK), equal(2, NETLINK_PROTOCOL), NULL);
+    for (size_t i = 0; i < sizeof(internet) / sizeof(internet[0]); i++)
+        allow_if(rules, "socket", equal(0, internet[i].family),
+                 masked(1, SOCKET_TYPE_MASK, internet[i].type), equal(2, internet[i].protocol));
+}
+
+static void conditional(struct doc *rules)
+{
+    struct doc *clone3 = doc_new_object();
+
+    allow_if(rules, "clone", masked(0, CLONE_NEW_ANY, 0), NULL, NULL);
+    allow_if(rules, "personality", equal(0, 0), NULL, NULL); /* plain Linux */
+    allow_if(rules, "personality", equal(0, PERSONALITY_QUERY), NULL, NULL);
+    sockets(rules);
+    doc_set_strv(clone3, "names", (const char *const[]){"clone3", NULL});
+    doc_set_str(clone3, "action", "SCMP_ACT_ERRNO");
+    doc_set_u64(clone3, "errnoRet", ENOSYS);
+    doc_add(rules, clone3);
+}
+
+struct doc *oci_seccomp(void)
+{
+    struct doc *d = doc_new_object(), *rules = doc_new_array(), *plain = doc_new_object();
+
+    doc_set_str(d, "defaultAction", "SCMP_ACT_ERRNO");
+    doc_set_u64(d, "defaultErrnoRet", EPERM);
+    doc_set_strv(d, "architectures", (const char *const[]){"SCMP_ARCH_X86_64", NULL});
+    doc_set_strv(d, "flags", (const char *const[]){"SECCOMP_FILTER_FLAG_LOG", NULL});
+    doc_set_strv(plain, "names", oci_syscalls);
+    doc_set_str(plain, "action", "SCMP_ACT_ALLOW");
+    doc_add(rules, plain);
+    conditional(rules);
+    doc_set(d, "syscalls", rules);
+    return d;
+}

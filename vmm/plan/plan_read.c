@@ -1,0 +1,99 @@
+/* plan_read: a frozen plan from the JSON that plan_to_doc() made. See plan.h. */
+#include "plan/plan.h"
+
+#include "base/own.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int get_number(const struct doc *d, const char *key, uint64_t min, uint64_t max,
+                      uint64_t *ret, struct err *e)
+{
+    if (doc_get_u64(d, key, ret, e) < 0)
+        return -1;
+    if (*ret < min || *ret > max)
+        return err_set(e, ERR_HOST, "%s: %" PRIu64 " is out of range", key, *ret);
+    return 0;
+}
+
+static int get_text(const struct doc *d, const char *key, char **ret, struct err *e)
+{
+    const char *text;
+
+    if (doc_get_str(d, key, &text, e) < 0)
+        return -1;
+    *ret = str_dup(text);
+    return 0;
+}
+
+/* One of two words. */
+static int get_choice(const struct doc *d, const char *key, const char *zero, const char *one,
+                      int *ret, struct err *e)
+{
+    const char *text;
+
+    if (doc_get_str(d, key, &text, e) < 0)
+        return -1;
+    *ret = strcmp(text, one) == 0;
+    return *ret || strcmp(text, zero) == 0 ? 0 : err_set(e, ERR_HOST, "%s: unknown word", key);
+}
+
+static int get_machine(const struct doc *d, struct plan *p, struct err *e)
+{
+    uint64_t cpus, pids;
+    int machine, accel;
+
+    if (get_choice(d, "machine", plan_machine_name(PLAN_MICROVM), plan_machine_name(PLAN_Q35),
+                   &machine, e) < 0 ||
+        get_choice(d, "accel", plan_accel_name(PLAN_KVM), plan_accel_name(PLAN_TCG), &accel, e) <
+            0 ||
+        get_number(d, "memory_bytes", PLAN_MIB, UINT64_MAX, &p->memory_bytes, e) < 0 ||
+        get_number(d, "guest_bytes", PLAN_MIB, UINT64_MAX, &p->guest_bytes, e) < 0 ||
+        get_number(d, "cpus", 1, 4096, &cpus, e) < 0 ||
+        get_number(d, "disk_bytes", PLAN_MIB, UINT64_MAX, &p->disk_bytes, e) < 0 ||
+        get_number(d, "tmp_bytes", 0, UINT64_MAX, &p->tmp_bytes, e) < 0 ||
+        get_number(d, "pids", 1, UINT32_MAX, &pids, e) < 0 ||
+        get_number(d, "tsc_khz", 0, UINT64_MAX, &p->tsc_khz, e) < 0)
+        return -1;
+    p->machine = machine ? PLAN_Q35 : PLAN_MICROVM;
+    p->accel = accel ? PLAN_TCG : PLAN_KVM;
+    p->cpus = (unsigned)cpus;
+    p->pids = (unsigned)pids;
+    return 0;
+}
+
+static int get_job(const struct doc *d, struct plan *p, struct err *e)
+{
+    uint64_t uid, gid;
+
+    if (get_text(d, "workdir", &p->workdir, e) < 0 || doc_get_strv(d, "command", &p->argv, e) < 0 ||
+        doc_get_strv(d, "env", &p->env, e) < 0 || doc_get_strv(d, "inputs", &p->inputs, e) < 0 ||
+        get_number(d, "uid", 1, 65535, &uid, e) < 0 ||
+        get_number(d, "gid", 1, 65535, &gid, e) < 0 ||
+        get_number(d, "timeout_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->timeout_ms, e) < 0 ||
+        doc_get_bool(d, "writable_root", &p->writable_root, e) < 0)
+        return -1;
+    p->uid = (uid_t)uid;
+    p->gid = (gid_t)gid;
+    return 0;
+}
+
+int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
+{
+    own_plan struct plan *p = calloc(1, sizeof(*p));
+    uint64_t version;
+    const char *format;
+
+    if (!p)
+        return err_set(e, ERR_HOST, "out of memory");
+    if (doc_get_str(d, "format", &format, e) < 0 ||
+        get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
+        (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
+        get_machine(d, p, e) < 0 || get_job(d, p, e) < 0)
+        return err_wrap(e, "plan");
+    if (strcmp(format, "lazaret-plan") != 0)
+        return err_set(e, ERR_HOST, "plan: it is none");
+    *ret = own_steal_ptr(p);
+    return 0;
+}

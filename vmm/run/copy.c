@@ -1,0 +1,261 @@
+/* copy: files and folders into a sandbox and out of it. See copy.h. */
+#include "run/copy.h"
+
+#include "base/file.h"
+#include "base/own.h"
+#include "channel/relay.h"
+#include "channel/unpack.h"
+#include "run/sandbox.h"
+#include "shared/guest.h"
+#include "shared/walk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define UNPACK_MS 600000u
+#define SHOWN     10 /* refused entries by name */
+
+/* A file without a name, in the data folder: trees may be larger than memory. */
+static int open_spool(const char *data_dir, int *ret_fd, struct err *e)
+{
+    own_free char *path = str_printf("%s/copy-XXXXXX", data_dir);
+
+    *ret_fd = mkostemp(path, O_CLOEXEC);
+    if (*ret_fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make a file in '%s'", data_dir);
+    unlink(path);
+    return 0;
+}
+
+/* The agent's binary with these arguments, as a command of the sandbox. */
+static int run_agent(const struct copy *c, const struct strv *argv, int in, int out,
+                     struct run_result *r, struct err *e)
+{
+    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const struct strv no_env = {0};
+    const int streams[3] = {in, out >= 0 ? out : null, null};
+    const struct sandbox_exec x = {
+        .argv = argv,
+        .env = &no_env,
+        .workdir = "/",
+        .streams = streams,
+        .max_bytes = out >= 0 ? c->max_bytes + RELAY_TREE_OVERHEAD : 1,
+    };
+
+    if (null < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open /dev/null");
+    if (sandbox_exec(c->data_dir, c->sandbox, &x, r, e) < 0)
+        return -1;
+    if (r->err.class != ERR_NONE) {
+        *e = r->err;
+        return -1;
+    }
+    if (r->end != RUN_ENDED_EXIT)
+        return err_set(e, ERR_GUEST, "the copying in '%s' was killed", c->sandbox);
+    return 0;
+}
+
+static int say_status(const struct copy *c, int status, struct err *e)
+{
+    char size[32];
+
+    switch (status) {
+    case GUEST_COPY_NOT_FOUND:
+        return err_set(e, ERR_USAGE, "'%s:%s': there is no such file or folder", c->sandbox,
+                       c->inside);
+    case GUEST_COPY_DENIED:
+        return err_set(e, ERR_REFUSED, "'%s:%s': the sandbox's user may not do that", c->sandbox,
+                       c->inside);
+    case GUEST_COPY_OVER:
+        return err_set(e, ERR_LIMIT, "'%s:%s' is over %s (raise it with --max)", c->sandbox,
+                       c->inside, str_format_size(size, sizeof(size), c->max_bytes));
+    case GUEST_COPY_FULL:
+        return err_set(e, ERR_GUEST, "'%s:%s': no space is left there", c->sandbox, c->inside);
+    default:
+        return err_set(e, ERR_GUEST, "'%s:%s' could not be copied", c->sandbox, c->inside);
+    }
+}
+
+/* ---- out ------------------------------------------------------------------------------------- */
+
+/* The last part of a path, without slashes behind it. Returns new, or NULL: it has none. */
+static char *last_part(const char *path)
+{
+    size_t end = strlen(path), at;
+
+    while (end > 0 && path[end - 1] == '/')
+        end--;
+    for (at = end; at > 0 && path[at - 1] != '/'; at--)
+        ;
+    if (tree_name_check(path + at, end - at) != TREE_WHY_NONE)
+        return NULL;
+    return str_printf("%.*s", (int)(end - at), path + at);
+}
+
+/* Where it goes: into a folder that is there, under its own name; else under a new one. */
+static int find_place(const struct copy *c, char **ret_dir, char **ret_name, struct err *e)
+{
+    own_free char *copy = str_dup(c->outside);
+    struct stat st;
+    char *slash;
+
+    if (stat(c->outside, &st) == 0 && S_ISDIR(st.st_mode)) {
+        *ret_name = last_part(c->inside);
+        *ret_dir = own_steal_ptr(copy);
+        if (!*ret_name)
+            return err_set(e, ERR_USAGE, "'%s' has no name to copy it under (give a new one)",
+                           c->inside);
+        return 0;
+    }
+    *ret_name = last_part(c->outside);
+    if (!*ret_name)
+        return err_set(e, ERR_USAGE, "'%s' is no name for a copy", c->outside);
+    slash = copy + strlen(copy);
+    while (slash > copy && slash[-1] == '/')
+        *--slash = '\0';
+    slash = strrchr(copy, '/');
+    if (slash)
+        slash[slash == copy] = '\0';
+    *ret_dir = slash ? own_steal_ptr(copy) : str_dup(".");
+    return 0;
+}
+
+static void note_refused(struct run_result *r, const struct unpack_result *u)
+{
+    for (size_t i = 0; i < doc_len(u->refused_list) && i < SHOWN; i++) {
+        const struct doc *row = doc_at(u->refused_list, i);
+        const char *name = "?", *why = "?";
+        struct err ignored;
+
+        doc_get_str(row, "name", &name, &ignored);
+        doc_get_str(row, "why", &why, &ignored);
+        run_note(r, "not copied: '%.100s': %s", name, why);
+    }
+    if (u->refused > SHOWN)
+        run_note(r, "not copied: %" PRIu64 " entries in all", u->refused);
+}
+
+/* The one entry of the new folder gets the name that was asked for. */
+static int name_it(const struct copy *c, int temp_fd, int dir_fd, const char *name, struct err *e)
+{
+    own_close int again = openat(temp_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    own_closedir DIR *d = again < 0 ? NULL : fdopendir(again);
+    own_free char *only = NULL;
+    struct dirent *en;
+
+    if (!d)
+        return err_sys(e, ERR_HOST, errno, "cannot read the copy");
+    again = -1; /* the stream's now */
+    while ((en = readdir(d))) {
+        if (strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0)
+            continue;
+        if (only)
+            return err_set(e, ERR_PROTOCOL, "the guest sent more than it was asked for");
+        only = str_dup(en->d_name);
+    }
+    if (!only)
+        return err_set(e, ERR_REFUSED, "'%s:%s' is neither a file nor a folder", c->sandbox,
+                       c->inside);
+    if (renameat(temp_fd, only, dir_fd, name) < 0)
+        return err_sys(e, ERR_USAGE, errno, "cannot make '%s'", c->outside);
+    return 0;
+}
+
+static int unpack(const struct copy *c, int spool, struct run_result *r, struct err *e)
+{
+    own_free char *dir = NULL, *name = NULL, *temp = NULL;
+    own_close int dir_fd = -1, temp_fd = -1;
+    struct unpack_result u = {0};
+    int rc;
+
+    if (find_place(c, &dir, &name, e) < 0)
+        return -1;
+    dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    temp = str_printf("%s/.lazaret-cp-XXXXXX", dir);
+    if (dir_fd < 0 || !mkdtemp(temp))
+        return err_sys(e, ERR_USAGE, errno, "cannot write to folder '%s'", dir);
+    rc = file_open_dir(temp, &temp_fd, e);
+    if (rc == 0)
+        rc = unpack_run(c->unpack_path, spool, temp_fd, c->max_bytes, UNPACK_MS, &u, e);
+    if (rc == 0)
+        note_refused(r, &u);
+    doc_free(u.refused_list);
+    if (rc == 0)
+        rc = name_it(c, temp_fd, dir_fd, name, e);
+    file_remove_tree(AT_FDCWD, temp, &(struct err){0});
+    return rc;
+}
+
+int copy_out(const struct copy *c, struct run_result *ret, struct err *e)
+{
+    own_strv struct strv argv = {0};
+    own_close int spool = -1;
+
+    if (open_spool(c->data_dir, &spool, e) < 0)
+        return -1;
+    strv_add(&argv, GUEST_JOB_INIT);
+    strv_add(&argv, "--collect");
+    strv_add(&argv, c->inside);
+    strv_addf(&argv, "%" PRIu64, c->max_bytes);
+    if (run_agent(c, &argv, -1, spool, ret, e) < 0)
+        return -1;
+    if (ret->exit_code != GUEST_COPY_DONE)
+        return say_status(c, ret->exit_code, e);
+    return unpack(c, spool, ret, e);
+}
+
+/* ---- in -------------------------------------------------------------------------------------- */
+
+static int fill_spool(const struct copy *c, int spool, struct run_result *r, struct err *e)
+{
+    static struct walk w; /* large */
+    static uint8_t buf[65536];
+    own_free char *real = realpath(c->outside, NULL);
+    char *base = real ? strrchr(real, '/') : NULL;
+    size_t n;
+
+    if (!real)
+        return err_sys(e, ERR_USAGE, errno, "cannot read '%s'", c->outside);
+    if (!base[1])
+        return err_set(e, ERR_USAGE, "'/' is not copied");
+    *base++ = '\0';
+    walk_init(&w);
+    walk_open(&w, real[0] ? real : "/", base, UINT64_MAX);
+    while ((n = walk_read(&w, buf, sizeof(buf))) > 0)
+        if (file_write_all(spool, buf, n) < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot write a file in '%s'", c->data_dir);
+    if (w.how != WALK_DONE)
+        return err_set(e, ERR_USAGE, "cannot read '%s' whole (at most %u entries)", c->outside,
+                       TREE_ENTRIES_MAX);
+    if (w.skipped > 0 && w.entries == 2)
+        return err_set(e, ERR_USAGE, "'%s' is not a file or folder that may be read", c->outside);
+    if (w.skipped > 0)
+        run_note(r, "not copied: %u entries: links, devices, set-id files, or not readable",
+                 w.skipped);
+    return 0;
+}
+
+int copy_in(const struct copy *c, struct run_result *ret, struct err *e)
+{
+    own_strv struct strv argv = {0};
+    own_close int spool = -1;
+    struct run_result notes = {0};
+
+    if (open_spool(c->data_dir, &spool, e) < 0 || fill_spool(c, spool, &notes, e) < 0)
+        return -1;
+    if (lseek(spool, 0, SEEK_SET) < 0)
+        return err_sys(e, ERR_HOST, errno, "lseek");
+    strv_add(&argv, GUEST_JOB_INIT);
+    strv_add(&argv, "--place");
+    strv_add(&argv, c->inside);
+    if (run_agent(c, &argv, spool, -1, ret, e) < 0)
+        return -1;
+    if (notes.notes[0])
+        run_note(ret, "%s", notes.notes);
+    return ret->exit_code == GUEST_COPY_DONE ? 0 : say_status(c, ret->exit_code, e);
+}

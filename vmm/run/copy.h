@@ -1,0 +1,28 @@
+/*
+ * copy: files and folders into a sandbox and out of it, by an exec of the agent's own binary in the
+ * container (shared/guest.h), which speaks the tree format of outputs.
+ *
+ * How it works
+ *   Out: the stream goes to a nameless spool, lazaret-unpack makes it below a new folder beside the
+ *   destination, and what is there gets the name that the caller gave: no name of the guest's is
+ *   ever used. In: the folder is walked into a spool, which is the exec's stdin.
+ *   Only files and folders cross. The copying is done as the sandbox's user.
+ */
+#ifndef LZ_RUN_COPY_H
+#define LZ_RUN_COPY_H
+
+#include "run/run.h"
+
+struct copy {
+    const char *data_dir, *unpack_path;
+    const char *sandbox;
+    const char *inside;  /* a path in the sandbox */
+    const char *outside; /* a path here */
+    uint64_t max_bytes;  /* of what comes out */
+};
+
+/* ret->notes says what was left out; otherwise only the error counts, and ret->signal. */
+int copy_out(const struct copy *c, struct run_result *ret, struct err *e);
+int copy_in(const struct copy *c, struct run_result *ret, struct err *e);
+
+#endif

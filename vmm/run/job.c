@@ -1,0 +1,176 @@
+/* job: one exec in the guest: its container, its deadlines, its result. */
+#include "run/job.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "oci/oci.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define START_MS      60000u /* the container's start */
+#define KILL_GRACE_MS 1500u  /* from SIGKILL at the deadline to EXIT */
+
+/* In memory: nobody needs it once the guest has it. */
+static int make_config(const struct plan *plan, unsigned number, int *ret_fd, struct err *e)
+{
+    own_doc struct doc *d = oci_config(plan, number);
+    own_free char *text = doc_format(d, false);
+    own_close int fd = memfd_create("lazaret-config", MFD_CLOEXEC);
+
+    if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make the container's configuration");
+    *ret_fd = own_steal_fd(fd);
+    return 0;
+}
+
+int job_start(struct job *j, unsigned number, const struct plan *plan, const struct job_io *io,
+              struct run_result *result, struct channel *ch, struct err *e)
+{
+    own_close int config = -1;
+
+    if (make_config(plan, number, &config, e) < 0)
+        return -1;
+    const struct channel_exec x = {
+        .exec = number,
+        .config_fd = config,
+        .stdin_fd = io->stdin_fd,
+        .stdout_fd = io->stdout_fd,
+        .stderr_fd = plan->tty ? -1 : io->stderr_fd,
+        .sink_max_bytes = io->max_bytes,
+        .tty = plan->tty,
+        .rows = io->rows,
+        .cols = io->cols,
+    };
+
+    if (channel_exec(ch, &x, e) < 0)
+        return -1;
+    *j = (struct job){
+        .number = number,
+        .state = JOB_STARTING,
+        .plan = plan,
+        .result = result,
+        .until_ms = clock_mono_ms() + START_MS,
+    };
+    return 0;
+}
+
+static void run_from_now(struct job *j)
+{
+    j->state = JOB_RUNNING;
+    j->started_ms = clock_mono_ms();
+    j->until_ms = j->plan->timeout_ms ? j->started_ms + j->plan->timeout_ms : UINT64_MAX;
+}
+
+void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct run_result *result)
+{
+    *j = (struct job){.number = number, .plan = plan, .result = result};
+    run_from_now(j);
+}
+
+static void end(struct job *j)
+{
+    j->state = JOB_ENDED;
+    j->until_ms = UINT64_MAX;
+}
+
+static void judge_memory(struct job *j)
+{
+    struct run_result *r = j->result;
+    char size[32];
+
+    if (r->oom_kills == 0)
+        return;
+    str_format_size(size, sizeof(size), j->plan->memory_bytes);
+    if (r->end == RUN_ENDED_SIGNAL && r->signal == SIGKILL) {
+        r->end = RUN_ENDED_OOM;
+        run_note(r, "the job was killed by its memory limit of %s (raise it with --memory)", size);
+    } else {
+        run_note(r,
+                 "the memory limit of %s killed %u of the job's processes (raise it with --memory)",
+                 size, r->oom_kills);
+    }
+}
+
+static void take_exit(struct job *j, const struct wire_exit *m)
+{
+    struct run_result *r = j->result;
+
+    r->job_ms = clock_mono_ms() - j->started_ms;
+    r->end = m->signaled ? RUN_ENDED_SIGNAL : RUN_ENDED_EXIT;
+    if (m->signaled)
+        r->signal = (int)m->code;
+    else
+        r->exit_code = (int)m->code;
+    r->oom_kills = m->oom;
+    r->cpu_us = m->cpu_us;
+    r->peak_bytes = m->peak_bytes;
+    if (j->state == JOB_RUNNING)
+        judge_memory(j);
+    end(j);
+}
+
+static void take_unstarted(struct job *j, const struct channel_event *ev)
+{
+    struct err *e = &j->result->err;
+
+    if (ev->why == WIRE_WHY_NOT_FOUND)
+        err_set(e, ERR_NOT_FOUND, "'%s' is not in the image '%s'", j->plan->argv.items[0],
+                j->plan->image);
+    else if (ev->why == WIRE_WHY_NOT_EXEC)
+        err_set(e, ERR_NOT_EXEC, "'%s' cannot be executed", j->plan->argv.items[0]);
+    else
+        err_set(e, ERR_GUEST, "the container could not be started: %s", ev->text);
+    end(j);
+}
+
+void job_take_event(struct job *j, const struct channel_event *ev)
+{
+    bool ended = j->state == JOB_ENDED; /* given up: its result has been told */
+
+    if (ev->type == CHANNEL_EXIT || ev->type == CHANNEL_UNSTARTED || ev->type == CHANNEL_GONE)
+        j->over = true;
+    if (ended)
+        return;
+    if (ev->type == CHANNEL_STARTED) {
+        run_from_now(j);
+    } else if (ev->type == CHANNEL_EXIT) {
+        take_exit(j, &ev->exit);
+    } else if (ev->type == CHANNEL_UNSTARTED) {
+        take_unstarted(j, ev);
+    } else if (ev->type == CHANNEL_GONE) {
+        err_set(&j->result->err, ERR_GUEST, "it had just ended when the mark was made");
+        end(j);
+    } else if (ev->type == CHANNEL_HOST_FAILED) {
+        err_set(&j->result->err, ERR_HOST, "%s", ev->text);
+        end(j);
+    }
+}
+
+int job_tick(struct job *j, struct channel *ch, struct err *e)
+{
+    struct err *why;
+
+    if (clock_mono_ms() < j->until_ms || j->state == JOB_NONE || j->state == JOB_ENDED)
+        return 0;
+    why = &j->result->err;
+    if (j->state == JOB_STARTING) {
+        err_set(why, ERR_GUEST, "the container did not start in time");
+        end(j);
+        return 0;
+    }
+    if (j->state == JOB_KILLED) {
+        end(j); /* without the guest's word */
+        return 0;
+    }
+    /* What it wrote until now counts, if the guest still answers. */
+    err_set(why, ERR_TIMEOUT, "the job was killed at its deadline of %" PRIu64 ".%03" PRIu64 " s",
+            j->plan->timeout_ms / 1000, j->plan->timeout_ms % 1000);
+    j->state = JOB_KILLED;
+    j->until_ms = clock_mono_ms() + KILL_GRACE_MS;
+    return channel_signal(ch, j->number, SIGKILL, e);
+}

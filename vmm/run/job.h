@@ -1,0 +1,52 @@
+/*
+ * job: one exec in the guest: its container, its deadlines, its result. No client, no folder.
+ *
+ * How it works
+ *   NONE -> STARTING -> RUNNING [-> KILLED] -> ENDED, by the channel's events and by the clock.
+ *   A job that does not start in time, or does not end soon after it was killed at its deadline, is
+ *   ENDED without the guest's word; `over` says whether the guest has said its last word, and only
+ *   then its number is free.
+ */
+#ifndef LZ_RUN_JOB_H
+#define LZ_RUN_JOB_H
+
+#include "channel/channel.h"
+#include "plan/plan.h"
+#include "run/run.h"
+
+enum job_state { JOB_NONE, JOB_STARTING, JOB_RUNNING, JOB_KILLED, JOB_ENDED };
+
+struct job {
+    unsigned number; /* 1 to WIRE_EXEC_MAX */
+    enum job_state state;
+    bool over;                 /* EXIT, UNSTARTED or GONE has come */
+    const struct plan *plan;   /* what runs and how long it may; borrowed */
+    struct run_result *result; /* filled in; RUN_ENDED_NOT: see result->err; borrowed */
+    uint64_t started_ms;
+    uint64_t until_ms; /* when job_tick() has to look again; UINT64_MAX: never */
+};
+
+/* Where its streams go; borrowed. */
+struct job_io {
+    int stdin_fd;             /* -1: none */
+    int stdout_fd, stderr_fd; /* stderr is not used with a terminal */
+    uint64_t max_bytes;       /* kept of stdout and of stderr each; 0: all */
+    uint16_t rows, cols;
+};
+
+/* Tells the guest to start it. `number` is free. */
+int job_start(struct job *j, unsigned number, const struct plan *plan, const struct job_io *io,
+              struct run_result *result, struct channel *ch, struct err *e);
+/* One that runs already, in a guest that was restored; its deadline begins anew. */
+void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct run_result *result);
+/* An event with this job's number. */
+void job_take_event(struct job *j, const struct channel_event *ev);
+/* Kills it at its deadline, and gives it up when it does not end. */
+int job_tick(struct job *j, struct channel *ch, struct err *e);
+
+static inline bool job_is_running(const struct job *j)
+{
+    return j->state == JOB_RUNNING || j->state == JOB_KILLED;
+}
+
+#endif

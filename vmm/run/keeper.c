@@ -1,0 +1,322 @@
+/*
+ * keeper: the table of steps of a run or sandbox, and the loop that notes what happens meanwhile.
+ *
+ * How it works
+ *   Going up is a loop over `steps`: the journal is written, the step goes. The first step that
+ *   fails ends the way up. Going down is the same loop backwards over every step that was begun,
+ *   always: success, failure, deadline and Ctrl-C share it. An undo accepts half-done work.
+ *   Where a guest failed, the image is looked at once more before the way down.
+ *   Then the result is sent to the launcher, which has the last word.
+ */
+#include "run/keeper.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "run/cage.h"
+#include "run/control.h"
+#include "run/serve.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define GUEST_LINES_MAX 4
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static int prepare(struct keeper *k, struct err *e)
+{
+    return k->folder->kind == FOLDER_SANDBOX ? serve_prepare(k, e) : 0;
+}
+
+/* The way up of every guest. */
+static const struct step {
+    const char *name;
+    int (*go)(struct keeper *k, struct err *e);
+    void (*undo)(struct keeper *k);
+} steps[] = {
+    {"prepare", prepare, serve_undo},
+    {"image", up_image, up_image_undo},
+    {"scratch", up_scratch, up_scratch_undo},
+    {"input", up_input, up_input_undo},
+    {"domain", up_domain, NULL},
+    {"up", up_guest, up_guest_undo},
+    {"meet", work_meet, NULL},
+};
+
+/* What the guest is for: the last steps. */
+static const struct step run_steps[] = {
+    {"work", work_job, NULL},
+    {"collect", work_collect, work_collect_undo},
+};
+static const struct step sandbox_steps[] = {{"serve", serve_go, NULL}};
+
+static size_t count_steps(const struct keeper *k)
+{
+    return COUNT(steps) +
+           (k->folder->kind == FOLDER_SANDBOX ? COUNT(sandbox_steps) : COUNT(run_steps));
+}
+
+static const struct step *step_at(const struct keeper *k, size_t i)
+{
+    if (i < COUNT(steps))
+        return &steps[i];
+    return (k->folder->kind == FOLDER_SANDBOX ? sandbox_steps : run_steps) + (i - COUNT(steps));
+}
+
+int keeper_before(struct keeper *k, struct err *e)
+{
+    k->data_fd = open(k->c->data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (k->data_fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open '%s'", k->c->data_dir);
+    for (size_t i = 0; i < k->plan->inputs.n && !k->c->from; i++) {
+        const char *path = k->plan->inputs.items[i];
+
+        k->input_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        if (k->input_fds[i] < 0)
+            return err_sys(e, ERR_USAGE, errno, "--in: cannot open folder '%s'", path);
+        k->n_inputs++;
+    }
+    return 0;
+}
+
+/* Where things are, as seen from inside the cage (or outside, with a daemon). */
+static int place(struct keeper *k, struct err *e)
+{
+    if (k->c->uri) {
+        k->data = str_dup(k->c->data_dir);
+        k->run_path = str_dup(k->folder->path);
+        k->vm_path = str_dup(k->folder->path);
+        return 0;
+    }
+    k->data = str_dup(CAGE_DIR "/data");
+    k->run_path = str_printf("%s/%s/%s", k->data, folder_place(k->folder->kind), k->folder->id);
+    k->vm_path = str_dup(CAGE_VM);
+    return cage_bind(k->data_fd, k->data, false, e);
+}
+
+static int go_up(struct keeper *k, size_t *ret_begun, struct err *e)
+{
+    const size_t n = count_steps(k);
+
+    for (*ret_begun = 0; *ret_begun < n;) {
+        const struct step *s = step_at(k, (*ret_begun)++);
+
+        if (folder_journal(k->folder, s->name, "begin", e) < 0)
+            return -1;
+        if (s->go(k, e) < 0) {
+            folder_journal(k->folder, s->name, "failed", &(struct err){0});
+            return -1;
+        }
+        if (folder_journal(k->folder, s->name, "done", e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static void go_down(struct keeper *k, size_t begun)
+{
+    while (begun-- > 0) {
+        const struct step *s = step_at(k, begun);
+
+        if (!s->undo)
+            continue;
+        s->undo(k);
+        folder_journal(k->folder, s->name, "undone", &(struct err){0});
+    }
+}
+
+/*
+ * A damaged block of the root panics the guest, and a damaged kernel may do anything: the guest
+ * cannot say so, and is not asked. The host looks at the very files that it booted.
+ */
+static void blame_image(struct keeper *k, struct err *e)
+{
+    struct err why;
+
+    if (e->class != ERR_GUEST || !k->image || image_recheck(k->image, &why) == 0 ||
+        why.class != ERR_IMAGE)
+        return;
+    run_note(&k->result, "%s", e->text);
+    *e = why;
+}
+
+int keeper_main(struct keeper *k)
+{
+    struct control last = {.type = CONTROL_RESULT};
+    struct err *e = &k->result.err;
+    size_t begun = 0;
+
+    memcpy(k->result.id, k->folder->id, sizeof(k->result.id));
+    if (place(k, e) == 0 && go_up(k, &begun, e) < 0)
+        blame_image(k, e);
+    go_down(k, begun);
+    last.result = k->result;
+    return control_send(k->control_fd, &last) < 0 ? 1 : 0;
+}
+
+/* The guest is gone. Libvirt usually knows why a moment later than the channel. */
+static int say_why_stopped(struct keeper *k, const struct hv_event *ev, struct err *e)
+{
+    const char *when = k->serving                        ? "while the sandbox was up"
+                       : k->jobs[0].state > JOB_STARTING ? "before the job ended"
+                                                         : "before the job started";
+
+    if (ev->type == HV_IO_ERROR)
+        return err_set(e, ERR_HOST,
+                       "a disk of the guest failed on the host (is there space left?)");
+    if (ev->type == HV_LOST)
+        return err_set(e, ERR_HOST, "the connection to the libvirt daemon was lost");
+    if (ev->type == HV_STOPPED && (ev->why == HV_WHY_FAILED || ev->why == HV_WHY_DESTROYED))
+        return err_set(e, ERR_HOST, "QEMU ended unexpectedly %s (killed, or out of memory?)", when);
+    return err_set(e, ERR_GUEST,
+                   "the guest stopped %s: panic, reboot or power-off "
+                   "(its console is in the run's folder with --keep-logs)",
+                   when);
+}
+
+static int take_hv_events(struct keeper *k, bool *ret_stopped, struct err *e)
+{
+    struct hv_event ev;
+
+    while (hv_next_event(k->hv, &ev) == 1) {
+        if (ev.type == HV_STARTED || ev.type == HV_RESUMED || ev.type == HV_PAUSED)
+            continue;
+        *ret_stopped = true;
+        return say_why_stopped(k, &ev, e);
+    }
+    return 0;
+}
+
+/* QEMU closed the channel: gives libvirt a second to say why. */
+static int lost_channel(struct keeper *k, const char *text, struct err *e)
+{
+    uint64_t until = clock_mono_ms() + 1000;
+    bool stopped = false;
+
+    while (!stopped && clock_mono_ms() < until) {
+        struct pollfd p = {.fd = hv_event_fd(k->hv), .events = POLLIN};
+
+        poll(&p, 1, clock_poll_timeout(until));
+        if (take_hv_events(k, &stopped, e) < 0)
+            return -1;
+    }
+    return err_set(e, ERR_HOST, "the channel to the guest broke: %s", text);
+}
+
+static int let_go_on(struct keeper *k, struct err *e)
+{
+    k->release = false;
+    return channel_resume(k->channel, e);
+}
+
+static int take_channel_event(struct keeper *k, const struct channel_event *ev, struct err *e)
+{
+    switch (ev->type) {
+    case CHANNEL_READY:
+        k->ready = true;
+        return 0;
+    case CHANNEL_PARKED:
+        k->parked = true;
+        return 0;
+    case CHANNEL_SYNCED:
+        k->synced = true;
+        k->synced_how = ev->how;
+        return k->release ? let_go_on(k, e) : 0;
+    case CHANNEL_STARTED:
+    case CHANNEL_UNSTARTED:
+    case CHANNEL_EXIT:
+    case CHANNEL_GONE:
+        job_take_event(&k->jobs[ev->exec - 1], ev);
+        return 0;
+    case CHANNEL_COLLECTED:
+        k->collected = true;
+        k->collected_how = ev->how;
+        return 0;
+    case CHANNEL_LOG:
+        /* A few, or the guest could crowd out what the host has to say. */
+        if (k->guest_lines++ < GUEST_LINES_MAX)
+            run_note(&k->result, "guest: %.200s", ev->text);
+        return 0;
+    case CHANNEL_FAILED:
+        return err_set(e, ERR_GUEST, "the guest could not be brought up: %s", ev->text);
+    case CHANNEL_HOST_FAILED:
+        if (ev->exec == 0)
+            return err_set(e, ERR_HOST, "%s", ev->text);
+        job_take_event(&k->jobs[ev->exec - 1], ev);
+        return 0;
+    case CHANNEL_TAMPERED:
+        return err_set(e, ERR_PROTOCOL, "the guest broke the protocol: %s", ev->text);
+    case CHANNEL_LOST:
+        return lost_channel(k, ev->text, e);
+    }
+    return err_set(e, ERR_HOST, "unknown event from the relay");
+}
+
+/* Signals are the job's while it runs, and the end of a sandbox; before, the launcher ends it. */
+static int take_control(struct keeper *k, struct err *e)
+{
+    struct control m;
+    int n;
+
+    while ((n = control_receive(k->control_fd, &m)) == 1) {
+        if (m.type == CONTROL_RESIZE && !k->serving && job_is_running(&k->jobs[0]) &&
+            channel_resize(k->channel, 1, m.rows, m.cols, e) < 0)
+            return -1;
+        if (m.type != CONTROL_SIGNAL)
+            continue;
+        if (k->serving) {
+            k->ending = true;
+            continue;
+        }
+        if (k->jobs[0].state == JOB_ENDED) {
+            k->result.signal = m.signo;
+            return err_set(e, ERR_INTERRUPTED, "interrupted");
+        }
+        if (channel_signal(k->channel, 1, (uint32_t)m.signo, e) < 0)
+            return -1;
+    }
+    /* To those whose commands run in a sandbox it is no end that they asked for. */
+    if (n < 0 && k->serving)
+        return err_set(e, ERR_HOST, "the supervisor of the sandbox was killed");
+    if (n < 0)
+        return err_set(e, ERR_INTERRUPTED, "the launcher is gone");
+    return 0;
+}
+
+static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
+                struct err *e)
+{
+    struct pollfd p[3 + KEEPER_POLLS_MAX] = {
+        {.fd = k->control_fd, .events = POLLIN},
+        {.fd = hv_event_fd(k->hv), .events = POLLIN},
+        {.fd = channel_fd(k->channel), .events = POLLIN},
+    };
+    struct channel_event ev;
+    bool stopped = false;
+
+    for (size_t i = 0; i < n_own; i++)
+        p[3 + i] = own[i];
+    if (poll(p, 3 + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
+        return err_sys(e, ERR_HOST, errno, "poll");
+    for (size_t i = 0; i < n_own; i++)
+        own[i].revents = p[3 + i].revents;
+    /* The channel first: what the guest said before it stopped counts. */
+    while (channel_next(k->channel, &ev) == 1)
+        if (take_channel_event(k, &ev, e) < 0)
+            return -1;
+    if (p[0].revents && take_control(k, e) < 0)
+        return -1;
+    return take_hv_events(k, &stopped, e);
+}
+
+int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
+                struct err *e)
+{
+    if (pump(k, until_ms, own, n_own, e) == 0)
+        return 0;
+    k->lost = true;
+    return -1;
+}

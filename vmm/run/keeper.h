@@ -1,0 +1,107 @@
+/*
+ * keeper: the process that brings one guest up, lets its jobs work, and takes everything down.
+ *
+ * May: talk to libvirt, decide, write journal, record and result. Must not: read the channel, the
+ * console or a spool.
+ */
+#ifndef LZ_RUN_KEEPER_H
+#define LZ_RUN_KEEPER_H
+
+#include "channel/channel.h"
+#include "domain/domain.h"
+#include "hv/hv.h"
+#include "images/image.h"
+#include "plan/plan.h"
+#include "run/folder.h"
+#include "run/job.h"
+#include "run/run.h"
+
+#include <poll.h>
+
+#define KEEPER_INPUTS_MAX 64
+#define KEEPER_POLLS_MAX  48 /* of the caller's own in keeper_pump() */
+
+struct serve;
+
+#define UP_CHANNEL     "channel" /* the guest's sockets, in vm_path */
+#define UP_CONSOLE     "console"
+#define UP_CONSOLE_MAX (1u << 20) /* bytes of console.log */
+#define UP_DOMAIN_XML  "domain.xml"
+
+/* Everything that the steps of one run share. Set up by the launcher, then the keeper's own. */
+struct keeper {
+    const struct plan *plan;
+    const struct run_config *c;
+    const struct folder *folder;
+    int control_fd;
+    int stdin_fd;                     /* for the job, or -1 */
+    int out_fd;                       /* the output folder, or -1 */
+    mode_t umask;                     /* the user's own, for what comes out */
+    int data_fd;                      /* opened in init, before /run is covered */
+    int input_fds[KEEPER_INPUTS_MAX]; /* the same */
+    size_t n_inputs;
+
+    char *data;     /* data_dir as it is seen from inside */
+    char *run_path; /* the run's folder, the same */
+    char *vm_path;  /* where QEMU finds disks and sockets */
+    struct image *image;
+    char *xml;
+    char warm_key[DIGEST_HEX_SIZE]; /* of the saved guest that it began with, or "" */
+    bool blank_input;               /* it has an input disk that it was not given */
+    struct hv *hv;
+    struct channel *channel;
+
+    /* What has happened so far; set by keeper_pump(). */
+    bool ready, parked, collected, synced;
+    uint32_t synced_how; /* enum wire_synced_how */
+    bool release;        /* a guest that is held in spite of us goes on when it says so */
+    uint32_t collected_how;
+    struct job jobs[WIRE_EXEC_MAX]; /* number N is at N - 1; a run has the first one only */
+    struct serve *serve;            /* a sandbox's */
+    bool serving;                   /* the sandbox is up */
+    bool lost;                      /* keeper_pump() has failed: it cannot go on */
+    bool ending;                    /* a sandbox was told to end by a signal */
+    uint64_t up_ms;                 /* monotonic */
+    unsigned guest_lines;           /* of the guest's own words in the notes */
+    struct run_result result;
+};
+
+/* init's part, before the keeper exists: opens what /run may hide. */
+int keeper_before(struct keeper *k, struct err *e);
+/* The whole story. Sends the result to the launcher; returns the exit status. */
+int keeper_main(struct keeper *k);
+
+/*
+ * Waits for the next thing to happen, at most until `until_ms`, and takes note of it. `own` is
+ * polled too. 0: something or the time; -1: it cannot go on (guest gone, tampering, launcher gone).
+ */
+int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
+                struct err *e);
+
+/* The steps (up.c, work.c): go returns 0 or -1, undo accepts half-done work. */
+int up_image(struct keeper *k, struct err *e);
+void up_image_undo(struct keeper *k);
+int up_scratch(struct keeper *k, struct err *e);
+void up_scratch_undo(struct keeper *k);
+int up_input(struct keeper *k, struct err *e);
+void up_input_undo(struct keeper *k);
+int up_domain(struct keeper *k, struct err *e);
+int up_guest(struct keeper *k, struct err *e);
+void up_guest_undo(struct keeper *k);
+/* The guest's sockets and the relay between, for a domain that is there. */
+int up_channel(struct keeper *k, struct err *e);
+/* In place of a saved guest that did not become ready, one that boots. */
+int up_again(struct keeper *k, const struct err *why, struct err *e);
+/* Returns new: the domain XML of this run, or what `want` says in its place. */
+int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
+                     struct err *e);
+/* How long a guest may take to become ready. */
+uint64_t work_boot_ms(const struct keeper *k);
+int work_meet(struct keeper *k, struct err *e);
+/* Meets a guest that was restored, before anything in it may be spoken to. */
+int work_greet(struct keeper *k, struct err *e);
+int work_job(struct keeper *k, struct err *e);
+int work_collect(struct keeper *k, struct err *e);
+void work_collect_undo(struct keeper *k);
+
+#endif

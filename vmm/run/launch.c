@@ -1,0 +1,219 @@
+/* launch: from the first process of a run or sandbox to its last. See launch.h. */
+#include "run/launch.h"
+
+#include "base/own.h"
+#include "run/cage.h"
+#include "run/control.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+/* In init: the launcher's signals are none of the run's business. */
+static int before(void *arg, struct err *e)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit of the caller's is an error of the write */
+    return keeper_before(arg, e);
+}
+
+static int keeper(void *arg)
+{
+    return keeper_main(arg);
+}
+
+static void failed(void *arg, const struct err *e)
+{
+    struct keeper *k = arg;
+    struct control m = {.type = CONTROL_RESULT};
+
+    memcpy(m.result.id, k->folder->id, sizeof(m.result.id));
+    m.result.err = *e;
+    control_send(k->control_fd, &m);
+}
+
+static void take_signal(struct launch *l, int signo)
+{
+    struct control m = {.type = CONTROL_SIGNAL, .signo = signo};
+
+    /* Back in the foreground: the shell may have left the terminal otherwise. */
+    if (signo == SIGCONT) {
+        if (l->started && l->c->on_started)
+            l->c->on_started(l->c->arg);
+        return;
+    }
+    if (signo == SIGWINCH) {
+        m.type = CONTROL_RESIZE;
+        if (l->c->on_resize) {
+            l->c->on_resize(l->c->arg, &m.rows, &m.cols);
+            control_send(l->control_fd, &m);
+        }
+        return;
+    }
+    if (l->last_signal || !l->started) {
+        l->killed = true;
+        kill(l->init, SIGKILL);
+    } else {
+        control_send(l->control_fd, &m);
+    }
+    l->last_signal = signo;
+}
+
+/* It is up: whoever waited for that goes on without us. */
+static void tell_starter(struct launch *l, const struct control *m)
+{
+    if (l->starter_fd < 0)
+        return;
+    control_send(l->starter_fd, m);
+    close(own_steal_fd(l->starter_fd));
+}
+
+static void take_control(struct launch *l)
+{
+    struct control m;
+
+    while (control_receive(l->control_fd, &m) == 1) {
+        if (m.type == CONTROL_STARTED) {
+            l->started = true;
+            tell_starter(l, &m);
+            if (l->c->on_started)
+                l->c->on_started(l->c->arg);
+        }
+        if (m.type == CONTROL_RESULT) {
+            l->result = m.result;
+            l->has_result = true;
+        }
+    }
+}
+
+/* Until init is gone, and with it every process of the run. */
+static int watch(struct launch *l, struct err *e)
+{
+    enum { CONTROL, SIGNALS, INIT, STARTER, CARRY, POLLS = CARRY + CARRY_POLLS };
+    own_close int init = (int)syscall(SYS_pidfd_open, l->init, 0);
+    struct pollfd p[POLLS];
+
+    if (init < 0)
+        return err_sys(e, ERR_HOST, errno, "pidfd_open");
+    for (int i = 0; i < POLLS; i++)
+        p[i] = (struct pollfd){.fd = -1};
+    p[CONTROL] = (struct pollfd){.fd = l->control_fd, .events = POLLIN};
+    p[SIGNALS] = (struct pollfd){.fd = l->signals.fd, .events = POLLIN};
+    p[INIT] = (struct pollfd){.fd = init, .events = POLLIN};
+    while (!p[INIT].revents) {
+        int signo;
+
+        p[STARTER] = (struct pollfd){.fd = l->starter_fd};
+        if (l->started)
+            carry_polls(&l->carry, p + CARRY);
+        if (poll(p, POLLS, -1) < 0) {
+            if (errno != EINTR)
+                return err_sys(e, ERR_HOST, errno, "poll");
+            continue;
+        }
+        if (p[CONTROL].revents)
+            take_control(l);
+        if (p[CONTROL].revents & (POLLHUP | POLLERR))
+            p[CONTROL].fd = -1; /* the keeper is gone; init follows */
+        if (p[STARTER].revents && !l->started && !l->killed)
+            take_signal(l, SIGHUP); /* nobody waits for it any more */
+        while ((signo = signals_next(&l->signals)))
+            take_signal(l, signo);
+        carry_work(&l->carry, p + CARRY);
+    }
+    take_control(l);
+    return 0;
+}
+
+/* What is known when the keeper could not say it itself. */
+static void judge(struct launch *l, const char *id)
+{
+    struct run_result *r = &l->result;
+
+    if (!l->has_result) {
+        memset(r, 0, sizeof(*r));
+        snprintf(r->id, sizeof(r->id), "%s", id);
+        if (!l->killed)
+            err_set(&r->err, ERR_HOST, "the keeper of '%s' died (see 'lazaret doctor')", id);
+    }
+    if (l->killed) {
+        r->signal = l->last_signal;
+        err_set(&r->err, ERR_INTERRUPTED,
+                l->started ? "interrupted twice: everything was ended" : "interrupted");
+    }
+}
+
+static int start(struct launch *l, struct keeper *k, struct err *e)
+{
+    int pair[2];
+    int rc;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, ERR_HOST, errno, "socketpair");
+    l->control_fd = pair[0];
+    k->control_fd = pair[1];
+    rc = cage_start(&(struct cage){.namespaces = l->c->uri == NULL,
+                                   .kvm = k->plan->accel == PLAN_KVM,
+                                   .launcher_fds = {l->control_fd, l->signals.fd, l->carry.from,
+                                                    l->carry.to, l->starter_fd},
+                                   .life_fd = k->control_fd,
+                                   .keep_fd = k->folder->lock_fd,
+                                   .before = before,
+                                   .keeper = keeper,
+                                   .failed = failed,
+                                   .arg = k},
+                    &l->init, e);
+    close(pair[1]);
+    return rc;
+}
+
+static void end_init(pid_t init)
+{
+    kill(init, SIGKILL); /* gone already, unless watching failed */
+    while (waitpid(init, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+int launch_check(const struct plan *plan, const struct run_config *c, struct err *e)
+{
+    const char *const programs[] = {c->relay_path, c->unpack_path};
+
+    if (plan->inputs.n > KEEPER_INPUTS_MAX)
+        return err_set(e, ERR_USAGE, "--in: more than %d folders", KEEPER_INPUTS_MAX);
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (access(programs[i], X_OK) < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot run '%s' (is lazaret installed whole?)",
+                           programs[i]);
+    return 0;
+}
+
+int launch_all(struct launch *l, struct keeper *k, struct err *e)
+{
+    int rc = start(l, k, e);
+
+    if (rc == 0)
+        rc = watch(l, e);
+    if (l->init > 0)
+        end_init(l->init);
+    if (rc == 0)
+        judge(l, k->folder->id);
+    return rc;
+}
+
+void launch_done(struct launch *l)
+{
+    carry_close(&l->carry);
+    signals_release(&l->signals);
+    if (l->control_fd >= 0)
+        close(own_steal_fd(l->control_fd));
+    if (l->starter_fd >= 0)
+        close(own_steal_fd(l->starter_fd));
+}

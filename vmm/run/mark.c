@@ -1,0 +1,306 @@
+/* mark: what a sandbox was at a moment, and going back to it. See mark.h. */
+#include "run/mark.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "run/serve.h"
+#include "run/start.h"
+#include "run/template.h"
+#include "snapshots/qcow2.h"
+#include "snapshots/warm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SYNC_MS 20000u  /* for the guest to write out its disk; generous: slow emulation */
+#define SAVE_MS 120000u /* for its memory to be written or read, where the disk is slow */
+
+int mark_check_name(const char *name, struct err *e)
+{
+    if (str_is_name(name))
+        return 0;
+    return err_set(e, ERR_USAGE,
+                   "'%.64s' is no name for a mark (1 to 64 letters, digits, '.', '_' or '-')",
+                   str_is_printable(name, 4096) ? name : "?");
+}
+
+int mark_find(const struct marks *m, const char *name, const struct mark **ret, struct err *e)
+{
+    if ((!name || !*name) && m->n > 0) {
+        *ret = &m->items[m->n - 1];
+        return 0;
+    }
+    for (size_t i = 0; name && i < m->n; i++) {
+        if (strcmp(m->items[i].name, name) != 0)
+            continue;
+        *ret = &m->items[i];
+        return 0;
+    }
+    return name && *name
+               ? err_set(e, ERR_USAGE, "there is no mark '%s' (see 'lazaret marks')", name)
+               : err_set(e, ERR_USAGE, "there is no mark (make one: 'lazaret snapshot')");
+}
+
+static int choose_name(const struct marks *m, const char *name, struct mark *ret, struct err *e)
+{
+    const struct mark *other;
+    struct err none;
+
+    ret->id = m->last_id + 1;
+    if (!name || !*name)
+        snprintf(ret->name, sizeof(ret->name), "mark-%" PRIu32, ret->id);
+    else if (mark_check_name(name, e) < 0)
+        return -1;
+    else
+        snprintf(ret->name, sizeof(ret->name), "%s", name);
+    if (mark_find(m, ret->name, &other, &none) == 0)
+        return err_set(e, ERR_USAGE, "there is a mark '%s' already (see 'lazaret forget')",
+                       ret->name);
+    return 0;
+}
+
+/* ---- taking one ------------------------------------------------------------------------------ */
+
+/* The guest has written its disk, and nothing is under way. */
+static int hold(struct keeper *k, struct err *e)
+{
+    uint64_t until = clock_mono_ms() + SYNC_MS;
+
+    k->synced = false;
+    if (channel_sync(k->channel, e) < 0)
+        return -1;
+    while (!k->synced) {
+        if (clock_mono_ms() >= until) {
+            k->release = true;
+            return err_set(e, ERR_GUEST, "the guest did not write out its disk in time");
+        }
+        if (keeper_pump(k, until, NULL, 0, e) < 0)
+            return -1;
+    }
+    if (k->synced_how == WIRE_SYNC_DONE)
+        return 0;
+    channel_resume(k->channel, &(struct err){0});
+    return err_set(e, ERR_GUEST, "the guest could not write out its disk (is it full?)");
+}
+
+static int make_file(struct keeper *k, const struct mark *m, int *ret_fd, struct err *e)
+{
+    own_free char *name = str_printf(MARK_FILE, m->id);
+
+    if (mkdirat(k->folder->fd, FOLDER_MARKS, 0700) < 0 && errno != EEXIST)
+        return err_sys(e, ERR_HOST, errno, "cannot make a folder for marks");
+    *ret_fd =
+        openat(k->folder->fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "cannot make a file for the mark") : 0;
+}
+
+/* Disk and memory while the guest stands still. */
+static int save(struct keeper *k, const struct mark *m, int fd, struct err *e)
+{
+    own_free char *disk = str_printf(MARK_DISK, m->id);
+
+    if (hv_pause(k->hv, e) < 0 || hv_disk_keep(k->hv, disk, e) < 0)
+        return -1;
+    if (hv_save_state(k->hv, fd, HV_RAM_IN_STATE, SAVE_MS, e) == 0)
+        return 0;
+    hv_disk_forget(k->hv, disk, &(struct err){0});
+    return -1;
+}
+
+/* The guest goes on whatever came of it; one that cannot is lost. */
+static int take_held(struct keeper *k, const struct mark *m, int fd, struct err *e)
+{
+    int rc = save(k, m, fd, e);
+    struct err late;
+
+    if (hv_resume(k->hv, &late) < 0 || channel_resume(k->channel, &late) < 0) {
+        k->lost = true;
+        *e = late;
+        return -1;
+    }
+    return rc;
+}
+
+static int take(struct keeper *k, struct mark *m, struct err *e)
+{
+    own_free char *disk = str_printf(MARK_DISK, m->id);
+    own_close int fd = -1;
+
+    if (make_file(k, m, &fd, e) < 0 || hold(k, e) < 0)
+        return -1;
+    serve_note_jobs(k, m);
+    if (take_held(k, m, fd, e) < 0)
+        return -1;
+    m->made_real_ns = clock_real_ns();
+    if (digest_fd(fd, m->sha256, &m->state_bytes, e) == 0)
+        return 0;
+    hv_disk_forget(k->hv, disk, &(struct err){0});
+    return -1;
+}
+
+static void remove_files(struct keeper *k, uint32_t id)
+{
+    static const char *const suffixes[] = {"", MARK_SAVED, MARK_BASE, ".tmp"};
+
+    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
+        own_free char *name = str_printf(MARK_FILE "%s", id, suffixes[i]);
+        struct err why;
+
+        if (file_remove_tree(k->folder->fd, name, &why) < 0)
+            run_note(&k->result, "%s", why.text);
+    }
+}
+
+/* Its children become its parent's. */
+static void forget_at(struct keeper *k, struct marks *m, size_t i)
+{
+    const struct mark gone = m->items[i];
+    own_free char *disk = str_printf(MARK_DISK, gone.id);
+    struct err why;
+
+    remove_files(k, gone.id);
+    if (hv_disk_forget(k->hv, disk, &why) < 0)
+        run_note(&k->result, "%s", why.text);
+    memmove(&m->items[i], &m->items[i + 1], (m->n - i - 1) * sizeof(*m->items));
+    m->n--;
+    for (size_t j = 0; j < m->n; j++)
+        if (m->items[j].parent == gone.id)
+            m->items[j].parent = gone.parent;
+    if (m->at == gone.id)
+        m->at = gone.parent;
+}
+
+int mark_take(struct keeper *k, struct marks *m, const char *name, bool for_now,
+              const struct mark **ret, struct err *e)
+{
+    struct mark new = {.parent = m->at};
+
+    if (m->n >= MARK_ROOM)
+        return err_set(e, ERR_USAGE, "there are %zu marks, the most at once", m->n);
+    if (choose_name(m, name, &new, e) < 0)
+        return -1;
+    if (take(k, &new, e) < 0) {
+        remove_files(k, new.id);
+        return err_wrap(e, "no mark was made");
+    }
+    while (!for_now && m->n >= m->max)
+        forget_at(k, m, 0);
+    m->items[m->n] = new;
+    m->last_id = m->at = new.id;
+    *ret = &m->items[m->n++];
+    return 0;
+}
+
+int mark_forget(struct keeper *k, struct marks *m, const char *name, struct err *e)
+{
+    const struct mark *found;
+
+    if (!name || !*name)
+        return err_set(e, ERR_USAGE, "which mark?");
+    if (mark_find(m, name, &found, e) < 0)
+        return -1;
+    forget_at(k, m, (size_t)(found - m->items));
+    return 0;
+}
+
+/* ---- going back ------------------------------------------------------------------------------ */
+
+int mark_open(const struct mark *m, int dir_fd, const char *path, int *ret_fd, struct err *e)
+{
+    *ret_fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (*ret_fd < 0)
+        return err_sys(e, ERR_HOST, errno, "the state of mark '%s' is gone", m->name);
+    return 0;
+}
+
+int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *ret_fd,
+                      struct err *e)
+{
+    own_close int fd = -1;
+    char sha256[DIGEST_HEX_SIZE];
+    uint64_t bytes;
+
+    if (mark_open(m, dir_fd, path, &fd, e) < 0 || digest_fd(fd, sha256, &bytes, e) < 0)
+        return -1;
+    if (bytes != m->state_bytes || strcmp(sha256, m->sha256) != 0)
+        return err_set(e, ERR_HOST, "the state of mark '%s' is not the one that was saved",
+                       m->name);
+    if (lseek(fd, 0, SEEK_SET) < 0)
+        return err_sys(e, ERR_HOST, errno, "the state of mark '%s'", m->name);
+    *ret_fd = own_steal_fd(fd);
+    return 0;
+}
+
+static int restore(struct keeper *k, const struct mark *to, int state_fd, struct err *e)
+{
+    own_free char *disk = str_printf(MARK_DISK, to->id);
+    own_free char *path = str_printf("%s/" FOLDER_DISK, k->run_path);
+    own_free char *base = k->c->from ? str_printf("%s/" FOLDER_BASE, k->run_path) : NULL;
+    own_free char *xml = NULL;
+    const struct domain_files f = {.start = DOMAIN_INCOMING, .input = start_input(k)};
+
+    if (qcow2_revert(path, base, disk, e) < 0 || up_format_domain(k, &f, &xml, e) < 0 ||
+        file_write(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
+        return -1;
+    return hv_create_incoming(k->hv, xml, state_fd, HV_RAM_IN_STATE, SAVE_MS, e);
+}
+
+int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int state_fd,
+                struct err *e)
+{
+    channel_close(k->channel);
+    k->channel = NULL;
+    if (hv_destroy(k->hv, e) < 0)
+        return -1;
+    template_wait_gone(k->hv);
+    k->ready = k->synced = k->release = false;
+    if (restore(k, to, state_fd, e) < 0 || up_channel(k, e) < 0 || serve_adopt_jobs(k, to, e) < 0 ||
+        hv_resume(k->hv, e) < 0 || work_greet(k, e) < 0)
+        return err_wrap(e, "going back to mark '%s'", to->name);
+    m->at = to->id;
+    return 0;
+}
+
+/* Of a guest that forks begin with. */
+static uint64_t saved_bytes(const struct keeper *k, const struct mark *m)
+{
+    own_free char *dir = str_printf("%s/" MARK_FILE MARK_SAVED, k->run_path, m->id);
+    own_doc struct doc *all = NULL;
+    uint64_t sum = 0;
+    struct err none;
+
+    if (warm_list(dir, &all, &none) < 0)
+        return 0;
+    for (size_t i = 0; i < doc_len(all); i++) {
+        uint64_t bytes = 0;
+
+        if (doc_get_u64(doc_at(all, i), "bytes", &bytes, &none) == 0)
+            sum += bytes;
+    }
+    return sum;
+}
+
+static uint64_t file_bytes(const struct keeper *k, const char *name)
+{
+    struct stat st;
+
+    return fstatat(k->folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
+               ? (uint64_t)st.st_blocks * 512
+               : 0;
+}
+
+void mark_usage(const struct keeper *k, const struct marks *m, uint64_t *ret_states,
+                uint64_t *ret_disk)
+{
+    *ret_states = 0;
+    for (size_t i = 0; i < m->n; i++) {
+        own_free char *base = str_printf(MARK_FILE MARK_BASE, m->items[i].id);
+
+        *ret_states += m->items[i].state_bytes + file_bytes(k, base) + saved_bytes(k, &m->items[i]);
+    }
+    *ret_disk = file_bytes(k, FOLDER_DISK);
+}

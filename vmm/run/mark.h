@@ -1,0 +1,79 @@
+/*
+ * mark: what a sandbox was at a moment, memory, devices and disk together, and going back to it.
+ *
+ * How it works
+ *   Taking one: the guest writes out its disk and is held (shared/wire.h), then it stands still.
+ *   The disk keeps what it holds (hv_disk_keep()), QEMU writes memory and devices to a file of the
+ *   sandbox's folder, and the guest goes on.
+ *   Going back: everything is checked first, for from there on there is no way but forward. QEMU
+ *   is killed, the disk reverted, another QEMU takes the state in, and the guest is met with fresh
+ *   entropy, time and names before anything in it may speak. What ran at the mark runs on; what
+ *   ran meanwhile has ended, and its clients are told.
+ *   Marks form a tree: each one's parent is where the guest was before. They live as long as their
+ *   sandbox, so what is known of them, their digests too, is in the keeper's memory only.
+ *
+ * Must: leave a guest that could not be marked as it was. A guest that half came back must not run.
+ */
+#ifndef LZ_RUN_MARK_H
+#define LZ_RUN_MARK_H
+
+#include "base/digest.h"
+#include "run/keeper.h"
+
+#include <inttypes.h>
+
+#define MARK_MAX       128             /* of one sandbox */
+#define MARK_ROOM      (MARK_MAX + 16) /* with those that forks and diffs make for a moment */
+#define MARK_DEFAULT   32              /* ... that are kept */
+#define MARK_NAME_SIZE 65              /* bytes, with the NUL */
+
+/* The name of its disk in the image; its state's file in the folder, and what forks add to that. */
+#define MARK_DISK  "mark-%" PRIu32
+#define MARK_FILE  FOLDER_MARKS "/%" PRIu32
+#define MARK_SAVED ".saved"
+#define MARK_BASE  ".raw"
+
+struct mark {
+    char name[MARK_NAME_SIZE];
+    uint32_t id, parent; /* ids begin with 1; parent 0: the sandbox's beginning */
+    uint64_t made_real_ns;
+    uint64_t state_bytes;
+    char sha256[DIGEST_HEX_SIZE]; /* of the state's file */
+    /* What ran, by its number less one. */
+    struct mark_job {
+        uint32_t serial; /* 0: nothing */
+        bool tty;
+        uint64_t written[2]; /* a detached one's: bytes in its files of stdout and stderr */
+    } jobs[WIRE_EXEC_MAX];
+};
+
+struct marks {
+    struct mark items[MARK_ROOM]; /* oldest first */
+    size_t n, max;
+    uint32_t last_id, at; /* `at`: whose state the guest goes on from */
+};
+
+/* ERR_USAGE: it is none. */
+int mark_check_name(const char *name, struct err *e);
+/* `name` NULL or "": one is made up. The oldest goes when there would be more than `max`, but not
+ * for one that is only made `for_now`. ERR_USAGE for a name that is none or is taken. *ret is valid
+ * until the next call. */
+int mark_take(struct keeper *k, struct marks *m, const char *name, bool for_now,
+              const struct mark **ret, struct err *e);
+/* By name, or the newest for NULL or "". */
+int mark_find(const struct marks *m, const char *name, const struct mark **ret, struct err *e);
+int mark_forget(struct keeper *k, struct marks *m, const char *name, struct err *e);
+/* Opens its state, `path` below `dir_fd`, whatever is in it. */
+int mark_open(const struct mark *m, int dir_fd, const char *path, int *ret_fd, struct err *e);
+/* The same, if it is the state that was saved. */
+int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *ret_fd,
+                      struct err *e);
+/* With its state, opened. The channel is another one then; -1: there is no guest any more. */
+int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int state_fd,
+                struct err *e);
+/* Bytes on the disk of all states with what forks added to them, and of the sandbox's own disk with
+ * what its marks keep. */
+void mark_usage(const struct keeper *k, const struct marks *m, uint64_t *ret_states,
+                uint64_t *ret_disk);
+
+#endif

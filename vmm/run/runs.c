@@ -1,0 +1,216 @@
+/* runs: what runs and sandboxes there are: listed, shown, and swept where they are dead. */
+#include "run/folder.h"
+
+#include "base/file.h"
+#include "base/own.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One of them, as it is found. */
+struct found {
+    enum folder_kind kind;
+    const char *id, *state;
+    int fd;
+};
+
+/* A run may end and vanish while we look. */
+static int look(const char *place, struct found *f, int (*each)(void *arg, const struct found *f),
+                void *arg, struct err *e)
+{
+    own_free char *path = str_printf("%s/%s", place, f->id);
+    own_close int fd = -1;
+
+    if (!str_is_name(f->id) || file_open_dir(path, &fd, &(struct err){0}) < 0)
+        return 0;
+    f->fd = fd;
+    if (folder_state(fd, f->kind, &f->state, e) < 0)
+        return err_wrap(e, "%s", f->id);
+    return each(arg, f);
+}
+
+/* Calls `each` for every one of a kind, in the order of their names. */
+static int for_each(const char *data_dir, enum folder_kind kind,
+                    int (*each)(void *arg, const struct found *f), void *arg, struct err *e)
+{
+    own_free char *place = str_printf("%s/%s", data_dir, folder_place(kind));
+    struct dirent **names = NULL;
+    int n = scandir(place, &names, NULL, alphasort);
+    int rc = 0;
+
+    if (n < 0)
+        return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot list '%s'", place);
+    for (int i = 0; i < n; i++) {
+        if (rc == 0)
+            rc = look(place, &(struct found){.kind = kind, .id = names[i]->d_name}, each, arg, e);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+struct listing {
+    struct doc *list;
+    bool all;
+};
+
+static int list_one(void *arg, const struct found *f)
+{
+    struct listing *l = arg;
+    own_doc struct doc *run = NULL;
+    struct doc *row;
+    const char *text;
+    struct err ignored;
+
+    if (!l->all && f->kind == FOLDER_RUN && strcmp(f->state, "running") != 0)
+        return 0;
+    row = doc_new_object();
+    doc_set_str(row, "id", f->id);
+    doc_set_str(row, "kind", f->kind == FOLDER_SANDBOX ? "sandbox" : "run");
+    doc_set_str(row, "state", f->state);
+    if (folder_read_doc(f->fd, "run.json", &run, &ignored) == 0) {
+        static const char *const keys[] = {"started", "image", "connect"};
+        const struct doc *command;
+
+        for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+            if (doc_get_str(run, keys[i], &text, &ignored) == 0)
+                doc_set_str(row, keys[i], text);
+        if (doc_get_array(run, "command", &command, &ignored) == 0) {
+            struct doc *copy = doc_new_array();
+
+            for (size_t i = 0; i < doc_len(command); i++)
+                doc_add_str(copy, doc_str_at(command, i) ? doc_str_at(command, i) : "");
+            doc_set(row, "command", copy);
+        }
+    }
+    doc_add(l->list, row);
+    return 0;
+}
+
+int run_list(const char *data_dir, bool all, struct doc **ret, struct err *e)
+{
+    struct listing l = {.list = doc_new_array(), .all = all};
+
+    for (int kind = FOLDER_KINDS - 1; kind >= 0; kind--) {
+        if (for_each(data_dir, (enum folder_kind)kind, list_one, &l, e) < 0) {
+            doc_free(l.list);
+            return -1;
+        }
+    }
+    *ret = l.list;
+    return 0;
+}
+
+struct finding {
+    const char *prefix;
+    bool sandbox;
+    unsigned n;
+    struct doc *found;
+};
+
+static int find_one(void *arg, const struct found *at)
+{
+    static const struct {
+        const char *key, *file;
+    } parts[] = {{"run", "run.json"}, {"plan", "plan.json"}, {"result", "result.json"}};
+    struct finding *f = arg;
+
+    /* A sandbox by its whole name, which goes before the beginning of a run's id. */
+    if (at->kind == FOLDER_SANDBOX ? strcmp(at->id, f->prefix) != 0
+                                   : f->sandbox || !str_starts_with(at->id, f->prefix))
+        return 0;
+    f->sandbox = at->kind == FOLDER_SANDBOX;
+    f->n++;
+    doc_free(f->found);
+    f->found = doc_new_object();
+    doc_set_str(f->found, "id", at->id);
+    doc_set_str(f->found, "kind", f->sandbox ? "sandbox" : "run");
+    doc_set_str(f->found, "state", at->state);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        struct doc *d;
+        struct err missing;
+
+        if (folder_read_doc(at->fd, parts[i].file, &d, &missing) == 0)
+            doc_set(f->found, parts[i].key, d);
+    }
+    return 0;
+}
+
+int run_show(const char *data_dir, const char *id, struct doc **ret, struct err *e)
+{
+    struct finding f = {.prefix = id};
+
+    if (for_each(data_dir, FOLDER_SANDBOX, find_one, &f, e) == 0 &&
+        for_each(data_dir, FOLDER_RUN, find_one, &f, e) == 0) {
+        if (f.n == 1) {
+            *ret = f.found;
+            return 0;
+        }
+        err_set(e, ERR_USAGE,
+                f.n ? "run '%s': more than one begins so (see 'lazaret ls --all')"
+                    : "run or sandbox '%s': there is none (see 'lazaret ls --all')",
+                id);
+    }
+    doc_free(f.found);
+    return -1;
+}
+
+struct sweeping {
+    const char *data_dir;
+    bool kept;
+    uint64_t removed, failed;
+    struct err first; /* of those that failed */
+};
+
+static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
+{
+    own_doc struct doc *run = NULL;
+    bool keep = false;
+    struct err missing;
+
+    if (!s->kept && folder_read_doc(f->fd, "run.json", &run, &missing) == 0)
+        doc_get_bool(run, "keep", &keep, &missing);
+    if (keep) {
+        struct run_result lost = {.err = {.class = ERR_HOST, .text = "the manager died"}};
+
+        snprintf(lost.id, sizeof(lost.id), "%s", f->id);
+        if (folder_write_result(f->fd, &lost, e) < 0)
+            return -1;
+    }
+    return folder_sweep(s->data_dir, f->kind, f->id, keep, e);
+}
+
+/* One that cannot be swept does not keep the others from it. */
+static int gc_one(void *arg, const struct found *f)
+{
+    struct sweeping *s = arg;
+    struct err failure;
+
+    if (strcmp(f->state, "dead") != 0 && !(strcmp(f->state, "kept") == 0 && s->kept))
+        return 0;
+    if (sweep_dead(s, f, &failure) == 0)
+        s->removed++;
+    else if (s->failed++ == 0)
+        s->first = failure;
+    return 0;
+}
+
+int run_gc(const char *data_dir, bool kept, uint64_t *ret_removed, struct err *e)
+{
+    struct sweeping s = {.data_dir = data_dir, .kept = kept};
+
+    for (int kind = 0; kind < FOLDER_KINDS; kind++) {
+        own_close int lock = folder_lock_place(data_dir, (enum folder_kind)kind, e);
+
+        if (lock < 0 || for_each(data_dir, (enum folder_kind)kind, gc_one, &s, e) < 0)
+            return -1;
+    }
+    if (s.failed) {
+        *e = s.first;
+        return -1;
+    }
+    *ret_removed = s.removed;
+    return 0;
+}

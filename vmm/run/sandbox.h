@@ -1,0 +1,86 @@
+/*
+ * sandbox: a guest with a name, which stays up in the background and takes commands.
+ *
+ * How it works
+ *   sandbox_up() leaves a supervisor behind: a process in a session of its own that does what the
+ *   launcher of a run does (launch.h), in the folder sandboxes/NAME, with a keeper that serves
+ *   (serve.h). The caller waits until the sandbox is up or has failed. Everything else speaks to
+ *   the keeper over the folder's socket (talk.h).
+ *   It ends by sandbox_down(), by a signal to the supervisor, or by the death of supervisor, init,
+ *   keeper or QEMU. Taken down, it leaves nothing. Otherwise the folder stays without disks and
+ *   says why; it is dead, and sandbox_down() or run_gc() removes it.
+ */
+#ifndef LZ_RUN_SANDBOX_H
+#define LZ_RUN_SANDBOX_H
+
+#include "run/run.h"
+
+/* A name: what is safe as a file name, and short enough for a domain's. */
+int sandbox_check_name(const char *name, struct err *e);
+
+/* Brings it up, in the background. Result: only boot_ms and notes. */
+int sandbox_up(const char *name, const struct plan *plan, const struct run_config *c,
+               struct run_result *ret, struct err *e);
+
+/* What becomes of the sandbox when the command has ended, however it did. */
+enum sandbox_after { SANDBOX_KEEP, SANDBOX_REVERT, SANDBOX_DISCARD };
+
+/* One command in a sandbox that is up. Borrowed; workdir and user may be NULL. */
+struct sandbox_exec {
+    const struct strv *argv, *env;
+    const char *workdir, *user;
+    uint64_t timeout_ms;
+    bool interactive, tty;
+    bool detach; /* return once it has started: ret_serial; excludes all that is about streams */
+    unsigned *ret_serial;
+    bool mark; /* make one before; SANDBOX_REVERT does in any case, and goes back to it */
+    enum sandbox_after after;
+    const int *streams;          /* stdin (-1: none), stdout, stderr in place of ours; NULL: ours */
+    uint64_t max_bytes;          /* with `streams`: kept of stdout and of stderr each */
+    struct run_capture *capture; /* as in struct run_config, which also explains the rest */
+    uint16_t rows, cols;
+    void (*on_started)(void *arg);
+    void (*on_resize)(void *arg, uint16_t *ret_rows, uint16_t *ret_cols);
+    void (*on_ended)(void *arg);
+    void *arg;
+};
+/* Runs it to its end; like run_job() in all that concerns signals, streams and the result. */
+int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_exec *x,
+                 struct run_result *ret, struct err *e);
+
+/* Takes it down, or removes what is left of a dead one; returns when nothing is left. `hard`:
+ * without asking the keeper. */
+int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *e);
+int sandbox_pause(const char *data_dir, const char *name, struct err *e);
+int sandbox_resume(const char *data_dir, const char *name, struct err *e);
+/* Sends a signal to one of its commands. */
+int sandbox_signal(const char *data_dir, const char *name, unsigned serial, unsigned signo,
+                   struct err *e);
+/* What a detached command wrote, to our stdout and stderr, as it is; with `follow` until it ends,
+ * and then *ret is its result. A signal meanwhile ends the following, not the command. */
+int sandbox_output(const char *data_dir, const char *name, unsigned serial, bool follow,
+                   struct run_result *ret, struct err *e);
+/* Returns new: array of {"exec","state","started","tty","command"}. */
+int sandbox_list(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+/* Returns new: what it has used, by the host's count. */
+int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+/* Makes a mark; `mark` NULL or "": it gets a name. Returns new: {"mark","parent","bytes",...}. */
+int sandbox_snapshot(const char *data_dir, const char *name, const char *mark, struct doc **ret,
+                     struct err *e);
+/* Goes back to a mark, NULL or "": the newest one. Returns new: as above. */
+int sandbox_revert(const char *data_dir, const char *name, const char *mark, struct doc **ret,
+                   struct err *e);
+int sandbox_forget(const char *data_dir, const char *name, const char *mark, struct err *e);
+/* Returns new: {"marks":[...],"marks_bytes","disk_bytes"}. */
+int sandbox_marks(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+/* Where others may begin, or their disks be read: at `mark`, or (NULL or "") at one made for that,
+ * which is the caller's to forget. */
+int sandbox_fork(const char *data_dir, const char *name, const char *mark, struct run_from *ret,
+                 struct err *e);
+/* Returns new: the plan that it came up with. */
+int sandbox_plan(const char *data_dir, const char *name, struct plan **ret, struct err *e);
+/* Opens the folder, whatever state it is in; *ret_state is as in `ls`. */
+int sandbox_open(const char *data_dir, const char *name, int *ret_fd, const char **ret_state,
+                 struct err *e);
+
+#endif

@@ -1,0 +1,368 @@
+/* sandbox: what its keeper is asked for while it is up. See sandbox.h and talk.h. */
+#include "run/sandbox_private.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "run/carry.h"
+#include "run/job.h"
+#include "run/signals.h"
+#include "run/talk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define ANSWER_S 30 /* for what libvirt has to do */
+
+int sandbox_reach(const char *data_dir, const char *name, int *ret_fd, struct err *e)
+{
+    own_close int folder = -1;
+    const char *state;
+
+    if (sandbox_open(data_dir, name, &folder, &state, e) < 0)
+        return -1;
+    if (strcmp(state, "dead") == 0)
+        return err_set(e, ERR_HOST, "sandbox '%s' is dead (see 'lazaret show %s')", name, name);
+    if (strcmp(state, "starting") == 0)
+        return err_set(e, ERR_HOST, "sandbox '%s' is not up yet", name);
+    if (talk_connect(folder, ret_fd, e) < 0)
+        return err_wrap(e, "sandbox '%s'", name);
+    return 0;
+}
+
+int sandbox_say_gone(const char *name, struct err *e)
+{
+    return err_set(e, ERR_HOST,
+                   "the keeper of sandbox '%s' is gone, does not answer, or is another version's "
+                   "(see 'lazaret ls')",
+                   name);
+}
+
+int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
+                struct talk_answer *ret, struct err *e)
+{
+    const struct timeval patience = {.tv_sec = patience_s};
+    own_close int fd = -1;
+
+    r->version = TALK_VERSION;
+    if (sandbox_reach(data_dir, name, &fd, e) < 0)
+        return -1;
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
+        talk_ask(fd, r, NULL, 0, e) < 0 || talk_hear(fd, true, ret) != 1 || ret->said != TALK_DONE)
+        return sandbox_say_gone(name, e);
+    if (ret->result.err.class == ERR_NONE)
+        return 0;
+    *e = ret->result.err;
+    return -1;
+}
+
+static int ask(const char *data_dir, const char *name, struct talk_request *r,
+               struct talk_answer *ret, struct err *e)
+{
+    return sandbox_ask(data_dir, name, r, ANSWER_S, ret, e);
+}
+
+int sandbox_pause(const char *data_dir, const char *name, struct err *e)
+{
+    struct talk_answer a;
+
+    return ask(data_dir, name, &(struct talk_request){.what = TALK_PAUSE}, &a, e);
+}
+
+int sandbox_resume(const char *data_dir, const char *name, struct err *e)
+{
+    struct talk_answer a;
+
+    return ask(data_dir, name, &(struct talk_request){.what = TALK_RESUME}, &a, e);
+}
+
+int sandbox_signal(const char *data_dir, const char *name, unsigned serial, unsigned signo,
+                   struct err *e)
+{
+    struct talk_answer a;
+
+    return ask(data_dir, name,
+               &(struct talk_request){.what = TALK_KILL, .serial = serial, .signo = signo}, &a, e);
+}
+
+int sandbox_list(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    static const char *const states[] = {
+        [JOB_NONE] = "none",     [JOB_STARTING] = "starting", [JOB_RUNNING] = "running",
+        [JOB_KILLED] = "killed", [JOB_ENDED] = "ending",
+    };
+    struct talk_answer a;
+    struct doc *list;
+
+    if (ask(data_dir, name, &(struct talk_request){.what = TALK_LIST}, &a, e) < 0)
+        return -1;
+    list = doc_new_array();
+    for (size_t i = 0; i < a.n_jobs && i < WIRE_EXEC_MAX; i++) {
+        const struct talk_job *j = &a.jobs[i];
+        struct doc *row = doc_new_object();
+        char when[32];
+
+        doc_set_u64(row, "exec", j->serial);
+        doc_set_str(row, "state", j->state <= JOB_ENDED ? states[j->state] : "?");
+        doc_set_str(row, "started", clock_format_utc(when, j->began_real_ns));
+        doc_set_bool(row, "tty", j->tty);
+        doc_set_bool(row, "detached", j->detached);
+        doc_set_str(row, "command", j->command);
+        doc_add(list, row);
+    }
+    *ret = list;
+    return 0;
+}
+
+static struct doc *disk_to_doc(const struct hv_disk_stats *s)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_str(d, "target", s->target);
+    doc_set_u64(d, "capacity_bytes", s->capacity_bytes);
+    doc_set_u64(d, "physical_bytes", s->physical_bytes);
+    doc_set_u64(d, "read_bytes", s->read_bytes);
+    doc_set_u64(d, "read_requests", s->read_requests);
+    doc_set_u64(d, "written_bytes", s->written_bytes);
+    doc_set_u64(d, "write_requests", s->write_requests);
+    return d;
+}
+
+int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    struct talk_answer a;
+    struct doc *d, *disks;
+
+    if (ask(data_dir, name, &(struct talk_request){.what = TALK_STATS}, &a, e) < 0)
+        return -1;
+    d = doc_new_object();
+    doc_set_str(d, "name", name);
+    doc_set_u64(d, "cpu_ns", a.stats.cpu_ns);
+    doc_set_u64(d, "user_ns", a.stats.user_ns);
+    doc_set_u64(d, "system_ns", a.stats.system_ns);
+    doc_set_u64(d, "vcpus", a.stats.vcpus);
+    doc_set_u64(d, "memory_bytes", a.stats.memory_bytes);
+    doc_set_u64(d, "resident_bytes", a.stats.resident_bytes);
+    disks = doc_new_array();
+    for (unsigned i = 0; i < a.stats.n_disks && i < HV_DISKS_MAX; i++)
+        doc_add(disks, disk_to_doc(&a.stats.disks[i]));
+    doc_set(d, "disks", disks);
+    *ret = d;
+    return 0;
+}
+
+/* ---- one command ----------------------------------------------------------------------------- */
+
+struct attend {
+    const struct sandbox_exec *x;
+    const char *name;
+    int fd; /* to the keeper; closing it ends the job */
+    struct signals signals;
+    struct carry carry; /* of the user's terminal to the job's stdin */
+    bool started;
+    int last_signal; /* 0: none */
+    bool over;
+    struct run_result *result;
+};
+
+static void take_signal(struct attend *a, int signo)
+{
+    struct talk_request r = {.version = TALK_VERSION, .what = TALK_SIGNAL};
+    struct err gone;
+
+    /* Back in the foreground: the shell may have left the terminal otherwise. */
+    if (signo == SIGCONT) {
+        if (a->started && a->x->on_started)
+            a->x->on_started(a->x->arg);
+        return;
+    }
+    if (signo == SIGWINCH) {
+        r.what = TALK_RESIZE;
+        if (a->started && a->x->on_resize) {
+            a->x->on_resize(a->x->arg, &r.rows, &r.cols);
+            talk_ask(a->fd, &r, NULL, 0, &gone);
+        }
+        return;
+    }
+    if (a->last_signal || !a->started) {
+        a->result->signal = signo;
+        err_set(&a->result->err, ERR_INTERRUPTED,
+                a->started ? "interrupted twice: the command was killed" : "interrupted");
+        a->over = true;
+    } else {
+        r.signo = (uint32_t)signo;
+        talk_ask(a->fd, &r, NULL, 0, &gone);
+    }
+    a->last_signal = signo;
+}
+
+static int take_answer(struct attend *a, struct err *e)
+{
+    struct talk_answer m;
+    int n;
+
+    while (!a->over && (n = talk_hear(a->fd, false, &m)) != 0) {
+        if (n < 0)
+            return sandbox_say_gone(a->name, e);
+        if (m.said == TALK_STARTED && a->x->detach) {
+            *a->x->ret_serial = m.serial;
+            a->over = true;
+        } else if (m.said == TALK_STARTED) {
+            a->started = true;
+            if (a->x->on_started)
+                a->x->on_started(a->x->arg);
+        } else if (m.said == TALK_RESULT) {
+            *a->result = m.result;
+            a->over = true;
+        } else if (m.result.err.class != ERR_NONE) {
+            *e = m.result.err;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static int watch(struct attend *a, struct err *e)
+{
+    while (!a->over) {
+        struct pollfd p[2 + CARRY_POLLS] = {
+            {.fd = a->fd, .events = POLLIN},
+            {.fd = a->signals.fd, .events = POLLIN},
+            {.fd = -1},
+            {.fd = -1},
+        };
+        int signo;
+
+        if (a->started)
+            carry_polls(&a->carry, p + 2);
+        if (poll(p, 2 + CARRY_POLLS, -1) < 0) {
+            if (errno != EINTR)
+                return err_sys(e, ERR_HOST, errno, "poll");
+            continue;
+        }
+        if (p[0].revents && take_answer(a, e) < 0)
+            return -1;
+        while (!a->over && (signo = signals_next(&a->signals)))
+            take_signal(a, signo);
+        carry_work(&a->carry, p + 2);
+    }
+    return 0;
+}
+
+/* A file without a name for what is captured. */
+static int make_spool(int *ret_fd, struct err *e)
+{
+    *ret_fd = memfd_create("lazaret-output", MFD_CLOEXEC);
+    return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "memfd_create") : 0;
+}
+
+/* Where its streams go, and what of our own was opened for that. */
+static int choose_streams(struct attend *a, int streams[3], int *ret_own, struct err *e)
+{
+    const struct sandbox_exec *x = a->x;
+
+    if (x->streams) {
+        memcpy(streams, x->streams, 3 * sizeof(int));
+        return 0;
+    }
+    streams[0] = x->interactive ? STDIN_FILENO : -1;
+    streams[1] = STDOUT_FILENO;
+    streams[2] = STDERR_FILENO;
+    if (x->capture) {
+        if (make_spool(&x->capture->stdout_fd, e) < 0 || make_spool(&x->capture->stderr_fd, e) < 0)
+            return -1;
+        streams[1] = x->capture->stdout_fd;
+        streams[2] = x->capture->stderr_fd;
+    }
+    if (x->interactive && isatty(STDIN_FILENO)) {
+        if (carry_open(&a->carry, STDIN_FILENO, ret_own, e) < 0)
+            return -1;
+        streams[0] = *ret_own;
+    }
+    return 0;
+}
+
+static uint32_t after_flags(const struct sandbox_exec *x)
+{
+    switch (x->after) {
+    case SANDBOX_REVERT:
+        return TALK_MARK | TALK_BACK;
+    case SANDBOX_DISCARD:
+        return TALK_DISCARD;
+    case SANDBOX_KEEP:
+        break;
+    }
+    return x->mark ? TALK_MARK : 0;
+}
+
+/* Asks for the job. The fds are the keeper's then too, and not needed here any more. */
+static int begin(struct attend *a, const char *data_dir, struct err *e)
+{
+    const struct sandbox_exec *x = a->x;
+    own_close int args = -1, typed = -1;
+    int fds[TALK_FDS_MAX], streams[3];
+    size_t n = 0;
+    struct talk_request r = {
+        .version = TALK_VERSION,
+        .what = TALK_EXEC,
+        .flags = (x->tty ? TALK_TTY : 0) | (x->detach ? TALK_DETACH : 0) | after_flags(x),
+        .rows = x->rows,
+        .cols = x->cols,
+        .n_args = (uint32_t)x->argv->n,
+        .n_env = (uint32_t)x->env->n,
+        .timeout_ms = x->timeout_ms,
+        .max_bytes = x->capture ? RUN_CAPTURE_MAX + 1 : x->max_bytes,
+    };
+
+    if (x->argv->n > TALK_STRINGS_MAX || x->env->n > TALK_STRINGS_MAX)
+        return err_set(e, ERR_USAGE, "more than %u arguments or variables", TALK_STRINGS_MAX);
+    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0 ||
+        talk_pack(x->argv, x->env, x->workdir, x->user, &args, e) < 0 ||
+        choose_streams(a, streams, &typed, e) < 0)
+        return -1;
+    fds[n++] = args;
+    if (x->detach)
+        return talk_ask(a->fd, &r, fds, n, e);
+    fds[n++] = streams[1];
+    if (!x->tty)
+        fds[n++] = streams[2];
+    if (streams[0] >= 0) {
+        r.flags |= TALK_STDIN;
+        fds[n++] = streams[0];
+    }
+    return talk_ask(a->fd, &r, fds, n, e);
+}
+
+int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_exec *x,
+                 struct run_result *ret, struct err *e)
+{
+    struct run_result result = {0};
+    struct attend a = {.x = x,
+                       .name = name,
+                       .fd = -1,
+                       .signals = {.fd = -1},
+                       .carry = {.from = -1, .to = -1},
+                       .result = &result};
+    int rc;
+
+    snprintf(result.id, sizeof(result.id), "%s", name);
+    if (signals_hold(&a.signals, e) < 0)
+        return -1;
+    rc = begin(&a, data_dir, e);
+    if (rc == 0)
+        rc = watch(&a, e);
+    if (a.fd >= 0)
+        close(a.fd);
+    /* It goes by itself; who asked for that is told when nothing is left. */
+    if (rc == 0 && x->after == SANDBOX_DISCARD)
+        sandbox_down(data_dir, name, false, &(struct err){0});
+    if (x->on_ended)
+        x->on_ended(x->arg);
+    carry_close(&a.carry);
+    signals_release(&a.signals);
+    if (rc == 0)
+        *ret = result;
+    return rc;
+}

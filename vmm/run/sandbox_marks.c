@@ -1,0 +1,108 @@
+/* sandbox: its marks, as its keeper is asked for them. See sandbox.h and mark.h. */
+#include "run/sandbox_private.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "run/folder.h"
+#include "run/fork.h"
+
+#include <string.h>
+
+#define PATIENCE_S 600 /* a mark writes the guest's memory, where the disk may be slow */
+
+static int set_name(struct talk_request *r, const char *mark, struct err *e)
+{
+    if (!mark || !*mark)
+        return 0;
+    if (mark_check_name(mark, e) < 0)
+        return -1;
+    snprintf(r->name, sizeof(r->name), "%s", mark);
+    return 0;
+}
+
+static struct doc *to_doc(const struct talk_mark *m)
+{
+    struct doc *d = doc_new_object();
+    char when[32];
+
+    doc_set_str(d, "mark", m->name);
+    doc_set_str(d, "parent", m->parent);
+    doc_set_bool(d, "here", m->here);
+    doc_set_str(d, "made", clock_format_utc(when, m->made_real_ns));
+    doc_set_u64(d, "bytes", m->state_bytes);
+    return d;
+}
+
+static int ask_one(const char *data_dir, const char *name, enum talk_what what, const char *mark,
+                   struct doc **ret, struct err *e)
+{
+    struct talk_request r = {.what = what};
+    struct talk_answer a;
+
+    if (set_name(&r, mark, e) < 0 || sandbox_ask(data_dir, name, &r, PATIENCE_S, &a, e) < 0)
+        return -1;
+    if (ret)
+        *ret = to_doc(&a.marks[0]);
+    return 0;
+}
+
+int sandbox_snapshot(const char *data_dir, const char *name, const char *mark, struct doc **ret,
+                     struct err *e)
+{
+    return ask_one(data_dir, name, TALK_SNAPSHOT, mark, ret, e);
+}
+
+int sandbox_revert(const char *data_dir, const char *name, const char *mark, struct doc **ret,
+                   struct err *e)
+{
+    return ask_one(data_dir, name, TALK_REVERT, mark, ret, e);
+}
+
+int sandbox_forget(const char *data_dir, const char *name, const char *mark, struct err *e)
+{
+    return ask_one(data_dir, name, TALK_FORGET, mark, NULL, e);
+}
+
+int sandbox_marks(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    struct talk_answer a;
+    struct doc *d, *rows;
+
+    if (sandbox_ask(data_dir, name, &(struct talk_request){.what = TALK_MARKS}, PATIENCE_S, &a, e) <
+        0)
+        return -1;
+    d = doc_new_object();
+    rows = doc_new_array();
+    for (size_t i = 0; i < a.n_marks && i < MARK_ROOM; i++)
+        doc_add(rows, to_doc(&a.marks[i]));
+    doc_set(d, "marks", rows);
+    doc_set_u64(d, "marks_bytes", a.marks_bytes);
+    doc_set_u64(d, "disk_bytes", a.disk_bytes);
+    *ret = d;
+    return 0;
+}
+
+int sandbox_plan(const char *data_dir, const char *name, struct plan **ret, struct err *e)
+{
+    own_close int folder = -1;
+    own_doc struct doc *d = NULL;
+    const char *state;
+
+    if (sandbox_open(data_dir, name, &folder, &state, e) < 0 ||
+        folder_read_doc(folder, "plan.json", &d, e) < 0)
+        return -1;
+    return plan_from_doc(d, ret, e);
+}
+
+int sandbox_fork(const char *data_dir, const char *name, const char *mark, struct run_from *ret,
+                 struct err *e)
+{
+    struct talk_request r = {.what = TALK_FORK};
+    struct talk_answer a;
+
+    if (set_name(&r, mark, e) < 0 || sandbox_ask(data_dir, name, &r, PATIENCE_S, &a, e) < 0)
+        return -1;
+    *ret = (struct run_from){.mark = a.forked, .blank_input = a.blank_input};
+    snprintf(ret->sandbox, sizeof(ret->sandbox), "%s", name);
+    return 0;
+}

@@ -1,0 +1,17 @@
+/* sandbox_private: between the sources of sandbox only. */
+#ifndef LZ_RUN_SANDBOX_PRIVATE_H
+#define LZ_RUN_SANDBOX_PRIVATE_H
+
+#include "run/sandbox.h"
+#include "run/talk.h"
+
+/* Connects to the keeper of one that is up. */
+int sandbox_reach(const char *data_dir, const char *name, int *ret_fd, struct err *e);
+/* The connection ended, or what came was no answer. */
+int sandbox_say_gone(const char *name, struct err *e);
+
+/* One request without a job, and its answer within so many seconds. */
+int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
+                struct talk_answer *ret, struct err *e);
+
+#endif

@@ -1,0 +1,31 @@
+/*
+ * serve: the last step of a sandbox's way up: its keeper takes requests until it is told to end.
+ *
+ * How it works
+ *   A connection is one request, or one job (talk.h). A job's number is its place in keeper.jobs;
+ * it is taken until the guest has said that the job is over, whatever became of its client. A
+ * client that goes, breaks a rule or does not take its answer is dropped, and its job killed; one
+ * that says nothing is dropped after SERVE_ASK_MS, or earlier when its place is needed.
+ */
+#ifndef LZ_RUN_SERVE_H
+#define LZ_RUN_SERVE_H
+
+#include "run/keeper.h"
+#include "run/mark.h"
+
+#define SERVE_CLIENTS_MAX  32
+#define SERVE_ENDED_MAX    32          /* detached jobs whose end is remembered */
+#define SERVE_DETACHED_MAX (16u << 20) /* bytes kept of stdout and of stderr of each */
+#define SERVE_ASK_MS       5000u
+
+/* Before the guest is met. */
+int serve_prepare(struct keeper *k, struct err *e);
+/* Until TALK_DOWN or a signal (0), or until the guest is lost (-1). */
+int serve_go(struct keeper *k, struct err *e);
+/* For marks: what runs; and what shall run on in the guest that is back, before it is met. */
+void serve_note_jobs(struct keeper *k, struct mark *ret);
+int serve_adopt_jobs(struct keeper *k, const struct mark *m, struct err *e);
+/* Tells every client how it ended, and closes. */
+void serve_undo(struct keeper *k);
+
+#endif

@@ -1,0 +1,333 @@
+/* talk: what a client and a sandbox's keeper say to each other. See talk.h. */
+#include "run/talk.h"
+
+#include "base/file.h"
+#include "base/own.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define BACKLOG    32
+#define CONNECT_MS 5000
+#define SEALS      (F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+#define COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+
+/* Legal requests: when, and with what. Fields that a row does not name are zero. */
+enum {
+    HAS_FLAGS = 1,
+    HAS_SERIAL = 2,
+    HAS_SIGNO = 4,
+    HAS_SIZE = 8,
+    HAS_COMMAND = 16,
+    HAS_NAME = 32
+};
+static const struct rule {
+    uint32_t what;
+    bool busy; /* the connection has its job; else it is the first request */
+    unsigned has;
+} rules[] = {
+    {TALK_EXEC, false, HAS_FLAGS | HAS_SIZE | HAS_COMMAND | HAS_NAME},
+    {TALK_SIGNAL, true, HAS_SIGNO},
+    {TALK_RESIZE, true, HAS_SIZE},
+    {TALK_LIST, false, 0},
+    {TALK_KILL, false, HAS_SERIAL | HAS_SIGNO},
+    {TALK_PAUSE, false, 0},
+    {TALK_RESUME, false, 0},
+    {TALK_DOWN, false, 0},
+    {TALK_STATS, false, 0},
+    {TALK_WAIT, false, HAS_SERIAL},
+    {TALK_SNAPSHOT, false, HAS_NAME},
+    {TALK_REVERT, false, HAS_NAME},
+    {TALK_FORGET, false, HAS_NAME},
+    {TALK_MARKS, false, 0},
+    {TALK_FORK, false, HAS_NAME},
+};
+
+static void address(int folder_fd, struct sockaddr_un *ret)
+{
+    *ret = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(ret->sun_path, sizeof(ret->sun_path), "/proc/self/fd/%d/" TALK_SOCKET, folder_fd);
+}
+
+int talk_listen(int folder_fd, int *ret_fd, struct err *e)
+{
+    own_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un at;
+    mode_t old;
+    int rc;
+
+    address(folder_fd, &at);
+    old = umask(0177);
+    rc = fd < 0 ? -1 : bind(fd, (struct sockaddr *)&at, sizeof(at));
+    umask(old);
+    if (rc < 0 || listen(fd, BACKLOG) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make the sandbox's socket");
+    *ret_fd = own_steal_fd(fd);
+    return 0;
+}
+
+int talk_connect(int folder_fd, int *ret_fd, struct err *e)
+{
+    own_close int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    const struct timeval patience = {.tv_sec = CONNECT_MS / 1000};
+    struct sockaddr_un at;
+
+    address(folder_fd, &at);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience)) < 0 ||
+        connect(fd, (struct sockaddr *)&at, sizeof(at)) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot reach its keeper");
+    *ret_fd = own_steal_fd(fd);
+    return 0;
+}
+
+bool talk_peer_is_us(int fd)
+{
+    struct ucred who;
+    socklen_t len = sizeof(who);
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) == 0 && who.uid == geteuid();
+}
+
+/* ---- requests -------------------------------------------------------------------------------- */
+
+int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds, struct err *e)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(TALK_FDS_MAX * sizeof(int))];
+    } control = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n;
+
+    if (n_fds > 0) {
+        control.h.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(&control.h), fds, n_fds * sizeof(int));
+        m.msg_control = control.space;
+        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+    }
+    do
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? err_sys(e, ERR_HOST, errno, "cannot ask its keeper") : 0;
+}
+
+static bool flags_fit(uint32_t flags)
+{
+    if (flags & ~TALK_FLAGS || (flags & TALK_DETACH && flags & (TALK_STDIN | TALK_TTY)))
+        return false;
+    if (flags & TALK_BACK && (!(flags & TALK_MARK) || flags & TALK_DISCARD))
+        return false;
+    return true;
+}
+
+/* "" or a name, and nothing behind it. */
+static bool name_fits(const char name[MARK_NAME_SIZE], bool has)
+{
+    size_t len = strnlen(name, MARK_NAME_SIZE);
+
+    for (size_t i = len; i < MARK_NAME_SIZE; i++)
+        if (name[i])
+            return false;
+    return len < MARK_NAME_SIZE && (len == 0 || (has && str_is_name(name)));
+}
+
+static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fds)
+{
+    bool tty = r->flags & TALK_TTY, detach = r->flags & TALK_DETACH;
+    size_t want = detach ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
+
+    if (n_fds != (u->has & HAS_COMMAND ? want : 0))
+        return false;
+    if (!flags_fit(r->flags) || !name_fits(r->name, u->has & HAS_NAME))
+        return false;
+    if ((r->flags && !(u->has & HAS_FLAGS)) || (r->serial && !(u->has & HAS_SERIAL)) ||
+        (r->signo && !(u->has & HAS_SIGNO)) || ((r->rows || r->cols) && !(u->has & HAS_SIZE)))
+        return false;
+    if ((r->n_args || r->n_env || r->timeout_ms || r->max_bytes) && !(u->has & HAS_COMMAND))
+        return false;
+    if (u->has & HAS_SERIAL && r->serial == 0)
+        return false;
+    if (u->has & HAS_SIGNO && (r->signo < 1 || r->signo > 64))
+        return false;
+    return r->n_args <= TALK_STRINGS_MAX && r->n_env <= TALK_STRINGS_MAX;
+}
+
+static bool is_legal(const struct talk_request *r, bool busy, size_t n_fds)
+{
+    if (r->version != TALK_VERSION)
+        return false;
+    for (size_t i = 0; i < COUNT(rules); i++)
+        if (rules[i].what == r->what && rules[i].busy == busy)
+            return fits(r, &rules[i], n_fds);
+    return false;
+}
+
+/* More than is legal, so that what is illegal is seen, and closed. */
+#define FDS_ROOM (2 * TALK_FDS_MAX)
+
+static size_t take_fds(struct msghdr *m, int fds[FDS_ROOM])
+{
+    size_t n = 0;
+
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
+        size_t more;
+
+        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+            continue;
+        more = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        memcpy(fds + n, CMSG_DATA(h), more * sizeof(int));
+        n += more;
+    }
+    return n;
+}
+
+int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_FDS_MAX],
+                      size_t *ret_n_fds)
+{
+    struct talk_request r = {0};
+    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(FDS_ROOM * sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof(control.space)};
+    int got[FDS_ROOM];
+    size_t n_got;
+    ssize_t n;
+
+    n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -1;
+    n_got = take_fds(&m, got);
+    if (n != sizeof(r) || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_legal(&r, busy, n_got)) {
+        for (size_t i = 0; i < n_got; i++)
+            close(got[i]);
+        return -1;
+    }
+    memcpy(fds, got, n_got * sizeof(int));
+    *ret_n_fds = n_got;
+    *ret = r;
+    return 1;
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+int talk_answer(int fd, const struct talk_answer *a)
+{
+    ssize_t n;
+
+    do
+        n = send(fd, a, sizeof(*a), MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    return n == sizeof(*a) ? 0 : -1;
+}
+
+int talk_hear(int fd, bool wait, struct talk_answer *ret)
+{
+    ssize_t n;
+
+    do
+        n = recv(fd, ret, sizeof(*ret), MSG_TRUNC | (wait ? 0 : MSG_DONTWAIT));
+    while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    return n == sizeof(*ret) && ret->version == TALK_VERSION ? 1 : -1;
+}
+
+/* ---- the command ----------------------------------------------------------------------------- */
+
+static void add_string(struct str *s, const char *text)
+{
+    str_add_bytes(s, text, strlen(text) + 1);
+}
+
+int talk_pack(const struct strv *argv, const struct strv *env, const char *workdir,
+              const char *user, int *ret_fd, struct err *e)
+{
+    own_close int fd = memfd_create("lazaret-command", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    own_str struct str s = {0};
+
+    add_string(&s, workdir ? workdir : "");
+    add_string(&s, user ? user : "");
+    for (size_t i = 0; i < argv->n; i++)
+        add_string(&s, argv->items[i]);
+    for (size_t i = 0; i < env->n; i++)
+        add_string(&s, env->items[i]);
+    if (s.len > TALK_ARGS_MAX)
+        return err_set(e, ERR_USAGE, "arguments and environment are over %d KiB",
+                       PLAN_ARGS_MAX / 1024);
+    if (fd < 0 || file_write_all(fd, s.data, s.len) < 0 || fcntl(fd, F_ADD_SEALS, SEALS) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot pack the command");
+    *ret_fd = own_steal_fd(fd);
+    return 0;
+}
+
+void talk_command_done(struct talk_command *c)
+{
+    strv_done(&c->argv);
+    strv_done(&c->env);
+    free(c->workdir);
+    free(c->user);
+    *c = (struct talk_command){0};
+}
+
+/* A memfd that nobody can change any more, of a legal size. */
+static int read_sealed(int fd, char **ret, size_t *ret_len, struct err *e)
+{
+    int seals = fcntl(fd, F_GET_SEALS);
+    own_free char *text = NULL;
+    struct stat st;
+
+    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &st) < 0 || st.st_size < 2 ||
+        st.st_size > TALK_ARGS_MAX)
+        return err_set(e, ERR_USAGE, "the command is not a sealed memfd of a legal size");
+    text = malloc((size_t)st.st_size);
+    if (!text)
+        return err_set(e, ERR_HOST, "out of memory");
+    if (pread(fd, text, (size_t)st.st_size, 0) != st.st_size)
+        return err_sys(e, ERR_HOST, errno, "cannot read the command");
+    *ret_len = (size_t)st.st_size;
+    *ret = own_steal_ptr(text);
+    return 0;
+}
+
+/* The next string; "" behind the last one, which the count of strings has excluded. */
+static const char *next(const char *text, size_t len, size_t *at)
+{
+    const char *s = text + *at;
+
+    if (*at >= len)
+        return "";
+    *at += strlen(s) + 1;
+    return s;
+}
+
+int talk_unpack(int fd, const struct talk_request *r, struct talk_command *ret, struct err *e)
+{
+    own_free char *text = NULL;
+    size_t len = 0, n = 0, at = 0;
+
+    if (read_sealed(fd, &text, &len, e) < 0)
+        return -1;
+    for (size_t i = 0; i < len; i++)
+        n += text[i] == '\0';
+    if (text[len - 1] != '\0' || n != (uint64_t)r->n_args + r->n_env + 2)
+        return err_set(e, ERR_USAGE, "the command's strings are not what was announced");
+    ret->workdir = str_dup(next(text, len, &at));
+    ret->user = str_dup(next(text, len, &at));
+    for (uint32_t i = 0; i < r->n_args; i++)
+        strv_add(&ret->argv, next(text, len, &at));
+    for (uint32_t i = 0; i < r->n_env; i++)
+        strv_add(&ret->env, next(text, len, &at));
+    return 0;
+}

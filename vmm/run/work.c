@@ -1,0 +1,202 @@
+/* work: the steps that need a living guest: meet it, let the job work, collect its output. */
+#include "run/keeper.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "channel/unpack.h"
+#include "run/control.h"
+#include "run/fork.h"
+#include "run/serve.h"
+#include "run/start.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define BOOT_KVM_MS    30000u
+#define BOOT_TCG_MS    120000u
+#define RESTORE_PART   4u /* of the time for a boot, for a restored guest to become ready */
+#define COLLECT_MIN_MS 10000u
+#define COLLECT_RATE   4096u /* bytes a millisecond that collecting must reach */
+
+uint64_t work_boot_ms(const struct keeper *k)
+{
+    return k->plan->accel == PLAN_KVM ? BOOT_KVM_MS : BOOT_TCG_MS;
+}
+
+static int wait_ready(struct keeper *k, uint64_t time_ms, struct err *e)
+{
+    uint64_t until = clock_mono_ms() + time_ms;
+
+    if (channel_hello(k->channel,
+                      &(struct channel_hello){
+                          .input = k->plan->inputs.n > 0, .uid = k->plan->uid, .gid = k->plan->gid},
+                      e) < 0)
+        return -1;
+    while (!k->ready) {
+        if (clock_mono_ms() >= until)
+            return err_set(e, ERR_GUEST,
+                           "the guest was not ready in time "
+                           "(its console is in the run's folder with --keep-logs)");
+        if (keeper_pump(k, until, NULL, 0, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int work_greet(struct keeper *k, struct err *e)
+{
+    return wait_ready(k, work_boot_ms(k) / RESTORE_PART, e);
+}
+
+int work_meet(struct keeper *k, struct err *e)
+{
+    struct err why;
+
+    if (k->c->from && k->serve && serve_adopt_jobs(k, &k->c->from->mark, e) < 0)
+        return -1;
+
+    if ((k->warm_key[0] ? work_greet(k, &why) : wait_ready(k, work_boot_ms(k), &why)) < 0) {
+        if (!start_may_boot(k, &why)) {
+            *e = why;
+            return -1;
+        }
+        if (up_again(k, &why, e) < 0 || wait_ready(k, work_boot_ms(k), e) < 0)
+            return -1;
+    }
+    k->result.boot_ms = clock_mono_ms() - k->up_ms;
+    k->result.warm = k->warm_key[0] != '\0';
+    return 0;
+}
+
+static int open_spool(const struct keeper *k, const char *name, int *ret_fd, struct err *e)
+{
+    int fd = openat(k->folder->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make '%s' in the run's folder", name);
+    *ret_fd = fd;
+    return 0;
+}
+
+static int start_job(struct keeper *k, struct err *e)
+{
+    own_close int out = -1, errout = -1;
+    struct job_io io = {
+        .stdin_fd = k->stdin_fd,
+        .stdout_fd = STDOUT_FILENO,
+        .stderr_fd = STDERR_FILENO,
+        .rows = k->c->rows,
+        .cols = k->c->cols,
+    };
+
+    if (k->c->capture) {
+        if (open_spool(k, RUN_STDOUT, &out, e) < 0 || open_spool(k, RUN_STDERR, &errout, e) < 0)
+            return -1;
+        io.stdout_fd = out;
+        io.stderr_fd = errout;
+        io.max_bytes = RUN_CAPTURE_MAX + 1; /* one more shows that there was more */
+    }
+    return job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
+}
+
+int work_job(struct keeper *k, struct err *e)
+{
+    struct job *j = &k->jobs[0];
+    bool told = false;
+
+    if (start_job(k, e) < 0)
+        return -1;
+    while (j->state != JOB_ENDED) {
+        if (job_tick(j, k->channel, e) < 0 || keeper_pump(k, j->until_ms, NULL, 0, e) < 0)
+            return -1;
+        if (!told && j->state > JOB_STARTING && j->started_ms) {
+            control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
+            told = true;
+        }
+    }
+    /* A job that the guest has ended may have output, whatever killed it. */
+    if (k->result.end != RUN_ENDED_NOT)
+        return 0;
+    *e = k->result.err;
+    return -1;
+}
+
+/* Lists what was refused: the first few by name, all of them by number. */
+static void note_refused(struct keeper *k, const struct doc *list)
+{
+    enum { SHOWN = 10 };
+
+    for (size_t i = 0; i < doc_len(list) && i < SHOWN; i++) {
+        const struct doc *row = doc_at(list, i);
+        const char *name = "?", *why = "?";
+        struct err ignored;
+
+        doc_get_str(row, "name", &name, &ignored);
+        doc_get_str(row, "why", &why, &ignored);
+        run_note(&k->result, "output refused: '%.100s': %s", name, why);
+    }
+    if (k->result.out_refused > SHOWN)
+        run_note(&k->result, "output refused: %" PRIu64 " entries in all", k->result.out_refused);
+}
+
+static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct err *e)
+{
+    struct unpack_result u = {0};
+    mode_t ours = umask(k->umask);
+    int rc =
+        unpack_run(k->c->unpack_path, spool, k->out_fd, k->plan->out_max_bytes, time_ms, &u, e);
+
+    umask(ours);
+    k->result.collected = true;
+    k->result.out_files = u.files;
+    k->result.out_folders = u.folders;
+    k->result.out_bytes = u.bytes;
+    k->result.out_refused = u.refused;
+    if (u.refused_list)
+        note_refused(k, u.refused_list);
+    doc_free(u.refused_list);
+    return rc;
+}
+
+int work_collect(struct keeper *k, struct err *e)
+{
+    uint64_t time_ms = COLLECT_MIN_MS + k->plan->out_max_bytes / COLLECT_RATE;
+    uint64_t until = clock_mono_ms() + time_ms;
+    own_close int spool = -1;
+
+    if (k->out_fd < 0)
+        return 0;
+    if (open_spool(k, FOLDER_TREE, &spool, e) < 0 ||
+        channel_collect(k->channel, spool, k->plan->out_max_bytes, e) < 0)
+        return -1;
+    while (!k->collected) {
+        if (clock_mono_ms() >= until)
+            return err_set(e, ERR_GUEST, "the output could not be collected in time");
+        if (keeper_pump(k, until, NULL, 0, e) < 0)
+            return -1;
+    }
+    if (k->collected_how == WIRE_COLLECT_ERROR)
+        return err_set(e, ERR_GUEST, "the guest could not read the job's output");
+    if (unpack_spool(k, spool, time_ms, e) < 0)
+        return -1;
+    if (k->collected_how == WIRE_COLLECT_OVER) {
+        char size[32];
+
+        return err_set(e, ERR_LIMIT,
+                       "the output is over %s: only what fitted was kept (raise it with --out-max)",
+                       str_format_size(size, sizeof(size), k->plan->out_max_bytes));
+    }
+    return 0;
+}
+
+void work_collect_undo(struct keeper *k)
+{
+    struct err e;
+
+    if (file_remove_tree(k->folder->fd, FOLDER_TREE, &e) < 0)
+        run_note(&k->result, "%s", e.text);
+}
