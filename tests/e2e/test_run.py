@@ -205,7 +205,7 @@ def t_gives_a_terminal_with_the_windows_size():
 
 def a_terminal_without_stdin_keeps_ctrl_c_for_the_user():
     master, slave = pty.openpty()
-    p = start(["sh", "-c", "echo started; sleep 100"], "-t", stdin=slave, stdout=slave, stderr=slave,
+    p = start(["sh", "-c", "echo started; exec sleep 100"], "-t", stdin=slave, stdout=slave, stderr=slave,
               start_new_session=True, preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     seen = b""
     while b"started" not in seen:
