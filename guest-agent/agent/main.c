@@ -1,10 +1,11 @@
 /* lazaret-agent: pid 1 of the guest; under the name GUEST_JOB_INIT, pid 1 of a container in it, or
- * a command there that copies files. */
+ * a command there that copies files or tries what confines it. */
 #include "agent/boot.h"
 #include "agent/copy.h"
 #include "agent/disks.h"
 #include "agent/identity.h"
 #include "agent/jobinit.h"
+#include "agent/probe.h"
 #include "agent/say.h"
 #include "agent/seed.h"
 #include "agent/session.h"
@@ -44,8 +45,11 @@ int main(int argc, char *argv[])
     };
     int port, rc;
 
+    if (argc > 0 && strcmp(argv[0], GUEST_JOB_INIT) == 0 && getpid() == 1)
+        return jobinit_main(argv + 1);
     if (argc > 0 && strcmp(argv[0], GUEST_JOB_INIT) == 0)
-        return getpid() == 1 ? jobinit_main(argv + 1) : copy_main(argv + 1);
+        return argc > 1 && strcmp(argv[1], "--probe") == 0 ? probe_main(argv + 2)
+                                                           : copy_main(argv + 1);
     if (getpid() != 1) {
         fprintf(stderr, "lazaret-agent: runs as init of a lazaret guest only\n");
         return 1;

@@ -12,24 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-/* What `run` takes and a sandbox does not: it is said by the command that does. */
-static int refuse_run_options(const struct options *o)
-{
-    const struct plan_wish *w = &o->wish;
-
-    if (w->interactive || w->tty || w->timeout)
-        return cli_misuse("up", "-i, -t and --timeout are for 'lazaret exec'");
-    if (w->out || w->out_max)
-        return cli_misuse("up", "--out is for 'lazaret run'");
-    if (w->entrypoint)
-        return cli_misuse("up", "--entrypoint is for 'lazaret run'");
-    if (o->keep || o->after || o->from)
-        return cli_misuse("up", "--keep, --after and --fork-from are for 'lazaret run'");
-    if (o->uri)
-        return cli_misuse("up", "--connect is for 'lazaret run'");
-    return -1;
-}
-
 /* The name may stand before or behind the options. Returns -1 to go on. */
 static int parse_up(int argc, char **argv, struct options *o, const char **ret_name)
 {
@@ -50,7 +32,7 @@ static int parse_up(int argc, char **argv, struct options *o, const char **ret_n
     if (!*ret_name)
         return cli_misuse(argv[0], "which name?");
     o->wish.no_command = true;
-    return refuse_run_options(o);
+    return options_for_sandbox("up", o);
 }
 
 int cmd_up(int argc, char **argv)

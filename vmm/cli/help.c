@@ -31,6 +31,7 @@ const char help_main[] =
     "  image        make, list and look after images\n"
     "  warm         list and remove the saved guests that runs begin with\n"
     "  doctor       what this host gives, and what to do about what it does not\n"
+    "  prove        is what is promised true of a sandbox, live? Read from outside, tried inside\n"
     "\n"
     "  --version, --help, help COMMAND\n"
     "\n"
@@ -86,6 +87,19 @@ const char help_doctor[] =
     "usage: lazaret doctor [--json]\n"
     "\n"
     "Looks at what runs need from this host. Exit status 1 if runs cannot work.\n";
+
+const char help_prove[] =
+    "usage: lazaret prove [OPTION]...\n"
+    "       lazaret prove [--json] NAME\n"
+    "\n"
+    "Looks whether what is promised holds: for a sandbox of its own with the options of `lazaret\n"
+    "up`, or for NAME as it is now. Its QEMU, relay and devices are read on the host; in the "
+    "guest\n"
+    "a probe tries what a job would, the limits too. One line a promise: it holds, is broken, or\n"
+    "is absent on this host. Exit status 1 if one is broken.\n"
+    "\n"
+    "  --json             one JSON object on stdout\n"
+    "\nSee lazaret-sandbox(1).\n";
 
 const char help_ls[] =
     "usage: lazaret ls [--all] [--json]\n"

@@ -21,6 +21,7 @@ static const struct command {
     {"show", cmd_show, help_show},
     {"gc", cmd_gc, help_gc},
     {"doctor", cmd_doctor, help_doctor},
+    {"prove", cmd_prove, help_prove},
     {"image", cmd_image, help_image},
     {"warm", cmd_warm, help_warm},
     {"up", cmd_up, help_up},

@@ -273,6 +273,23 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     return -1;
 }
 
+int options_for_sandbox(const char *command, const struct options *o)
+{
+    const struct plan_wish *w = &o->wish;
+
+    if (w->interactive || w->tty || w->timeout)
+        return cli_misuse(command, "-i, -t and --timeout are for 'lazaret exec'");
+    if (w->out || w->out_max)
+        return cli_misuse(command, "--out is for 'lazaret run'");
+    if (w->entrypoint)
+        return cli_misuse(command, "--entrypoint is for 'lazaret run'");
+    if (o->keep || o->after || o->from)
+        return cli_misuse(command, "--keep, --after and --fork-from are for 'lazaret run'");
+    if (o->uri)
+        return cli_misuse(command, "--connect is for 'lazaret run'");
+    return -1;
+}
+
 void options_done(struct options *o)
 {
     strv_done(&o->env);

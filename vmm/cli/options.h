@@ -25,6 +25,8 @@ struct options {
 int options_parse(int argc, char **argv, const char *help, struct options *ret);
 /* Adds "K=V"; "K" alone takes the caller's own value, and nothing if there is none. */
 void options_add_env(struct strv *env, const char *text);
+/* Refuses what `run` takes and a sandbox does not. Returns -1 to go on. */
+int options_for_sandbox(const char *command, const struct options *o);
 void options_done(struct options *o);
 #define own_options __attribute__((cleanup(options_done)))
 

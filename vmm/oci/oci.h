@@ -19,4 +19,8 @@ struct doc *oci_config(const struct plan *p, unsigned exec);
  */
 extern const char *const oci_syscalls[];
 
+/* Returns new: the numbers of those that may be made at all, as PROBE_CALLS bits (shared/probe.h).
+ */
+char *oci_allowed_calls(void);
+
 #endif

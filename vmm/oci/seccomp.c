@@ -16,10 +16,12 @@
 #include "oci/seccomp.h"
 
 #include "oci/oci.h"
+#include "shared/probe.h"
 
 #include <errno.h>
 #include <netinet/in.h>
 #include <sched.h>
+#include <seccomp.h>
 #include <stddef.h>
 #include <sys/socket.h>
 
@@ -189,4 +191,24 @@ struct doc *oci_seccomp(void)
     conditional(rules);
     doc_set(d, "syscalls", rules);
     return d;
+}
+
+char *oci_allowed_calls(void)
+{
+    static const char *const some[] = {"clone", "personality", "socket", "socketpair", NULL};
+    const char *const *const lists[] = {oci_syscalls, some};
+    unsigned char bits[PROBE_CALLS / 4] = {0};
+    struct str s = {0};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        for (const char *const *name = lists[i]; *name; name++) {
+            int n = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, *name);
+
+            if (n >= 0 && n < PROBE_CALLS)
+                bits[n / 4] |= (unsigned char)(8u >> n % 4);
+        }
+    }
+    for (size_t i = 0; i < sizeof(bits); i++)
+        str_addf(&s, "%x", bits[i]);
+    return s.data;
 }

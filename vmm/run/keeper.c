@@ -157,6 +157,31 @@ int keeper_main(struct keeper *k)
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
 
+void keeper_read_fence(const struct keeper *k, struct fence *ret)
+{
+    /* In the cage these are what QEMU was given, and libvirt's own. */
+    static const char *const files[] = {CAGE_DIR "/", "/usr/", NULL};
+    const char *const logs[] = {k->folder->path, k->run_path, NULL};
+    struct fence_process qemu = {
+        .who = "qemu", .pid = hv_qemu_pid(k->hv), .host = &k->host, .files = files};
+    const struct fence_process relay = {.who = "relay",
+                                        .pid = channel_relay_pid(k->channel),
+                                        .not_uid = (uid_t)-1,
+                                        .host = &k->host,
+                                        .files = logs};
+
+    *ret = (struct fence){0};
+    if (qemu.pid == 0) {
+        fence_add(ret, 5, "qemu", FENCE_ABSENT, "it belongs to the libvirt daemon");
+    } else {
+        qemu.not_uid = geteuid() == 0 ? 0 : (uid_t)-1;
+        fence_read_process(&qemu, ret);
+        fence_read_guards(qemu.pid, ret);
+        fence_read_process(&relay, ret);
+    }
+    fence_read_devices(k->hv, k->xml, ret);
+}
+
 /* The guest is gone. Libvirt usually knows why a moment later than the channel. */
 static int say_why_stopped(struct keeper *k, const struct hv_event *ev, struct err *e)
 {

@@ -12,6 +12,7 @@
 #include "hv/hv.h"
 #include "images/image.h"
 #include "plan/plan.h"
+#include "run/fence.h"
 #include "run/folder.h"
 #include "run/job.h"
 #include "run/run.h"
@@ -37,6 +38,7 @@ struct keeper {
     int stdin_fd;                     /* for the job, or -1 */
     int out_fd;                       /* the output folder, or -1 */
     mode_t umask;                     /* the user's own, for what comes out */
+    struct fence_host host;           /* noted by the launcher */
     int data_fd;                      /* opened in init, before /run is covered */
     int input_fds[KEEPER_INPUTS_MAX]; /* the same */
     size_t n_inputs;
@@ -95,6 +97,8 @@ int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */
 int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
                      struct err *e);
+/* What confines its guest now. */
+void keeper_read_fence(const struct keeper *k, struct fence *ret);
 /* How long a guest may take to become ready. */
 uint64_t work_boot_ms(const struct keeper *k);
 int work_meet(struct keeper *k, struct err *e);

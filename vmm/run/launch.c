@@ -160,6 +160,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     l->control_fd = pair[0];
     k->control_fd = pair[1];
+    fence_note_host(&k->host);
     rc = cage_start(&(struct cage){.namespaces = l->c->uri == NULL,
                                    .kvm = k->plan->accel == PLAN_KVM,
                                    .launcher_fds = {l->control_fd, l->signals.fd, l->carry.from,

@@ -151,6 +151,16 @@ static int tell_stats(struct keeper *k, struct client *c)
     return 0;
 }
 
+static int tell_fence(struct keeper *k, struct client *c)
+{
+    struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
+
+    keeper_read_fence(k, &a->fence);
+    talk_answer(c->fd, a);
+    serve_forget(c);
+    return 0;
+}
+
 /* The number in the guest of the job with this serial, as long as it is not over; else 0. */
 static unsigned number_of(const struct keeper *k, uint32_t serial)
 {
@@ -265,6 +275,8 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
         return list_jobs(k, c);
     case TALK_STATS:
         return tell_stats(k, c);
+    case TALK_FENCE:
+        return tell_fence(k, c);
     case TALK_WAIT:
         if (wait_for(k, c, r->serial, &why) == 0)
             return 0;

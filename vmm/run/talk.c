@@ -47,6 +47,7 @@ static const struct rule {
     {TALK_FORGET, false, HAS_NAME},
     {TALK_MARKS, false, 0},
     {TALK_FORK, false, HAS_NAME},
+    {TALK_FENCE, false, 0},
 };
 
 static void address(int folder_fd, struct sockaddr_un *ret)

@@ -23,6 +23,7 @@
 #include "base/str.h"
 #include "hv/hv.h"
 #include "plan/plan.h"
+#include "run/fence.h"
 #include "run/mark.h"
 #include "run/run.h"
 #include "shared/wire.h"
@@ -30,7 +31,7 @@
 #include <stdint.h>
 
 #define TALK_SOCKET      "socket" /* in the sandbox's folder */
-#define TALK_VERSION     2u
+#define TALK_VERSION     3u
 #define TALK_ARGS_MAX    (1u << 20) /* bytes of the memfd; the plan's own limit is lower */
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
@@ -50,6 +51,7 @@ enum talk_what {
     TALK_FORGET,   /* name */
     TALK_MARKS,    /* what there are */
     TALK_FORK,     /* name: of a mark to begin others with, or "": of a new one */
+    TALK_FENCE,    /* what confines the guest now */
     TALK_WHAT_END
 };
 
@@ -109,6 +111,7 @@ struct talk_answer {
     uint32_t blank_input;             /* the same: as in struct run_from */
     uint64_t marks_bytes, disk_bytes; /* on the host: of their states; of the disk with all in it */
     struct hv_stats stats;            /* DONE of TALK_STATS */
+    struct fence fence;               /* DONE of TALK_FENCE */
     struct run_result result;         /* DONE: only result.err */
 };
 

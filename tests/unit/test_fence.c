@@ -1,0 +1,191 @@
+/* test_fence: each layer of confinement, broken on purpose, is named. The good case is e2e's. */
+#include "base/own.h"
+#include "run/fence.h"
+#include "tests/unit/suite.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static pid_t child;
+
+/* A process that does nothing, after `prepare`. */
+static void start_child(void (*prepare)(void))
+{
+    int ready[2];
+    char byte;
+
+    ck_assert_int_eq(pipe2(ready, O_CLOEXEC), 0);
+    child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (prepare)
+            prepare();
+        (void)!write(ready[1], "x", 1);
+        for (;;)
+            pause();
+    }
+    ck_assert_int_eq(read(ready[0], &byte, 1), 1);
+    close(ready[0]);
+    close(ready[1]);
+}
+
+static void end_child(void)
+{
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+}
+
+static const struct fence_row *row(const struct fence *f, const char *name)
+{
+    for (uint32_t i = 0; i < f->n; i++)
+        if (strcmp(f->rows[i].name, name) == 0)
+            return &f->rows[i];
+    ck_abort_msg("there is no row '%s'", name);
+}
+
+static struct fence look(const struct fence_process *p)
+{
+    struct fence f = {0};
+
+    fence_read_process(p, &f);
+    return f;
+}
+
+static struct fence look_at_child(void)
+{
+    static struct fence_host host;
+
+    fence_note_host(&host);
+    return look(&(struct fence_process){
+        .who = "qemu", .pid = child, .not_uid = geteuid(), .host = &host, .files = NULL});
+}
+
+START_TEST(an_unconfined_process_is_named_in_each_row)
+{
+    static const char *const broken[] = {"qemu-user", "qemu-privileges", "qemu-seccomp",
+                                         "qemu-namespaces"};
+    struct fence f;
+
+    start_child(NULL);
+    f = look_at_child();
+    for (size_t i = 0; i < sizeof(broken) / sizeof(broken[0]); i++)
+        ck_assert_msg(row(&f, broken[i])->verdict == FENCE_BROKEN, "%s: %s", broken[i],
+                      row(&f, broken[i])->text);
+    ck_assert_uint_eq(row(&f, "qemu-capabilities")->verdict,
+                      geteuid() == 0 ? FENCE_BROKEN : FENCE_HOLDS);
+    end_child();
+}
+END_TEST
+
+static void open_a_file(void)
+{
+    (void)!open("/etc/hostname", O_RDONLY);
+}
+
+START_TEST(a_file_that_is_not_its_own_is_named)
+{
+    static const char *const mine[] = {"/etc/host", NULL};
+    struct fence_host host;
+    struct fence f;
+
+    start_child(open_a_file);
+    f = look_at_child();
+    ck_assert_uint_eq(row(&f, "qemu-files")->verdict, FENCE_BROKEN);
+    fence_note_host(&host);
+    f = look(&(struct fence_process){.who = "qemu", .pid = child, .host = &host, .files = mine});
+    ck_assert_ptr_null(strstr(row(&f, "qemu-files")->text, "hostname"));
+    end_child();
+}
+END_TEST
+
+static void allow_no_core(void)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+}
+
+START_TEST(core_dumps_are_named)
+{
+    struct rlimit now;
+    struct fence f;
+
+    ck_assert_int_eq(getrlimit(RLIMIT_CORE, &now), 0);
+    if (now.rlim_max > 0) {
+        start_child(NULL);
+        f = look_at_child();
+        ck_assert_uint_eq(row(&f, "qemu-core")->verdict, FENCE_BROKEN);
+        end_child();
+    }
+    start_child(allow_no_core);
+    f = look_at_child();
+    ck_assert_uint_eq(row(&f, "qemu-core")->verdict, FENCE_HOLDS);
+    end_child();
+}
+END_TEST
+
+START_TEST(a_process_that_is_gone_holds_nothing)
+{
+    struct fence f;
+
+    start_child(NULL);
+    end_child();
+    f = look_at_child();
+    ck_assert_uint_gt(f.n, 6);
+    for (uint32_t i = 0; i < f.n; i++)
+        ck_assert_msg(f.rows[i].verdict == FENCE_BROKEN, "%s: %s", f.rows[i].name, f.rows[i].text);
+}
+END_TEST
+
+#define DOMAIN(devices) "<domain><devices>" devices "</devices></domain>"
+#define RNG             "<rng model='virtio'/>"
+#define NIC             "<interface type='user'><model type='virtio'/></interface>"
+#define PS2             "<input type='mouse' bus='ps2'/>"
+
+START_TEST(a_device_that_is_not_of_the_plan_is_named)
+{
+    static const struct {
+        const char *live, *xml, *said; /* NULL: it holds */
+    } rows[] = {
+        {DOMAIN(RNG), DOMAIN(RNG), NULL},
+        {DOMAIN(RNG PS2), DOMAIN(RNG), NULL},
+        {DOMAIN(RNG NIC), DOMAIN(RNG), "'interface:user' is not of its plan"},
+        {DOMAIN(NIC), DOMAIN(RNG), "'interface:user' is not of its plan"},
+        {DOMAIN(RNG RNG), DOMAIN(RNG), "'rng:virtio' is not of its plan"},
+        {DOMAIN("<hostdev mode='subsystem' type='usb'/>" RNG), DOMAIN(RNG), "'hostdev:usb' is not"},
+        {DOMAIN(""), DOMAIN(RNG), "'rng:virtio' is missing"},
+        {DOMAIN(PS2), DOMAIN(RNG), "'rng:virtio' is missing"},
+        {"<domain/>", DOMAIN(RNG), "no <devices>"},
+        {"<", DOMAIN(RNG), "no <devices>"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fence f = {0};
+
+        fence_compare_devices(rows[i].live, rows[i].xml, &f);
+        ck_assert_uint_eq(f.n, 1);
+        ck_assert_uint_eq(f.rows[0].verdict, rows[i].said ? FENCE_BROKEN : FENCE_HOLDS);
+        ck_assert_msg(!rows[i].said || strstr(f.rows[0].text, rows[i].said), "%zu: %s", i,
+                      f.rows[0].text);
+    }
+}
+END_TEST
+
+START_TEST(there_are_never_more_rows_than_fit_and_their_text_is_printable)
+{
+    struct fence f = {0};
+
+    for (unsigned i = 0; i < 2 * FENCE_ROWS_MAX; i++)
+        fence_add(&f, 5, "row", FENCE_HOLDS, "\033[2J%0300d", 1);
+    ck_assert_uint_eq(f.n, FENCE_ROWS_MAX);
+    ck_assert_ptr_null(strchr(f.rows[0].text, '\033'));
+}
+END_TEST
+
+SUITE("fence", an_unconfined_process_is_named_in_each_row, a_file_that_is_not_its_own_is_named,
+      core_dumps_are_named, a_process_that_is_gone_holds_nothing,
+      a_device_that_is_not_of_the_plan_is_named,
+      there_are_never_more_rows_than_fit_and_their_text_is_printable)

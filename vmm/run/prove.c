@@ -1,0 +1,149 @@
+/* prove: every promise about a sandbox that is up. See prove.h. */
+#include "run/prove.h"
+
+#include "base/own.h"
+#include "oci/oci.h"
+#include "run/sandbox_private.h"
+#include "shared/guest.h"
+#include "shared/probe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define ASK_S    30
+#define PROBE_MS 300000u /* a memory limit of many GiB is hit for real */
+
+/* By what README calls the layers. */
+static const struct {
+    const char *name;
+    unsigned layer;
+} looks[PROBE_LOOKS] = {
+    [PROBE_KERNEL] = {"guest-kernel", 3},
+    [PROBE_NAMESPACES] = {"job-namespaces", 2},
+    [PROBE_SECCOMP] = {"job-seccomp", 2},
+    [PROBE_CAPABILITIES] = {"job-capabilities", 2},
+    [PROBE_PRIVILEGES] = {"job-privileges", 2},
+    [PROBE_MOUNTS] = {"job-mounts", 2},
+    [PROBE_DEVICES] = {"job-devices", 2},
+    [PROBE_WINDOWS] = {"job-windows", 2},
+    [PROBE_INTERFACES] = {"job-interfaces", 2},
+    [PROBE_ADDRESSES] = {"job-addresses", 2},
+    [PROBE_PROCESSES] = {"job-processes", 2},
+    [PROBE_MEMORY] = {"job-memory", 2},
+    [PROBE_TMP] = {"job-tmp", 2},
+    [PROBE_DISK] = {"job-disk", 2},
+    [PROBE_USER] = {"job-user", 1},
+    [PROBE_LIMITS] = {"job-limits", 1},
+};
+
+static void add(struct doc *list, unsigned layer, const char *name, const char *verdict,
+                const char *seen, const char *by)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_u64(d, "layer", layer);
+    doc_set_str(d, "name", name);
+    doc_set_str(d, "verdict", verdict);
+    doc_set_str(d, "seen", seen);
+    doc_set_str(d, "by", by);
+    doc_add(list, d);
+}
+
+static int outside(const char *data_dir, const char *name, struct doc *list, struct err *e)
+{
+    static const char *const verdicts[] = {
+        [FENCE_HOLDS] = "holds", [FENCE_BROKEN] = "broken", [FENCE_ABSENT] = "absent"};
+    struct talk_answer a;
+
+    if (sandbox_ask(data_dir, name, &(struct talk_request){.what = TALK_FENCE}, ASK_S, &a, e) < 0)
+        return -1;
+    for (uint32_t i = 0; i < a.fence.n && i < FENCE_ROWS_MAX; i++) {
+        const struct fence_row *r = &a.fence.rows[i];
+
+        add(list, r->layer, r->name, verdicts[r->verdict], r->text, "host");
+    }
+    return 0;
+}
+
+static void add_arguments(struct strv *argv, const struct plan *p)
+{
+    own_free char *calls = oci_allowed_calls();
+
+    strv_add(argv, GUEST_JOB_INIT);
+    strv_add(argv, "--probe");
+    strv_addf(argv, "uid=%u", (unsigned)p->uid);
+    strv_addf(argv, "gid=%u", (unsigned)p->gid);
+    strv_addf(argv, "pids=%u", p->pids);
+    strv_addf(argv, "memory=%" PRIu64, p->memory_bytes);
+    strv_addf(argv, "tmp=%" PRIu64, p->tmp_bytes);
+    strv_addf(argv, "disk=%" PRIu64, p->disk_bytes);
+    strv_addf(argv, "root=%s", p->writable_root ? "rw" : "ro");
+    strv_add(argv, "places=/work");
+    strv_addf(argv, "calls=%s", calls);
+}
+
+/* The guest's word: a record for each look, in their order, or it is none. */
+static int take_rows(int fd, struct doc *list, struct err *e)
+{
+    struct probe_row rows[PROBE_LOOKS + 1];
+    ssize_t n = pread(fd, rows, sizeof(rows), 0);
+
+    if (n != PROBE_LOOKS * sizeof(rows[0]))
+        return err_set(e, ERR_GUEST, "the probe did not say what it saw");
+    for (uint32_t i = 0; i < PROBE_LOOKS; i++) {
+        char text[4 * PROBE_TEXT_SIZE];
+
+        if (rows[i].look != i || rows[i].verdict < PROBE_HOLDS || rows[i].verdict > PROBE_BROKEN)
+            return err_set(e, ERR_GUEST, "the probe did not say what it saw");
+        str_escape(text, sizeof(text), rows[i].text, strnlen(rows[i].text, PROBE_TEXT_SIZE));
+        add(list, looks[i].layer, looks[i].name,
+            rows[i].verdict == PROBE_HOLDS ? "holds" : "broken", text, "guest");
+    }
+    return 0;
+}
+
+static int inside(const char *data_dir, const char *name, struct doc *list, struct err *e)
+{
+    own_close int spool = memfd_create("lazaret-probe", MFD_CLOEXEC);
+    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    own_plan struct plan *plan = NULL;
+    own_strv struct strv argv = {0};
+    const struct strv no_env = {0};
+    const int streams[3] = {-1, spool, null};
+    struct run_result r = {0};
+
+    if (spool < 0 || null < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make room for what the probe says");
+    if (sandbox_plan(data_dir, name, &plan, e) < 0)
+        return -1;
+    add_arguments(&argv, plan);
+    if (sandbox_exec(
+            data_dir, name,
+            &(struct sandbox_exec){.argv = &argv,
+                                   .env = &no_env,
+                                   .workdir = "/",
+                                   .timeout_ms = PROBE_MS,
+                                   .streams = streams,
+                                   .max_bytes = 2 * PROBE_LOOKS * sizeof(struct probe_row)},
+            &r, e) < 0)
+        return -1;
+    if (r.err.class != ERR_NONE) {
+        *e = r.err;
+        return -1;
+    }
+    return take_rows(spool, list, e);
+}
+
+int prove_sandbox(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    own_doc struct doc *list = doc_new_array();
+
+    if (outside(data_dir, name, list, e) < 0 || inside(data_dir, name, list, e) < 0)
+        return -1;
+    *ret = own_steal_ptr(list);
+    return 0;
+}

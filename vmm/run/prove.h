@@ -1,0 +1,17 @@
+/*
+ * prove: every promise about a sandbox that is up, read from outside and tried from inside.
+ *
+ * From outside its keeper reads the live processes and the live domain (fence.h). From inside a
+ * probe in a container of its own tries what a job would (shared/probe.h): what it says is a fact
+ * about the plan, and evidence only as long as nothing hostile has run in that sandbox.
+ */
+#ifndef LZ_RUN_PROVE_H
+#define LZ_RUN_PROVE_H
+
+#include "base/doc.h"
+#include "base/err.h"
+
+/* Returns new: array of {"layer","name","verdict": holds|broken|absent,"seen","by": host|guest}. */
+int prove_sandbox(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+
+#endif
