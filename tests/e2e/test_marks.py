@@ -349,6 +349,32 @@ def exec_with_revert_after_ends_reverted_however_it_ends():
     equal(_read(), "before")
 
 
+def the_mark_of_revert_after_is_held_meanwhile_and_gone_when_it_is_back():
+    with Nothing():
+        finished(up("held", *SMALL, "--max-marks", "1"))
+        _write("before", name="held")
+        p = started("held", "echo changed > /work/file; echo started; read line", "--revert-after", "-i",
+                    stdin=subprocess.PIPE)
+        held = _marks("held")["marks"][0]["mark"]
+        check(held.startswith("before-"), held)
+        one_line_error(lazaret("forget", "held", held), 125, held)
+        for mark in ("a", "b"):
+            _snapshot(mark, name="held")
+        equal(_tree("held"), ({held: "", "b": held}, "b"))
+        p.communicate(b"\n", timeout=120)
+        equal(p.returncode, 0)
+        equal(_read(name="held"), "before")
+        equal(_tree("held"), ({"b": ""}, ""))
+        equal(len(_files("held")), 1)
+        # One that somebody else goes back from is released.
+        p = started("held", "echo started; read line", "--revert-after", "-i", stdin=subprocess.PIPE)
+        held = _marks("held")["marks"][-1]["mark"]
+        _revert("b", name="held")
+        p.communicate(timeout=120)
+        finished(lazaret("forget", "held", held))
+        finished(lazaret("down", "held"))
+
+
 def a_command_that_is_interrupted_or_whose_client_dies_is_reverted_too():
     box = _box()
     _write("before")

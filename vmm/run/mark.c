@@ -174,10 +174,27 @@ static void forget_at(struct keeper *k, struct marks *m, size_t i)
         m->at = gone.parent;
 }
 
-int mark_take(struct keeper *k, struct marks *m, const char *name, bool for_now,
+/* Makes room for one more: the oldest go, but none that is held. */
+static void prune(struct keeper *k, struct marks *m)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < m->n; i++)
+        n += !m->items[i].held;
+    for (size_t i = 0; i < m->n && n >= m->max;) {
+        if (m->items[i].held) {
+            i++;
+            continue;
+        }
+        forget_at(k, m, i);
+        n--;
+    }
+}
+
+int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_life life,
               const struct mark **ret, struct err *e)
 {
-    struct mark new = {.parent = m->at};
+    struct mark new = {.held = life == MARK_HELD};
 
     if (m->n >= MARK_ROOM)
         return err_set(e, ERR_USAGE, "there are %zu marks, the most at once", m->n);
@@ -187,8 +204,9 @@ int mark_take(struct keeper *k, struct marks *m, const char *name, bool for_now,
         remove_files(k, new.id);
         return err_wrap(e, "no mark was made");
     }
-    while (!for_now && m->n >= m->max)
-        forget_at(k, m, 0);
+    if (life == MARK_KEPT)
+        prune(k, m);
+    new.parent = m->at; /* pruning may have moved it */
     m->items[m->n] = new;
     m->last_id = m->at = new.id;
     *ret = &m->items[m->n++];
@@ -203,8 +221,17 @@ int mark_forget(struct keeper *k, struct marks *m, const char *name, struct err 
         return err_set(e, ERR_USAGE, "which mark?");
     if (mark_find(m, name, &found, e) < 0)
         return -1;
+    if (found->held)
+        return err_set(e, ERR_USAGE, "a command that runs goes back to mark '%s'", name);
     forget_at(k, m, (size_t)(found - m->items));
     return 0;
+}
+
+void mark_release(struct marks *m, const char *name)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (strcmp(m->items[i].name, name) == 0)
+            m->items[i].held = false;
 }
 
 /* ---- going back ------------------------------------------------------------------------------ */

@@ -23,7 +23,7 @@
 #include <inttypes.h>
 
 #define MARK_MAX       128             /* of one sandbox */
-#define MARK_ROOM      (MARK_MAX + 16) /* with those that forks and diffs make for a moment */
+#define MARK_ROOM      (MARK_MAX + 32) /* with those that are held or made for a moment */
 #define MARK_DEFAULT   32              /* ... that are kept */
 #define MARK_NAME_SIZE 65              /* bytes, with the NUL */
 
@@ -38,6 +38,7 @@ struct mark {
     uint32_t id, parent; /* ids begin with 1; parent 0: the sandbox's beginning */
     uint64_t made_real_ns;
     uint64_t state_bytes;
+    bool held;                    /* a command that runs goes back to it */
     char sha256[DIGEST_HEX_SIZE]; /* of the state's file */
     /* What ran, by its number less one. */
     struct mark_job {
@@ -53,16 +54,25 @@ struct marks {
     uint32_t last_id, at; /* `at`: whose state the guest goes on from */
 };
 
+/* What a mark is made for. */
+enum mark_life {
+    MARK_KEPT,    /* the user: the oldest goes when there would be more than `max` */
+    MARK_FOR_NOW, /* forks and diffs: no other goes for it */
+    MARK_HELD,    /* the same, and it neither goes nor is forgotten before mark_release() */
+};
+
 /* ERR_USAGE: it is none. */
 int mark_check_name(const char *name, struct err *e);
-/* `name` NULL or "": one is made up. The oldest goes when there would be more than `max`, but not
- * for one that is only made `for_now`. ERR_USAGE for a name that is none or is taken. *ret is valid
+/* `name` NULL or "": one is made up. ERR_USAGE for a name that is none or is taken. *ret is valid
  * until the next call. */
-int mark_take(struct keeper *k, struct marks *m, const char *name, bool for_now,
+int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_life life,
               const struct mark **ret, struct err *e);
 /* By name, or the newest for NULL or "". */
 int mark_find(const struct marks *m, const char *name, const struct mark **ret, struct err *e);
+/* ERR_USAGE for one that is held, too. */
 int mark_forget(struct keeper *k, struct marks *m, const char *name, struct err *e);
+/* It is one of those that are kept. */
+void mark_release(struct marks *m, const char *name);
 /* Opens its state, `path` below `dir_fd`, whatever is in it. */
 int mark_open(const struct mark *m, int dir_fd, const char *path, int *ret_fd, struct err *e);
 /* The same, if it is the state that was saved. */

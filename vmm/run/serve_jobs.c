@@ -132,10 +132,19 @@ static int mark_before(struct keeper *k, const struct talk_request *r, uint32_t 
     if (!(r->flags & TALK_MARK) && !k->c->mark_each_exec)
         return 0;
     snprintf(name, sizeof(name), "before-%u", serial);
-    if (mark_take(k, &k->serve->marks, r->name[0] ? r->name : name, false, &m, e) < 0)
+    if (mark_take(k, &k->serve->marks, r->name[0] ? r->name : name,
+                  r->flags & TALK_BACK ? MARK_HELD : MARK_KEPT, &m, e) < 0)
         return -1;
     memcpy(ret_name, m->name, MARK_NAME_SIZE);
     return 0;
+}
+
+/* It was made for a command only. */
+static void forget_mark(struct keeper *k, const char *mark)
+{
+    mark_release(&k->serve->marks, mark);
+    if (mark[0])
+        mark_forget(k, &k->serve->marks, mark, &(struct err){0});
 }
 
 int serve_start_job(struct keeper *k, struct client *c, const struct talk_request *r,
@@ -155,8 +164,7 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     if (derive(k, r, fds[TALK_FD_ARGS], &plan, e) < 0 || mark_before(k, r, serial, mark, e) < 0)
         return -1;
     if (begin_job(k, n, serial, plan, r, fds, e) < 0) {
-        if (mark[0])
-            mark_forget(k, &k->serve->marks, mark, &(struct err){0});
+        forget_mark(k, mark);
         return -1;
     }
     k->serve->job_serial = serial;
@@ -166,7 +174,8 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
                        .serial = serial,
                        .detached = r->flags & TALK_DETACH,
                        .began_real_ns = clock_real_ns(),
-                       .after = r->flags & (TALK_BACK | TALK_DISCARD)};
+                       .after = r->flags & (TALK_BACK | TALK_DISCARD),
+                       .keep_mark = r->name[0] || k->c->mark_each_exec};
     memcpy(t->mark, mark, sizeof(t->mark));
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
     c->exec = n;
@@ -206,8 +215,12 @@ static int follow(struct keeper *k, unsigned exec, struct err *e)
         return 0;
     if (serve_go_back(k, t->mark, exec, &why) == 0) {
         k->jobs[exec - 1].over = true;
+        mark_release(&k->serve->marks, t->mark);
+        if (!t->keep_mark)
+            forget_mark(k, t->mark);
         return 0;
     }
+    mark_release(&k->serve->marks, t->mark);
     run_note(&t->result, "the sandbox did not go back to mark '%s': %s", t->mark, why.text);
     if (!k->lost)
         return 0;

@@ -195,6 +195,7 @@ static void undo_job(struct keeper *k, unsigned exec, const char *mark)
 {
     struct task *t = &k->serve->tasks[exec - 1];
 
+    mark_release(&k->serve->marks, t->mark);
     /* One whose result is told has no client any more. */
     if (!t->told_result) {
         err_set(&t->result.err, ERR_INTERRUPTED, "sandbox '%s' went back to mark '%s'",
@@ -281,7 +282,7 @@ static int work(struct keeper *k, const struct talk_request *r, const struct mar
         return mark_find(all, r->name, ret, e);
     if (serve_check_going(k, e) < 0)
         return -1;
-    return mark_take(k, all, r->name, r->what == TALK_FORK, ret, e);
+    return mark_take(k, all, r->name, r->what == TALK_FORK ? MARK_FOR_NOW : MARK_KEPT, ret, e);
 }
 
 int serve_take_mark(struct keeper *k, struct client *c, const struct talk_request *r, struct err *e)

@@ -23,6 +23,7 @@ struct task {
     bool detached, told_started, told_result;
     uint32_t after;            /* TALK_BACK, TALK_DISCARD or 0 */
     char mark[MARK_NAME_SIZE]; /* TALK_BACK: to there */
+    bool keep_mark;            /* it stays when the sandbox is back */
 };
 
 /* The plan of a job that runs on when the guest goes back to a mark. */
