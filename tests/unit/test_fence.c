@@ -108,6 +108,11 @@ static void allow_no_core(void)
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
 }
 
+static void allow_no_core_to_a_program(void)
+{
+    setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1});
+}
+
 START_TEST(core_dumps_are_named)
 {
     struct rlimit now;
@@ -118,6 +123,10 @@ START_TEST(core_dumps_are_named)
         start_child(NULL);
         f = look_at_child();
         ck_assert_uint_eq(row(&f, "qemu-core")->verdict, FENCE_BROKEN);
+        end_child();
+        start_child(allow_no_core_to_a_program);
+        f = look_at_child();
+        ck_assert_uint_eq(row(&f, "qemu-core")->verdict, FENCE_HOLDS);
         end_child();
     }
     start_child(allow_no_core);

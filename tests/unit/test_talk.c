@@ -84,6 +84,7 @@ static const struct {
     {{.what = TALK_FORGET, .name = "a"}, 0, false},
     {{.what = TALK_MARKS}, 0, false},
     {{.what = TALK_FORK, .name = "a"}, 0, false},
+    {{.what = TALK_FILES}, 0, false},
 };
 
 static bool has_name(uint32_t what)

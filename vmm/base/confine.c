@@ -139,7 +139,8 @@ int confine_self(const struct confine *c, struct err *e)
     if (confine_capabilities(e) < 0)
         return -1;
     if (set_limit(RLIMIT_NOFILE, c->max_fds, e) < 0 || set_limit(RLIMIT_NPROC, 0, e) < 0 ||
-        set_limit(RLIMIT_CORE, 0, e) < 0 || set_limit(RLIMIT_FSIZE, c->max_file_bytes, e) < 0)
+        set_limit(RLIMIT_CORE, 1, e) < 0 || /* with 0 a program would still get it: core(5) */
+        set_limit(RLIMIT_FSIZE, c->max_file_bytes, e) < 0)
         return -1;
     if (c->max_cpu_s > 0 && set_limit(RLIMIT_CPU, c->max_cpu_s, e) < 0)
         return -1;

@@ -29,6 +29,7 @@ void fork_end(const char *data_dir, struct fork *f)
 {
     struct err why;
 
+    fork_let_go(&f->from);
     if (f->made && f->from.mark.id &&
         sandbox_forget(data_dir, f->name, f->from.mark.name, &why) < 0)
         log_msg(LOG_WARN, "the mark '%s' stays: %s", f->from.mark.name, why.text);
@@ -70,9 +71,16 @@ static int make(const struct cli_paths *paths, const struct asked *a, const stru
     struct doc *row;
     struct run_result r;
     struct run_config c = options_run_config(paths);
+    struct run_from from;
+    int rc;
 
-    c.from = &f->from;
-    if (sandbox_up(name, f->plan, &c, &r, e) < 0)
+    /* Each is handed what it begins with. */
+    if (sandbox_fork(paths->data_dir, f->name, f->from.mark.name, &from, e) < 0)
+        return -1;
+    c.from = &from;
+    rc = sandbox_up(name, f->plan, &c, &r, e);
+    fork_let_go(&from);
+    if (rc < 0)
         return err_wrap(e, "%s", name);
     outcome_print_notes(r.notes);
     row = doc_new_object();
@@ -115,6 +123,7 @@ int cmd_fork(int argc, char **argv)
         sandbox_check_name(a.name, &e) < 0 || cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
     rc = fork_begin(paths.data_dir, a.source, &f, &e);
+    fork_let_go(&f.from); /* or each child would inherit it, and hold it for life */
     if (rc == 0)
         rc = make_all(&paths, &a, &f, n, rows, &e);
     fork_end(paths.data_dir, &f);

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static int run(const struct options *o, const struct cli_paths *paths, const struct plan *plan,
-               const struct run_from *from)
+               struct run_from *from)
 {
     /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
     bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
@@ -68,6 +68,14 @@ static int derive(const struct options *o, const struct plan *base, struct plan 
                        ret, e);
 }
 
+/* A fork of an amnesic sandbox is amnesic. */
+static int check_logs(const struct options *o, const struct plan *plan, struct err *e)
+{
+    return plan->amnesic && o->keep_logs
+               ? err_set(e, ERR_USAGE, "sandbox '%s' is amnesic: --keep-logs is left out", o->from)
+               : 0;
+}
+
 /* In a guest that begins where a sandbox is. */
 static int run_forked(const struct options *o, const struct cli_paths *paths)
 {
@@ -76,7 +84,8 @@ static int run_forked(const struct options *o, const struct cli_paths *paths)
     struct err e;
     int status;
 
-    if (fork_begin(paths->data_dir, o->from, &f, &e) < 0 || derive(o, f.plan, &plan, &e) < 0)
+    if (fork_begin(paths->data_dir, o->from, &f, &e) < 0 || derive(o, f.plan, &plan, &e) < 0 ||
+        check_logs(o, plan, &e) < 0)
         status = cli_fail(&e);
     else
         status = run(o, paths, plan, &f.from);
@@ -127,11 +136,14 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--mark-each-exec and --max-marks are for 'lazaret up'");
     if (o->after && !o->keep)
         return cli_misuse(command, "--after is of use with --keep only");
+    if (o->wish.amnesic && (o->keep_logs || o->uri))
+        return cli_misuse(command, "--amnesic excludes --keep-logs and --connect");
     if (o->keep && (o->wish.out || o->wish.out_max || o->uri))
         return cli_misuse(command, "--keep excludes --out and --connect");
-    if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
-                    o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
-                    o->wish.entrypoint || o->wish.writable_root || o->inputs.n > 0))
+    if (o->from &&
+        (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine || o->wish.memory ||
+         o->wish.cpus || o->wish.disk || o->wish.pids || o->wish.entrypoint ||
+         o->wish.writable_root || o->wish.amnesic || o->inputs.n > 0))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;
@@ -153,6 +165,8 @@ int cmd_run(int argc, char **argv)
     if (options_after(o.after, &after, &e) < 0 || (o.keep && sandbox_check_name(o.keep, &e) < 0) ||
         cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
+    if (o.keep)
+        o.wish.marks = PLAN_AMNESIC_MARKS;
     if (o.from)
         return run_forked(&o, &paths);
     if (options_resolve(&o, &paths, &plan, &e) < 0)

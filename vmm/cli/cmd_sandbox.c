@@ -41,7 +41,7 @@ int cmd_up(int argc, char **argv)
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
     const char *name = NULL;
-    uint64_t max_marks = MARK_DEFAULT;
+    uint64_t max_marks;
     struct run_config c;
     struct run_result r;
     struct err e;
@@ -49,11 +49,15 @@ int cmd_up(int argc, char **argv)
 
     if (status >= 0)
         return status;
+    max_marks = o.wish.amnesic ? PLAN_AMNESIC_MARKS : MARK_DEFAULT;
     /* What is wrong with the name is said before anything is measured. */
     if (sandbox_check_name(name, &e) < 0 ||
         (o.max_marks &&
          str_parse_u64(o.max_marks, "--max-marks", 1, MARK_MAX, &max_marks, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0 || options_resolve(&o, &paths, &plan, &e) < 0)
+        cli_paths_find(&paths, &e) < 0)
+        return cli_fail(&e);
+    o.wish.marks = (unsigned)max_marks;
+    if (options_resolve(&o, &paths, &plan, &e) < 0)
         return cli_fail(&e);
     c = options_run_config(&paths);
     c.warm = !o.cold;
@@ -261,14 +265,13 @@ int cmd_console(int argc, char **argv)
     const struct cli_option none[] = {{0}};
     own_paths struct cli_paths paths = {0};
     own_close int dir = -1;
-    const char *name = NULL, *state;
+    const char *name = NULL;
     struct err e;
     int status = parse_name(argc, argv, none, help_console, &name);
 
     if (status >= 0)
         return status;
-    if (cli_paths_find(&paths, &e) < 0 ||
-        sandbox_open(paths.data_dir, name, &dir, &state, &e) < 0 ||
+    if (cli_paths_find(&paths, &e) < 0 || sandbox_files(paths.data_dir, name, &dir, &e) < 0 ||
         print_file(dir, "console.log", &e) < 0)
         return cli_fail(&e);
     return cli_flush();

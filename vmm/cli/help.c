@@ -60,6 +60,7 @@ const char help_main[] =
     "  --json             one JSON object on stdout: the result and the job's output\n"            \
     "  --keep-logs        keep the run's folder: journal, domain XML, console, result\n"           \
     "  --cold             boot, do not begin with a saved guest, and save none\n"                  \
+    "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n" \
     "  --machine TYPE     microvm (default) or q35\n"                                              \
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"                       \
     "  --connect URI      an ordinary user's own libvirt daemon: qemu:///session\n"
@@ -157,7 +158,9 @@ const char help_up[] =
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"
     "  --cold             boot, do not begin with a saved guest, and save none\n"
     "  --mark-each-exec   make a mark before each command\n"
-    "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128)\n"
+    "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128; 4 with\n"
+    "                     --amnesic)\n"
+    "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n"
     "  --keep-logs        if it cannot come up, keep its folder, to see why\n"
     "  --json             one JSON object on stdout\n"
     "\nSee lazaret-sandbox(1).\n";

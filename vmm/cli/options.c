@@ -38,6 +38,7 @@ enum {
     OPT_AFTER,
     OPT_MARK_EACH_EXEC,
     OPT_MAX_MARKS,
+    OPT_AMNESIC,
     OPT_ACCEL,
     OPT_CONNECT,
     OPT_HELP,
@@ -69,6 +70,7 @@ static const struct option longs[] = {
     {"after", required_argument, NULL, OPT_AFTER},
     {"mark-each-exec", no_argument, NULL, OPT_MARK_EACH_EXEC},
     {"max-marks", required_argument, NULL, OPT_MAX_MARKS},
+    {"amnesic", no_argument, NULL, OPT_AMNESIC},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"connect", required_argument, NULL, OPT_CONNECT},
     {"help", no_argument, NULL, OPT_HELP},
@@ -219,6 +221,9 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_MAX_MARKS:
         o->max_marks = optarg;
         return -1;
+    case OPT_AMNESIC:
+        w->amnesic = true;
+        return -1;
     case OPT_ENV:
         options_add_env(&o->env, optarg);
         return -1;
@@ -285,6 +290,8 @@ int options_for_sandbox(const char *command, const struct options *o)
         return cli_misuse(command, "--entrypoint is for 'lazaret run'");
     if (o->keep || o->after || o->from)
         return cli_misuse(command, "--keep, --after and --fork-from are for 'lazaret run'");
+    if (w->amnesic && o->keep_logs)
+        return cli_misuse(command, "--amnesic excludes --keep-logs");
     if (o->uri)
         return cli_misuse(command, "--connect is for 'lazaret run'");
     return -1;

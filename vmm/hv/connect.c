@@ -18,6 +18,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -33,8 +34,18 @@ static const char qemu_conf[] = "stdio_handler = \"file\"\n"
                                 "cgroup_controllers = [ ]\n"
                                 "dynamic_ownership = 0\n"
                                 "remember_owner = 0\n"
-                                "seccomp_sandbox = 1\n"
-                                "max_core = 0\n";
+                                "seccomp_sandbox = 1\n";
+
+/*
+ * Of 1 byte: no file, and no program is given one either (core(5)), as it would be with 0. Who has
+ * a hard limit of 0 cannot go up to 1.
+ */
+static unsigned max_core_bytes(void)
+{
+    struct rlimit r;
+
+    return geteuid() == 0 || (getrlimit(RLIMIT_CORE, &r) == 0 && r.rlim_max > 0);
+}
 
 static void be_quiet(void *opaque, virErrorPtr error)
 {
@@ -129,6 +140,7 @@ static int link_cache(int root_fd, const char *cache_dir, struct err *e)
 static int prepare_root(const struct hv_config *c, struct err *e)
 {
     own_close int root_fd = -1, etc_fd = -1;
+    own_free char *conf = str_printf("%smax_core = %u\n", qemu_conf, max_core_bytes());
     uid_t uid;
     gid_t gid;
 
@@ -147,7 +159,7 @@ static int prepare_root(const struct hv_config *c, struct err *e)
     etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (etc_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open folder '%s/etc'", c->root);
-    if (file_write(etc_fd, "qemu.conf", qemu_conf, sizeof(qemu_conf) - 1, 0644, e) < 0)
+    if (file_write(etc_fd, "qemu.conf", conf, strlen(conf), 0644, e) < 0)
         return -1;
     if (geteuid() != 0 && set_user_dirs(root_fd, c->root, e) < 0)
         return -1;

@@ -222,6 +222,21 @@ static int resolve_limits(const struct plan_wish *w, struct plan *p, struct err 
     return 0;
 }
 
+/* At most: disks that each mark keeps whole, the guest's memory once in each mark, and spools. */
+static void resolve_amnesic(const struct plan_wish *w, struct plan *p)
+{
+    uint64_t marks = w->marks ? w->marks + PLAN_AMNESIC_SPARE : 0;
+
+    p->amnesic = w->amnesic;
+    if (!w->amnesic)
+        return;
+    p->marks = w->marks;
+    p->amnesic_bytes = (marks + 1) * (p->disk_bytes + p->disk_bytes / 512 + PLAN_AMNESIC_LOGS) +
+                       marks * (p->guest_bytes + p->guest_bytes / 256) +
+                       (w->marks ? PLAN_AMNESIC_OUTPUTS : 0) +
+                       (w->out ? p->out_max_bytes + p->out_max_bytes / 8 : 0);
+}
+
 /* A name, or "sha256:" and the first 12 or more digits of a digest. */
 static bool is_reference(const char *text)
 {
@@ -265,6 +280,7 @@ int plan_resolve(const struct plan_wish *w, struct plan **ret, struct err *e)
         return -1;
     p->accel = w->accel;
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;
+    resolve_amnesic(w, p);
     p->interactive = w->interactive;
     p->tty = w->tty;
     p->build = w->build;
@@ -350,6 +366,11 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_bool(d, "writable_root", p->writable_root);
     if (p->build)
         doc_set_bool(d, "build", true);
+    doc_set_bool(d, "amnesic", p->amnesic);
+    if (p->amnesic) {
+        doc_set_u64(d, "amnesic_bytes", p->amnesic_bytes);
+        doc_set_u64(d, "marks", p->marks);
+    }
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);

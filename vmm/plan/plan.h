@@ -28,6 +28,10 @@
 #define PLAN_DISK_DEFAULT    (1024 * PLAN_MIB)
 #define PLAN_OUT_MAX_DEFAULT (256 * PLAN_MIB)
 #define PLAN_CPUS_MAX        64
+#define PLAN_AMNESIC_MARKS   4 /* that an amnesic sandbox keeps by default: they are in memory */
+#define PLAN_AMNESIC_SPARE   2 /* more that commands and forks make for a while */
+#define PLAN_AMNESIC_LOGS    (64 * PLAN_MIB)   /* console, what tables a disk needs, devices */
+#define PLAN_AMNESIC_OUTPUTS (1536 * PLAN_MIB) /* of detached commands: 48 of 32 MiB */
 #define PLAN_PIDS_DEFAULT    512
 #define PLAN_UID_DEFAULT     1000
 #define PLAN_TIMEOUT_MAX_MS  (30ull * 24 * 3600 * 1000)
@@ -52,14 +56,17 @@ struct plan {
     uint64_t out_max_bytes;
     uid_t uid; /* inside the container, 1 to 65535 */
     gid_t gid;
-    char *workdir;      /* absolute */
-    struct strv argv;   /* the command; empty only if it was resolved with no_command */
-    struct strv env;    /* K=V, complete */
-    struct strv inputs; /* absolute host folders; may be empty */
-    char *out;          /* absolute host folder, or NULL */
-    bool writable_root; /* the root takes writes, onto the scratch disk */
-    bool build;         /* commands of a recipe: the container's root, who may change owners */
-    bool interactive;   /* stdin is connected */
+    char *workdir;          /* absolute */
+    struct strv argv;       /* the command; empty only if it was resolved with no_command */
+    struct strv env;        /* K=V, complete */
+    struct strv inputs;     /* absolute host folders; may be empty */
+    char *out;              /* absolute host folder, or NULL */
+    bool writable_root;     /* the root takes writes, onto the scratch disk */
+    bool build;             /* commands of a recipe: the container's root, who may change owners */
+    bool amnesic;           /* what the guest may change is in the host's memory only ... */
+    unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
+    uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
+    bool interactive;       /* stdin is connected */
     bool tty;
 };
 
@@ -78,7 +85,8 @@ struct plan_wish {
     const char *pids;
     const char *entrypoint;        /* in place of the image's entrypoint and command; "": none */
     const struct plan_image *from; /* NULL: the image says nothing */
-    bool writable_root, build;
+    bool writable_root, build, amnesic;
+    unsigned marks;            /* that an amnesic sandbox keeps; 0: it is a run */
     bool no_command;           /* a guest that waits for commands: argv is empty and stays so */
     const struct strv *env;    /* "K=V", or "K" for the caller's own value (looked up by the cli) */
     const struct strv *inputs; /* absolute */

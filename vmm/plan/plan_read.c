@@ -79,6 +79,24 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
     return 0;
 }
 
+/* Sandboxes of an older lazaret do not say it. */
+static int get_amnesic(const struct doc *d, struct plan *p, struct err *e)
+{
+    uint64_t marks;
+
+    if (!doc_has(d, "amnesic"))
+        return 0;
+    if (doc_get_bool(d, "amnesic", &p->amnesic, e) < 0)
+        return -1;
+    if (!p->amnesic)
+        return 0;
+    if (get_number(d, "amnesic_bytes", PLAN_MIB, UINT64_MAX, &p->amnesic_bytes, e) < 0 ||
+        get_number(d, "marks", 0, 4096, &marks, e) < 0)
+        return -1;
+    p->marks = (unsigned)marks;
+    return 0;
+}
+
 int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
 {
     own_plan struct plan *p = calloc(1, sizeof(*p));
@@ -90,7 +108,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
     if (doc_get_str(d, "format", &format, e) < 0 ||
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
-        get_machine(d, p, e) < 0 || get_job(d, p, e) < 0)
+        get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

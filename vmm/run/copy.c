@@ -5,6 +5,8 @@
 #include "base/own.h"
 #include "channel/relay.h"
 #include "channel/unpack.h"
+#include "run/amnesia.h"
+#include "run/folder.h"
 #include "run/sandbox.h"
 #include "shared/guest.h"
 #include "shared/walk.h"
@@ -15,16 +17,30 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 #define UNPACK_MS 600000u
 #define SHOWN     10 /* refused entries by name */
 
-/* A file without a name, in the data folder: trees may be larger than memory. */
-static int open_spool(const char *data_dir, int *ret_fd, struct err *e)
+/* A file without a name, in the data folder: trees may be larger than memory. What an amnesic
+ * sandbox has, and gets, is in memory all the same. */
+static int open_spool(const struct copy *c, int *ret_fd, struct err *e)
 {
+    const char *data_dir = c->data_dir, *state;
     own_free char *path = str_printf("%s/copy-XXXXXX", data_dir);
+    own_close int folder = -1;
+    bool amnesic = false;
 
+    if (sandbox_open(data_dir, c->sandbox, &folder, &state, e) < 0 ||
+        folder_is_amnesic(folder, &amnesic, e) < 0)
+        return -1;
+    if (amnesic && amnesia_no_cores(e) < 0)
+        return -1;
+    if (amnesic) {
+        *ret_fd = memfd_create("lazaret-copy", MFD_CLOEXEC);
+        return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "memfd_create") : 0;
+    }
     *ret_fd = mkostemp(path, O_CLOEXEC);
     if (*ret_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make a file in '%s'", data_dir);
@@ -196,7 +212,7 @@ int copy_out(const struct copy *c, struct run_result *ret, struct err *e)
     own_strv struct strv argv = {0};
     own_close int spool = -1;
 
-    if (open_spool(c->data_dir, &spool, e) < 0)
+    if (open_spool(c, &spool, e) < 0)
         return -1;
     strv_add(&argv, GUEST_JOB_INIT);
     strv_add(&argv, "--collect");
@@ -246,7 +262,7 @@ int copy_in(const struct copy *c, struct run_result *ret, struct err *e)
     own_close int spool = -1;
     struct run_result notes = {0};
 
-    if (open_spool(c->data_dir, &spool, e) < 0 || fill_spool(c, spool, &notes, e) < 0)
+    if (open_spool(c, &spool, e) < 0 || fill_spool(c, spool, &notes, e) < 0)
         return -1;
     if (lseek(spool, 0, SEEK_SET) < 0)
         return err_sys(e, ERR_HOST, errno, "lseek");

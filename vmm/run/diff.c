@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "channel/unpack.h"
+#include "run/amnesia.h"
 #include "run/fork.h"
 #include "run/sandbox.h"
 
@@ -18,6 +19,8 @@ static int open_mark(const struct diff *d, const char *mark, struct run_from *re
                      struct err *e)
 {
     if (sandbox_fork(d->data_dir, d->sandbox, mark, ret, e) < 0)
+        return -1;
+    if (ret->in_memory && amnesia_no_cores(e) < 0)
         return -1;
     return fork_open_base(d->data_dir, ret, ret_fd, e);
 }
@@ -73,9 +76,13 @@ int diff_make(const struct diff *d, int rows_fd, struct look_result *ret,
 
     if (!d->earlier && find_newest(d, &newest, e) < 0)
         return -1;
-    if (open_mark(d, d->earlier ? d->earlier : newest, &a, &earlier, e) < 0)
+    if (open_mark(d, d->earlier ? d->earlier : newest, &a, &earlier, e) < 0) {
+        fork_let_go(&a);
         return -1;
+    }
     rc = open_mark(d, d->later, &b, &later, e);
+    fork_let_go(&a);
+    fork_let_go(&b);
     if (rc == 0)
         rc = compare(d, earlier, later, rows_fd, ret, ret_out, e);
     if (!d->later && b.mark.id && sandbox_forget(d->data_dir, d->sandbox, b.mark.name, &late) < 0 &&

@@ -181,9 +181,13 @@ static void read_limits(const struct fence_process *p, struct fence *f)
 
     if (at)
         sscanf(at + sizeof(key) - 1, "%31s %31s", soft, hard);
-    /* Above 0 the kernel's core pattern may still be a pipe, for which the limit does not count. */
-    SAY(f, p, "core", strcmp(hard, "0") == 0 ? FENCE_HOLDS : FENCE_BROKEN,
-        strcmp(hard, "0") == 0 ? "no core dumps" : "core dumps of up to %s bytes", hard);
+    /* With 0 no file is written, but a program that core_pattern names gets the core: core(5). */
+    if (strcmp(hard, "1") == 0)
+        SAY(f, p, "core", FENCE_HOLDS, "no core dumps, to a program neither");
+    else
+        SAY(f, p, "core", strcmp(hard, "0") == 0 ? FENCE_HOLDS : FENCE_BROKEN,
+            strcmp(hard, "0") == 0 ? "no core dumps to files" : "core dumps of up to %s bytes",
+            hard);
 }
 
 /* One line each, behind two of headings. */

@@ -56,9 +56,8 @@ int folder_lock_place(const char *data_dir, enum folder_kind kind, struct err *e
 }
 
 /* Removed at the end of every run, kept or not. */
-static const char *const never_kept[] = {FOLDER_SCRATCH, FOLDER_BASE, FOLDER_DISK, FOLDER_INPUT,
-                                         FOLDER_TREE,    RUN_STDOUT,  RUN_STDERR,  TALK_SOCKET,
-                                         FOLDER_PAUSED,  FOLDER_MARKS};
+static const char *const never_kept[] = {FOLDER_SCRATCH, FOLDER_BASE, FOLDER_DISK,   FOLDER_INPUT,
+                                         FOLDER_TREE,    TALK_SOCKET, FOLDER_PAUSED, FOLDER_MARKS};
 
 static int make_id(char *out, struct err *e)
 {
@@ -92,6 +91,16 @@ int folder_read_doc(int dirfd, const char *name, struct doc **ret, struct err *e
     return doc_parse(text, len, name, ret, e);
 }
 
+int folder_is_amnesic(int folder_fd, bool *ret, struct err *e)
+{
+    own_doc struct doc *run = NULL;
+
+    if (folder_read_doc(folder_fd, "run.json", &run, e) < 0)
+        return -1;
+    *ret = false;
+    return doc_has(run, "amnesic") ? doc_get_bool(run, "amnesic", ret, e) : 0;
+}
+
 static int write_run_json(const struct folder *f, const struct plan *plan,
                           const struct run_config *c, struct err *e)
 {
@@ -108,6 +117,7 @@ static int write_run_json(const struct folder *f, const struct plan *plan,
     doc_set_strv(d, "command", (const char *const *)plan->argv.items);
     doc_set_str(d, "connect", c->uri ? c->uri : "embedded");
     doc_set_bool(d, "keep", c->keep_logs);
+    doc_set_bool(d, "amnesic", plan->amnesic);
     return write_doc(f->fd, "run.json", d, e);
 }
 

@@ -76,6 +76,9 @@ int folder_state(int fd, enum folder_kind kind, const char **ret_state, struct e
 /* Reads one of the folder's own JSON files. Returns new. */
 int folder_read_doc(int dirfd, const char *name, struct doc **ret, struct err *e);
 
+/* What its run.json says. */
+int folder_is_amnesic(int folder_fd, bool *ret, struct err *e);
+
 /* Writes result.json, for a folder that is kept. */
 int folder_write_result(int folder_fd, const struct run_result *r, struct err *e);
 

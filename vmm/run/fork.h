@@ -7,6 +7,8 @@
  *   at the mark a raw file. Then it begins as every later one does: memory mapped privately from
  *   that file as in a warm start, and an overlay over that disk. What a child changes is its own.
  *   The files are the mark's and go with it; a child that is up holds what it needs of them.
+ *   An amnesic sandbox's files are reached by fds that its keeper hands out (amnesia.h); the base
+ * is bound in place of the link, and the input disk copied.
  *
  *     sandboxes/NAME/marks/ID           the mark's state
  *                          ID.saved/    as warm/ (snapshots/warm.h): ram, state, meta.json
@@ -25,8 +27,15 @@ struct run_from {
     char sandbox[RUN_ID_SIZE];
     struct mark mark;
     bool blank_input; /* its guest has an input disk without having been given one */
+    /* Of an amnesic sandbox: its folder in memory, and the mount of what the mark's forks share. */
+    bool in_memory;
+    int state_fd, share_fd;
 };
 
+/* Closes what it holds open, if it does. */
+void fork_let_go(struct run_from *from);
+/* Of an amnesic sandbox: what forks share is in this mount namespace from here on. */
+int fork_attach(const struct run_from *from, const char *path, struct err *e);
 /* The child's disks, in its folder (`dir`, absolute) with `data` as in struct keeper. */
 int fork_disk(const char *data, const struct run_from *from, const char *dir, struct err *e);
 int fork_input(const char *data, const struct run_from *from, const char *dir, struct err *e);

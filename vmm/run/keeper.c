@@ -11,9 +11,12 @@
 #include "run/keeper.h"
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/own.h"
+#include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/control.h"
+#include "run/fork.h"
 #include "run/serve.h"
 
 #include <errno.h>
@@ -82,6 +85,19 @@ int keeper_before(struct keeper *k, struct err *e)
     return 0;
 }
 
+static int place_state(struct keeper *k, struct err *e)
+{
+    if (!k->plan->amnesic) {
+        k->state_path = str_dup(k->run_path);
+        k->state_fd = k->folder->fd;
+        return 0;
+    }
+    k->state_path = str_dup(CAGE_DIR "/state");
+    if (amnesia_mount(k->state_path, 0, e) < 0 || file_open_dir(k->state_path, &k->state_fd, e) < 0)
+        return -1;
+    return k->c->from ? fork_attach(k->c->from, CAGE_DIR "/from", e) : 0;
+}
+
 /* Where things are, as seen from inside the cage (or outside, with a daemon). */
 static int place(struct keeper *k, struct err *e)
 {
@@ -89,12 +105,12 @@ static int place(struct keeper *k, struct err *e)
         k->data = str_dup(k->c->data_dir);
         k->run_path = str_dup(k->folder->path);
         k->vm_path = str_dup(k->folder->path);
-        return 0;
+        return place_state(k, e);
     }
     k->data = str_dup(CAGE_DIR "/data");
     k->run_path = str_printf("%s/%s/%s", k->data, folder_place(k->folder->kind), k->folder->id);
     k->vm_path = str_dup(CAGE_VM);
-    return cage_bind(k->data_fd, k->data, false, e);
+    return cage_bind(k->data_fd, k->data, false, e) < 0 ? -1 : place_state(k, e);
 }
 
 static int go_up(struct keeper *k, size_t *ret_begun, struct err *e)
@@ -161,7 +177,7 @@ void keeper_read_fence(const struct keeper *k, struct fence *ret)
 {
     /* In the cage these are what QEMU was given, and libvirt's own. */
     static const char *const files[] = {CAGE_DIR "/", "/usr/", NULL};
-    const char *const logs[] = {k->folder->path, k->run_path, NULL};
+    const char *const logs[] = {k->folder->path, k->run_path, k->state_path, NULL};
     struct fence_process qemu = {
         .who = "qemu", .pid = hv_qemu_pid(k->hv), .host = &k->host, .files = files};
     const struct fence_process relay = {.who = "relay",

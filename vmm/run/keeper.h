@@ -27,6 +27,7 @@ struct serve;
 #define UP_CHANNEL     "channel" /* the guest's sockets, in vm_path */
 #define UP_CONSOLE     "console"
 #define UP_CONSOLE_MAX (1u << 20) /* bytes of console.log */
+#define UP_CONSOLE_LOG "console.log"
 #define UP_DOMAIN_XML  "domain.xml"
 
 /* Everything that the steps of one run share. Set up by the launcher, then the keeper's own. */
@@ -45,7 +46,10 @@ struct keeper {
 
     char *data;     /* data_dir as it is seen from inside */
     char *run_path; /* the run's folder, the same */
-    char *vm_path;  /* where QEMU finds disks and sockets */
+    /* Of what the guest may change or say: the run's folder, or of an amnesic one memory. */
+    char *state_path;
+    int state_fd;
+    char *vm_path; /* where QEMU finds disks and sockets */
     struct image *image;
     char *xml;
     char warm_key[DIGEST_HEX_SIZE]; /* of the saved guest that it began with, or "" */

@@ -2,8 +2,10 @@
 #include "run/launch.h"
 
 #include "base/own.h"
+#include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/control.h"
+#include "run/fork.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -156,6 +158,8 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
     int pair[2];
     int rc;
 
+    if (k->plan->amnesic && amnesia_no_cores(e) < 0)
+        return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     l->control_fd = pair[0];
@@ -173,6 +177,9 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
                                    .arg = k},
                     &l->init, e);
     close(pair[1]);
+    /* Held here, it would outlive the keeper that needs it. */
+    if (l->c->from)
+        fork_let_go(l->c->from);
     return rc;
 }
 
@@ -193,7 +200,10 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
         if (access(programs[i], X_OK) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot run '%s' (is lazaret installed whole?)",
                            programs[i]);
-    return 0;
+    if (plan->amnesic && c->uri)
+        return err_set(e, ERR_REFUSED,
+                       "--amnesic needs namespaces of our own: it excludes --connect");
+    return plan->amnesic ? amnesia_check(e) : 0;
 }
 
 int launch_all(struct launch *l, struct keeper *k, struct err *e)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
+#include "run/amnesia.h"
 #include "run/serve.h"
 #include "run/start.h"
 #include "run/template.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 
 #define SYNC_MS 20000u  /* for the guest to write out its disk; generous: slow emulation */
@@ -91,10 +93,9 @@ static int make_file(struct keeper *k, const struct mark *m, int *ret_fd, struct
 {
     own_free char *name = str_printf(MARK_FILE, m->id);
 
-    if (mkdirat(k->folder->fd, FOLDER_MARKS, 0700) < 0 && errno != EEXIST)
+    if (mkdirat(k->state_fd, FOLDER_MARKS, 0700) < 0 && errno != EEXIST)
         return err_sys(e, ERR_HOST, errno, "cannot make a folder for marks");
-    *ret_fd =
-        openat(k->folder->fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    *ret_fd = openat(k->state_fd, name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
     return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "cannot make a file for the mark") : 0;
 }
 
@@ -142,15 +143,28 @@ static int take(struct keeper *k, struct mark *m, struct err *e)
     return -1;
 }
 
+/* Its name in the folder: what forks added to the mark, or (suffix "") its state. */
+static char *file_name(const struct keeper *k, uint32_t id, const char *suffix)
+{
+    if (k->plan->amnesic && suffix[0])
+        return str_printf(MARK_SHARE "/" MARK_SHARED "%s", id, suffix);
+    return str_printf(MARK_FILE "%s", id, suffix);
+}
+
 static void remove_files(struct keeper *k, uint32_t id)
 {
-    static const char *const suffixes[] = {"", MARK_SAVED, MARK_BASE, ".tmp"};
+    static const char *const suffixes[] = {"", MARK_SAVED, MARK_BASE, ".tmp", ".share"};
+    own_free char *share = str_printf("%s/" MARK_SHARE, k->state_path, id);
+
+    /* Forks that are up have it mounted too, and with it the files in it. */
+    if (k->plan->amnesic)
+        (void)umount2(share, MNT_DETACH | UMOUNT_NOFOLLOW);
 
     for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
         own_free char *name = str_printf(MARK_FILE "%s", id, suffixes[i]);
         struct err why;
 
-        if (file_remove_tree(k->folder->fd, name, &why) < 0)
+        if (file_remove_tree(k->state_fd, name, &why) < 0)
             run_note(&k->result, "%s", why.text);
     }
 }
@@ -196,7 +210,7 @@ int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_lif
 {
     struct mark new = {.held = life == MARK_HELD};
 
-    if (m->n >= MARK_ROOM)
+    if (m->n >= (k->plan->amnesic ? k->plan->marks + PLAN_AMNESIC_SPARE : MARK_ROOM))
         return err_set(e, ERR_USAGE, "there are %zu marks, the most at once", m->n);
     if (choose_name(m, name, &new, e) < 0)
         return -1;
@@ -262,11 +276,31 @@ int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *r
     return 0;
 }
 
+/* The disk as a raw file, the memory, and what QEMU writes of devices. */
+static uint64_t share_bytes(const struct plan *p)
+{
+    return p->disk_bytes + p->guest_bytes + p->guest_bytes / 256 + PLAN_AMNESIC_LOGS;
+}
+
+int mark_hand_out(struct keeper *k, const struct mark *m, int *ret_state_fd, int *ret_share_fd,
+                  struct err *e)
+{
+    own_free char *share = str_printf("%s/" MARK_SHARE, k->state_path, m->id);
+    own_close int state = -1;
+
+    if (access(share, F_OK) < 0 && amnesia_mount(share, share_bytes(k->plan), e) < 0)
+        return -1;
+    if (file_open_dir(k->state_path, &state, e) < 0 || amnesia_hand_out(share, ret_share_fd, e) < 0)
+        return -1;
+    *ret_state_fd = own_steal_fd(state);
+    return 0;
+}
+
 static int restore(struct keeper *k, const struct mark *to, int state_fd, struct err *e)
 {
     own_free char *disk = str_printf(MARK_DISK, to->id);
-    own_free char *path = str_printf("%s/" FOLDER_DISK, k->run_path);
-    own_free char *base = k->c->from ? str_printf("%s/" FOLDER_BASE, k->run_path) : NULL;
+    own_free char *path = str_printf("%s/" FOLDER_DISK, k->state_path);
+    own_free char *base = k->c->from ? str_printf("%s/" FOLDER_BASE, k->state_path) : NULL;
     own_free char *xml = NULL;
     const struct domain_files f = {.start = DOMAIN_INCOMING, .input = start_input(k)};
 
@@ -295,7 +329,8 @@ int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int st
 /* Of a guest that forks begin with. */
 static uint64_t saved_bytes(const struct keeper *k, const struct mark *m)
 {
-    own_free char *dir = str_printf("%s/" MARK_FILE MARK_SAVED, k->run_path, m->id);
+    own_free char *name = file_name(k, m->id, MARK_SAVED);
+    own_free char *dir = str_printf("%s/%s", k->state_path, name);
     own_doc struct doc *all = NULL;
     uint64_t sum = 0;
     struct err none;
@@ -315,9 +350,8 @@ static uint64_t file_bytes(const struct keeper *k, const char *name)
 {
     struct stat st;
 
-    return fstatat(k->folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0
-               ? (uint64_t)st.st_blocks * 512
-               : 0;
+    return fstatat(k->state_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_blocks * 512
+                                                                     : 0;
 }
 
 void mark_usage(const struct keeper *k, const struct marks *m, uint64_t *ret_states,
@@ -325,7 +359,7 @@ void mark_usage(const struct keeper *k, const struct marks *m, uint64_t *ret_sta
 {
     *ret_states = 0;
     for (size_t i = 0; i < m->n; i++) {
-        own_free char *base = str_printf(MARK_FILE MARK_BASE, m->items[i].id);
+        own_free char *base = file_name(k, m->items[i].id, MARK_BASE);
 
         *ret_states += m->items[i].state_bytes + file_bytes(k, base) + saved_bytes(k, &m->items[i]);
     }

@@ -32,6 +32,9 @@
 #define MARK_FILE  FOLDER_MARKS "/%" PRIu32
 #define MARK_SAVED ".saved"
 #define MARK_BASE  ".raw"
+/* Of an amnesic sandbox: a file system of its own for what forks add, which they are given. */
+#define MARK_SHARE  FOLDER_MARKS "/%" PRIu32 ".share"
+#define MARK_SHARED "mark" /* and what forks add */
 
 struct mark {
     char name[MARK_NAME_SIZE];
@@ -78,6 +81,10 @@ int mark_open(const struct mark *m, int dir_fd, const char *path, int *ret_fd, s
 /* The same, if it is the state that was saved. */
 int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *ret_fd,
                       struct err *e);
+/* Opens what forks of an amnesic sandbox's mark are given: the sandbox's folder in memory, and a
+ * mount of what they share, which is made. */
+int mark_hand_out(struct keeper *k, const struct mark *m, int *ret_state_fd, int *ret_share_fd,
+                  struct err *e);
 /* With its state, opened. The channel is another one then; -1: there is no guest any more. */
 int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int state_fd,
                 struct err *e);

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 int run_open_out(const char *path, int *ret_fd, struct err *e)
@@ -31,13 +32,16 @@ int run_open_out(const char *path, int *ret_fd, struct err *e)
     return 0;
 }
 
-/* The spools as open files: their names go with the folder. */
-static void take_captured(const struct run_config *c, int folder_fd)
+int run_capture_open(struct run_capture *ret, struct err *e)
 {
-    if (!c->capture)
-        return;
-    c->capture->stdout_fd = openat(folder_fd, RUN_STDOUT, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
-    c->capture->stderr_fd = openat(folder_fd, RUN_STDERR, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    own_close int out = memfd_create("lazaret-output", MFD_CLOEXEC);
+    own_close int errout = memfd_create("lazaret-output", MFD_CLOEXEC);
+
+    if (out < 0 || errout < 0)
+        return err_sys(e, ERR_HOST, errno, "memfd_create");
+    ret->stdout_fd = own_steal_fd(out);
+    ret->stderr_fd = own_steal_fd(errout);
+    return 0;
 }
 
 /* Every process is gone: the last word, and the end of the folder. */
@@ -45,7 +49,6 @@ static int finish(struct launch *l, const struct folder *folder, struct err *e)
 {
     struct err late;
 
-    take_captured(l->c, folder->fd);
     if (folder_sweep(l->c->data_dir, FOLDER_RUN, folder->id, l->c->keep_logs, &late) < 0)
         return err_set(e, ERR_HOST, "%s (finish with 'lazaret gc')", late.text);
     return l->c->keep_logs ? folder_write_result(folder->fd, &l->result, e) : 0;
@@ -89,6 +92,8 @@ int run_job(const struct plan *plan, const struct run_config *c, struct run_resu
     k.out_fd = out_fd;
     k.umask = umask(022);
     umask(k.umask);
+    if (rc == 0 && c->capture)
+        rc = run_capture_open(c->capture, e);
     if (rc == 0)
         rc = open_stdin(&l, plan, &k.stdin_fd, &typed_fd, e);
     if (rc == 0)

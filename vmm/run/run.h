@@ -43,8 +43,8 @@ struct run_result {
     char notes[RUN_NOTES_SIZE]; /* lines for people, '\n' between them; printable */
 };
 
-/* What the job wrote: unlinked files that the caller closes; -1: nothing. Guest bytes. One that is
- * larger than RUN_CAPTURE_MAX was cut. */
+/* What the job wrote: files without a name, in memory, that the caller closes; -1: nothing. Guest
+ * bytes. One that is larger than RUN_CAPTURE_MAX was cut. */
 struct run_capture {
     int stdout_fd, stderr_fd;
 };
@@ -54,14 +54,14 @@ struct run_from;
 struct run_config {
     const char *data_dir; /* absolute: images/ runs/ cache/ */
     const char *relay_path, *unpack_path;
-    const char *preload_path;    /* library for QEMU: hv/preload.c */
-    bool warm;                   /* begin with a saved guest, and save one where there is none */
-    const char *uri;             /* NULL: the embedded driver */
-    const struct run_from *from; /* begin with a mark of a sandbox (fork.h); or NULL */
+    const char *preload_path; /* library for QEMU: hv/preload.c */
+    bool warm;                /* begin with a saved guest, and save one where there is none */
+    const char *uri;          /* NULL: the embedded driver */
+    struct run_from *from;    /* begin with a mark of a sandbox (fork.h), and let it go; or NULL */
     bool keep_logs;
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
     unsigned max_marks;          /* of a sandbox; 0: a default */
-    struct run_capture *capture; /* the job's output goes to capped spools, not to stdio; or NULL */
+    struct run_capture *capture; /* the job's output goes there, capped, not to stdio; or NULL */
     uint16_t rows, cols;         /* of the terminal */
     /* Called in the launcher: the job has started / the window changed (fills in its new size). */
     void (*on_started)(void *arg);
@@ -72,8 +72,8 @@ struct run_config {
 };
 
 #define RUN_CAPTURE_MAX (1u << 20) /* bytes of stdout and of stderr that are captured */
-#define RUN_STDOUT      "stdout.spool"
-#define RUN_STDERR      "stderr.spool"
+/* Makes such files, both empty. */
+int run_capture_open(struct run_capture *ret, struct err *e);
 
 /*
  * Runs one job to its end. 0: *ret says how it went, errors of the run included; -1: it could not

@@ -62,6 +62,7 @@ static int list_one(void *arg, const struct found *f)
     own_doc struct doc *run = NULL;
     struct doc *row;
     const char *text;
+    bool amnesic = false;
     struct err ignored;
 
     if (!l->all && f->kind == FOLDER_RUN && strcmp(f->state, "running") != 0)
@@ -77,6 +78,8 @@ static int list_one(void *arg, const struct found *f)
         for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
             if (doc_get_str(run, keys[i], &text, &ignored) == 0)
                 doc_set_str(row, keys[i], text);
+        if (doc_has(run, "amnesic") && doc_get_bool(run, "amnesic", &amnesic, &ignored) == 0)
+            doc_set_bool(row, "amnesic", amnesic);
         if (doc_get_array(run, "command", &command, &ignored) == 0) {
             struct doc *copy = doc_new_array();
 

@@ -65,17 +65,28 @@ static int leave_caller(struct err *e)
     return 0;
 }
 
+/* What the guest said is none of what an amnesic sandbox leaves. */
+static void forget_words(struct run_result *r)
+{
+    r->notes[0] = '\0';
+    if (r->err.class == ERR_GUEST || r->err.class == ERR_PROTOCOL)
+        err_set(&r->err, r->err.class, "the guest failed (what it said is not kept: --amnesic)");
+}
+
 /* Every process is gone. One that was taken down leaves nothing, and so does one that never was up;
  * else the folder says why it is dead. */
-static void clean_up(const struct launch *l, const struct folder *f)
+static void clean_up(const struct launch *l, const struct plan *plan, const struct folder *f)
 {
+    struct run_result last = l->result;
     enum err_class class = l->result.err.class;
     bool wanted = class == ERR_NONE || class == ERR_INTERRUPTED;
     bool keep = l->started ? !wanted : l->c->keep_logs && !wanted;
     struct err late;
 
+    if (plan->amnesic)
+        forget_words(&last);
     if (folder_sweep(l->c->data_dir, FOLDER_SANDBOX, f->id, keep, &late) == 0 && keep)
-        folder_write_result(f->fd, &l->result, &late);
+        folder_write_result(f->fd, &last, &late);
 }
 
 static int supervise(struct launch *l, const char *name, const struct plan *plan, struct err *e)
@@ -96,7 +107,7 @@ static int supervise(struct launch *l, const char *name, const struct plan *plan
         folder_sweep(l->c->data_dir, FOLDER_SANDBOX, name, false, &(struct err){0});
         return -1;
     }
-    clean_up(l, &folder);
+    clean_up(l, plan, &folder);
     return 0;
 }
 

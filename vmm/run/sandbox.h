@@ -74,11 +74,13 @@ int sandbox_forget(const char *data_dir, const char *name, const char *mark, str
 /* Returns new: {"marks":[...],"marks_bytes","disk_bytes"}. */
 int sandbox_marks(const char *data_dir, const char *name, struct doc **ret, struct err *e);
 /* Where others may begin, or their disks be read: at `mark`, or (NULL or "") at one made for that,
- * which is the caller's to forget. */
+ * which is the caller's to forget; fork_let_go() is too. */
 int sandbox_fork(const char *data_dir, const char *name, const char *mark, struct run_from *ret,
                  struct err *e);
 /* Returns new: the plan that it came up with. */
 int sandbox_plan(const char *data_dir, const char *name, struct plan **ret, struct err *e);
+/* Opens the folder with what its guest wrote, which of an amnesic sandbox is in memory. */
+int sandbox_files(const char *data_dir, const char *name, int *ret_fd, struct err *e);
 /* Opens the folder, whatever state it is in; *ret_state is as in `ls`. */
 int sandbox_open(const char *data_dir, const char *name, int *ret_fd, const char **ret_state,
                  struct err *e);

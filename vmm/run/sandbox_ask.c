@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "run/amnesia.h"
 #include "run/carry.h"
+#include "run/folder.h"
 #include "run/job.h"
 #include "run/signals.h"
 #include "run/talk.h"
@@ -11,7 +13,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 
 #define ANSWER_S 30 /* for what libvirt has to do */
@@ -40,8 +41,9 @@ int sandbox_say_gone(const char *name, struct err *e)
                    name);
 }
 
-int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
-                struct talk_answer *ret, struct err *e)
+int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r,
+                    unsigned patience_s, struct talk_answer *ret, int fds[TALK_GIVEN_MAX],
+                    struct err *e)
 {
     const struct timeval patience = {.tv_sec = patience_s};
     own_close int fd = -1;
@@ -50,12 +52,54 @@ int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, 
     if (sandbox_reach(data_dir, name, &fd, e) < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-        talk_ask(fd, r, NULL, 0, e) < 0 || talk_hear(fd, true, ret) != 1 || ret->said != TALK_DONE)
+        talk_ask(fd, r, NULL, 0, e) < 0 || talk_hear_fds(fd, ret, fds) != 1)
         return sandbox_say_gone(name, e);
-    if (ret->result.err.class == ERR_NONE)
+    if (ret->said == TALK_DONE && ret->result.err.class == ERR_NONE)
         return 0;
+    for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
+        own_close_p(&fds[i]);
+    if (ret->said != TALK_DONE)
+        return sandbox_say_gone(name, e);
     *e = ret->result.err;
     return -1;
+}
+
+int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
+                struct talk_answer *ret, struct err *e)
+{
+    int fds[TALK_GIVEN_MAX];
+
+    if (sandbox_ask_fds(data_dir, name, r, patience_s, ret, fds, e) < 0)
+        return -1;
+    for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
+        own_close_p(&fds[i]);
+    return 0;
+}
+
+int sandbox_files(const char *data_dir, const char *name, int *ret_fd, struct err *e)
+{
+    own_close int folder = -1;
+    int fds[TALK_GIVEN_MAX];
+    struct talk_answer a;
+    bool amnesic = false;
+    const char *state;
+
+    if (sandbox_open(data_dir, name, &folder, &state, e) < 0 ||
+        folder_is_amnesic(folder, &amnesic, e) < 0)
+        return -1;
+    if (!amnesic) {
+        *ret_fd = own_steal_fd(folder);
+        return 0;
+    }
+    if (amnesia_no_cores(e) < 0 ||
+        sandbox_ask_fds(data_dir, name, &(struct talk_request){.what = TALK_FILES}, ANSWER_S, &a,
+                        fds, e) < 0)
+        return -1;
+    own_close_p(&fds[TALK_GIVEN_SHARE]);
+    if (fds[TALK_GIVEN_STATE] < 0)
+        return sandbox_say_gone(name, e);
+    *ret_fd = fds[TALK_GIVEN_STATE];
+    return 0;
 }
 
 static int ask(const char *data_dir, const char *name, struct talk_request *r,
@@ -251,13 +295,6 @@ static int watch(struct attend *a, struct err *e)
     return 0;
 }
 
-/* A file without a name for what is captured. */
-static int make_spool(int *ret_fd, struct err *e)
-{
-    *ret_fd = memfd_create("lazaret-output", MFD_CLOEXEC);
-    return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "memfd_create") : 0;
-}
-
 /* Where its streams go, and what of our own was opened for that. */
 static int choose_streams(struct attend *a, int streams[3], int *ret_own, struct err *e)
 {
@@ -271,7 +308,7 @@ static int choose_streams(struct attend *a, int streams[3], int *ret_own, struct
     streams[1] = STDOUT_FILENO;
     streams[2] = STDERR_FILENO;
     if (x->capture) {
-        if (make_spool(&x->capture->stdout_fd, e) < 0 || make_spool(&x->capture->stderr_fd, e) < 0)
+        if (run_capture_open(x->capture, e) < 0)
             return -1;
         streams[1] = x->capture->stdout_fd;
         streams[2] = x->capture->stderr_fd;

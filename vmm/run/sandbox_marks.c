@@ -98,11 +98,17 @@ int sandbox_fork(const char *data_dir, const char *name, const char *mark, struc
                  struct err *e)
 {
     struct talk_request r = {.what = TALK_FORK};
+    int fds[TALK_GIVEN_MAX];
     struct talk_answer a;
 
-    if (set_name(&r, mark, e) < 0 || sandbox_ask(data_dir, name, &r, PATIENCE_S, &a, e) < 0)
+    if (set_name(&r, mark, e) < 0 ||
+        sandbox_ask_fds(data_dir, name, &r, PATIENCE_S, &a, fds, e) < 0)
         return -1;
-    *ret = (struct run_from){.mark = a.forked, .blank_input = a.blank_input};
+    *ret = (struct run_from){.mark = a.forked,
+                             .blank_input = a.blank_input,
+                             .in_memory = fds[TALK_GIVEN_SHARE] >= 0,
+                             .state_fd = fds[TALK_GIVEN_STATE],
+                             .share_fd = fds[TALK_GIVEN_SHARE]};
     snprintf(ret->sandbox, sizeof(ret->sandbox), "%s", name);
     return 0;
 }

@@ -114,9 +114,8 @@ static int show(struct output *o, const char *data_dir, const char *name, unsign
 {
     const struct talk_request r = {.version = TALK_VERSION, .what = TALK_WAIT, .serial = serial};
     own_close int folder = -1;
-    const char *state;
 
-    if (sandbox_open(data_dir, name, &folder, &state, e) < 0)
+    if (sandbox_files(data_dir, name, &folder, e) < 0)
         return -1;
     if (following && (o->changes = inotify_init1(IN_CLOEXEC | IN_NONBLOCK)) < 0)
         return err_sys(e, ERR_HOST, errno, "inotify");

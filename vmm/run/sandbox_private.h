@@ -14,4 +14,9 @@ int sandbox_say_gone(const char *name, struct err *e);
 int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
                 struct talk_answer *ret, struct err *e);
 
+/* The same, with fds that come with the answer; -1 where none does. */
+int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r,
+                    unsigned patience_s, struct talk_answer *ret, int fds[TALK_GIVEN_MAX],
+                    struct err *e);
+
 #endif

@@ -260,6 +260,9 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
     case TALK_MARKS:
         serve_tell_marks(k, c);
         return 0;
+    case TALK_FILES:
+        serve_tell_files(k, c);
+        return 0;
     case TALK_EXEC:
         rc = serve_start_job(k, c, r, fds, &why);
         if (rc == 0)
@@ -372,7 +375,9 @@ int serve_prepare(struct keeper *k, struct err *e)
     s->listener = -1;
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++)
         s->clients[i].fd = -1;
-    s->marks.max = k->c->max_marks ? k->c->max_marks : MARK_DEFAULT;
+    s->marks.max = k->plan->amnesic ? k->plan->marks : MARK_DEFAULT;
+    if (k->c->max_marks)
+        s->marks.max = k->c->max_marks;
     k->serve = s;
     return 0;
 }

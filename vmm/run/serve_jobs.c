@@ -20,7 +20,7 @@ static void remove_detached(const struct keeper *k, uint32_t serial)
     for (int i = 0; i < 2; i++) {
         own_free char *name = serve_detached_name(serial, i);
 
-        unlinkat(k->folder->fd, name, 0);
+        unlinkat(k->state_fd, name, 0);
     }
 }
 
@@ -30,7 +30,7 @@ static int open_detached(const struct keeper *k, uint32_t serial, int ret_fds[2]
         own_free char *name = serve_detached_name(serial, i);
 
         ret_fds[i] =
-            openat(k->folder->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+            openat(k->state_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
         if (ret_fds[i] < 0)
             return err_sys(e, ERR_HOST, errno, "cannot make '%s'", name);
     }

@@ -94,7 +94,7 @@ static uint64_t bytes_in(const struct keeper *k, uint32_t serial, int stream)
     own_free char *name = serve_detached_name(serial, stream);
     struct stat st;
 
-    return fstatat(k->folder->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
+    return fstatat(k->state_fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? (uint64_t)st.st_size : 0;
 }
 
 void serve_note_jobs(struct keeper *k, struct mark *ret)
@@ -119,7 +119,7 @@ static int open_sinks(const struct keeper *k, const struct mark_job *j, bool det
     for (int i = 0; i < 2; i++) {
         own_free char *name = serve_detached_name(j->serial, i);
 
-        ret[i] = detached ? openat(k->folder->fd, name,
+        ret[i] = detached ? openat(k->state_fd, name,
                                    O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600)
                           : open("/dev/null", O_WRONLY | O_CLOEXEC);
         if (ret[i] < 0)
@@ -222,7 +222,7 @@ int serve_go_back(struct keeper *k, const char *name, unsigned but, struct err *
     if (mark_find(&k->serve->marks, name, &m, e) < 0)
         return -1;
     path = str_printf(MARK_FILE, m->id);
-    if (mark_open_checked(m, k->folder->fd, path, &state, e) < 0)
+    if (mark_open_checked(m, k->state_fd, path, &state, e) < 0)
         return -1;
     to = *m;
     for (unsigned i = 1; i <= WIRE_EXEC_MAX; i++)
@@ -285,23 +285,54 @@ static int work(struct keeper *k, const struct talk_request *r, const struct mar
     return mark_take(k, all, r->name, r->what == TALK_FORK ? MARK_FOR_NOW : MARK_KEPT, ret, e);
 }
 
+void serve_tell_files(struct keeper *k, struct client *c)
+{
+    struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
+
+    if (k->plan->amnesic)
+        talk_answer_fds(c->fd, a, &k->state_fd, 1);
+    else
+        talk_answer(c->fd, a); /* they are in its folder */
+    serve_forget(c);
+}
+
+/* What others are handed to begin there; a mark that was made for them goes if that fails. */
+static int hand_out(struct keeper *k, const struct talk_request *r, const struct mark *m,
+                    int fds[TALK_GIVEN_MAX], struct err *e)
+{
+    char name[MARK_NAME_SIZE];
+
+    if (mark_hand_out(k, m, &fds[TALK_GIVEN_STATE], &fds[TALK_GIVEN_SHARE], e) == 0)
+        return 0;
+    memcpy(name, m->name, sizeof(name));
+    if (!r->name[0])
+        mark_forget(k, &k->serve->marks, name, &(struct err){0});
+    return -1;
+}
+
 int serve_take_mark(struct keeper *k, struct client *c, const struct talk_request *r, struct err *e)
 {
+    const bool forks = r->what == TALK_FORK;
     const struct mark *m = NULL;
+    int fds[TALK_GIVEN_MAX] = {-1, -1};
     struct err why = {0};
     int rc = work(k, r, &m, &why);
     struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
 
+    if (rc == 0 && forks && m && k->plan->amnesic)
+        rc = hand_out(k, r, m, fds, &why);
     free_unneeded(k->serve);
-    if (m)
+    if (rc == 0 && m)
         fill(&k->serve->marks, m, &a->marks[a->n_marks++]);
-    if (m && r->what == TALK_FORK) {
+    if (rc == 0 && forks && m) {
         a->forked = *m;
         a->blank_input = k->blank_input;
     }
     if (rc < 0)
         a->result.err = why;
-    talk_answer(c->fd, a);
+    talk_answer_fds(c->fd, a, fds, fds[0] >= 0 ? TALK_GIVEN_MAX : 0);
+    own_close_p(&fds[TALK_GIVEN_STATE]);
+    own_close_p(&fds[TALK_GIVEN_SHARE]);
     serve_forget(c);
     if (rc < 0 && k->lost) {
         *e = why;

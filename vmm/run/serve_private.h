@@ -77,6 +77,8 @@ int serve_check_going(const struct keeper *k, struct err *e);
 /* TALK_SNAPSHOT, TALK_REVERT, TALK_FORGET, TALK_FORK: answered; -1: there is no guest any more. */
 int serve_take_mark(struct keeper *k, struct client *c, const struct talk_request *r,
                     struct err *e);
+/* TALK_FILES. */
+void serve_tell_files(struct keeper *k, struct client *c);
 /* TALK_MARKS. */
 void serve_tell_marks(struct keeper *k, struct client *c);
 /* Back to a mark: every job but the one with the number `but` (0: none) is told its end. -1 with

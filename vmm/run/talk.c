@@ -48,6 +48,7 @@ static const struct rule {
     {TALK_MARKS, false, 0},
     {TALK_FORK, false, HAS_NAME},
     {TALK_FENCE, false, 0},
+    {TALK_FILES, false, 0},
 };
 
 static void address(int folder_fd, struct sockaddr_un *ret)
@@ -97,14 +98,13 @@ bool talk_peer_is_us(int fd)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds, struct err *e)
+static ssize_t send_with(int fd, struct iovec *iov, const int *fds, size_t n_fds, int flags)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
     union {
         struct cmsghdr h;
         char space[CMSG_SPACE(TALK_FDS_MAX * sizeof(int))];
     } control = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 1};
     ssize_t n;
 
     if (n_fds > 0) {
@@ -114,9 +114,18 @@ int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds,
         m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
     }
     do
-        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+        n = sendmsg(fd, &m, MSG_NOSIGNAL | flags);
     while (n < 0 && errno == EINTR);
-    return n < 0 ? err_sys(e, ERR_HOST, errno, "cannot ask its keeper") : 0;
+    return n;
+}
+
+int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds, struct err *e)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
+
+    return send_with(fd, &iov, fds, n_fds, 0) < 0
+               ? err_sys(e, ERR_HOST, errno, "cannot ask its keeper")
+               : 0;
 }
 
 static bool flags_fit(uint32_t flags)
@@ -223,14 +232,16 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)a, .iov_len = sizeof(*a)};
+
+    return send_with(fd, &iov, fds, n_fds, MSG_DONTWAIT) == sizeof(*a) ? 0 : -1;
+}
+
 int talk_answer(int fd, const struct talk_answer *a)
 {
-    ssize_t n;
-
-    do
-        n = send(fd, a, sizeof(*a), MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
-    return n == sizeof(*a) ? 0 : -1;
+    return talk_answer_fds(fd, a, NULL, 0);
 }
 
 int talk_hear(int fd, bool wait, struct talk_answer *ret)
@@ -243,6 +254,39 @@ int talk_hear(int fd, bool wait, struct talk_answer *ret)
     if (n < 0 && errno == EAGAIN)
         return 0;
     return n == sizeof(*ret) && ret->version == TALK_VERSION ? 1 : -1;
+}
+
+int talk_hear_fds(int fd, struct talk_answer *ret, int fds[TALK_GIVEN_MAX])
+{
+    struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(TALK_GIVEN_MAX * sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof(control.space)};
+    int got[FDS_ROOM];
+    size_t n_got;
+    ssize_t n;
+
+    for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
+        fds[i] = -1;
+    do
+        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return -1;
+    n_got = take_fds(&m, got);
+    if (n == sizeof(*ret) && !(m.msg_flags & MSG_TRUNC) && ret->version == TALK_VERSION &&
+        n_got <= TALK_GIVEN_MAX) {
+        memcpy(fds, got, n_got * sizeof(int));
+        return 1;
+    }
+    for (size_t i = 0; i < n_got; i++)
+        close(got[i]);
+    return -1;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */

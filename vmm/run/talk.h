@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define TALK_SOCKET      "socket" /* in the sandbox's folder */
-#define TALK_VERSION     3u
+#define TALK_VERSION     4u
 #define TALK_ARGS_MAX    (1u << 20) /* bytes of the memfd; the plan's own limit is lower */
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
@@ -52,6 +52,7 @@ enum talk_what {
     TALK_MARKS,    /* what there are */
     TALK_FORK,     /* name: of a mark to begin others with, or "": of a new one */
     TALK_FENCE,    /* what confines the guest now */
+    TALK_FILES,    /* of an amnesic sandbox: an fd of the folder with what its guest may change */
     TALK_WHAT_END
 };
 
@@ -68,6 +69,9 @@ enum talk_what {
 /* The order of the fds of TALK_EXEC; no stderr with TALK_TTY, stdin with TALK_STDIN only, and only
  * the first one with TALK_DETACH. */
 enum { TALK_FD_ARGS, TALK_FD_STDOUT, TALK_FD_STDERR, TALK_FD_STDIN, TALK_FDS_MAX };
+
+/* The order of the fds in the answers to TALK_FILES (the first) and TALK_FORK (both). */
+enum { TALK_GIVEN_STATE, TALK_GIVEN_SHARE, TALK_GIVEN_MAX };
 
 struct talk_request {
     uint32_t version;
@@ -128,6 +132,8 @@ int talk_connect(int folder_fd, int *ret_fd, struct err *e);
 int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds, struct err *e);
 /* 1: an answer; 0: none now (only if !wait); -1: the keeper has gone or is another version's. */
 int talk_hear(int fd, bool wait, struct talk_answer *ret);
+/* The same, waiting, with fds that come with it; those that do not are -1. */
+int talk_hear_fds(int fd, struct talk_answer *ret, int fds[TALK_GIVEN_MAX]);
 /* Returns the memfd of a command in *ret_fd. */
 int talk_pack(const struct strv *argv, const struct strv *env, const char *workdir,
               const char *user, int *ret_fd, struct err *e);
@@ -144,6 +150,7 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
                       size_t *ret_n_fds);
 /* Never blocks: -1 if the client does not take it. */
 int talk_answer(int fd, const struct talk_answer *a);
+int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds);
 
 struct talk_command {
     struct strv argv, env;

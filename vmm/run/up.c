@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "domain/domain.h"
 #include "images/pack.h"
+#include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/fork.h"
 #include "run/start.h"
@@ -17,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
@@ -70,8 +72,8 @@ void up_image_undo(struct keeper *k)
 static int hand_over(struct keeper *k, const char *file, const char *name, bool read_only,
                      struct err *e)
 {
-    own_close int fd = openat(k->folder->fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    own_free char *from = str_printf("%s/%s", k->run_path, file);
+    own_close int fd = openat(k->state_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own_free char *from = str_printf("%s/%s", k->state_path, file);
     own_close int inside = -1;
     uid_t uid;
     gid_t gid;
@@ -106,18 +108,21 @@ static const char *scratch_name(const struct keeper *k)
 
 static void remove_file(struct keeper *k, const char *name)
 {
+    own_free char *path = str_printf("%s/%s", k->state_path, name);
     struct err e;
 
-    if (file_remove_tree(k->folder->fd, name, &e) < 0)
+    if (k->plan->amnesic) /* of a fork: bound, not linked */
+        (void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+    if (file_remove_tree(k->state_fd, name, &e) < 0)
         run_note(&k->result, "%s", e.text);
 }
 
 static int fork_scratch(struct keeper *k, struct err *e)
 {
-    own_free char *path = str_printf("%s/" FOLDER_BASE, k->run_path);
+    own_free char *path = str_printf("%s/" FOLDER_BASE, k->state_path);
     own_close int base = -1;
 
-    if (fork_disk(k->data, k->c->from, k->run_path, e) < 0)
+    if (fork_disk(k->data, k->c->from, k->state_path, e) < 0)
         return -1;
     base = open(path, O_PATH | O_CLOEXEC | O_NOFOLLOW);
     if (base < 0)
@@ -129,8 +134,8 @@ static int fork_scratch(struct keeper *k, struct err *e)
 
 int up_scratch(struct keeper *k, struct err *e)
 {
-    own_free char *raw = str_printf("%s/" FOLDER_SCRATCH, k->run_path);
-    own_free char *disk = str_printf("%s/" FOLDER_DISK, k->run_path);
+    own_free char *raw = str_printf("%s/" FOLDER_SCRATCH, k->state_path);
+    own_free char *disk = str_printf("%s/" FOLDER_DISK, k->state_path);
 
     if (k->c->from)
         return fork_scratch(k, e);
@@ -149,6 +154,8 @@ void up_scratch_undo(struct keeper *k)
     remove_file(k, FOLDER_SCRATCH);
     remove_file(k, FOLDER_DISK);
     remove_file(k, FOLDER_BASE);
+    if (k->plan->amnesic) /* with what is mounted below it */
+        (void)umount2(k->state_path, MNT_DETACH);
     remove_file(k, FOLDER_MARKS);
 }
 
@@ -174,12 +181,13 @@ static int place_inputs(struct keeper *k, struct strv *ret_folders, struct err *
     return 0;
 }
 
-int up_input(struct keeper *k, struct err *e)
+static int make_input(struct keeper *k, struct err *e)
 {
-    own_free char *path = str_printf("%s/" FOLDER_INPUT, k->run_path);
+    own_free char *path = str_printf("%s/" FOLDER_INPUT, k->state_path);
     own_strv struct strv folders = {0};
 
-    if (k->c->from && k->plan->inputs.n > 0 && fork_input(k->data, k->c->from, k->run_path, e) < 0)
+    if (k->c->from && k->plan->inputs.n > 0 &&
+        fork_input(k->data, k->c->from, k->state_path, e) < 0)
         return -1;
     if (k->c->from && k->plan->inputs.n > 0)
         return hand_over(k, FOLDER_INPUT, FOLDER_INPUT, true, e);
@@ -191,6 +199,23 @@ int up_input(struct keeper *k, struct err *e)
                      e) < 0)
         return err_wrap(e, "--in");
     return hand_over(k, FOLDER_INPUT, FOLDER_INPUT, true, e);
+}
+
+/* From here on the guest decides how much it is. */
+static int bound(const struct keeper *k, struct err *e)
+{
+    struct stat st = {0};
+
+    if (fstatat(k->state_fd, FOLDER_INPUT, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno != ENOENT)
+        return err_sys(e, ERR_HOST, errno, "cannot look at the input disk");
+    return amnesia_bound(k->state_path, k->plan->amnesic_bytes + (uint64_t)st.st_size, e);
+}
+
+int up_input(struct keeper *k, struct err *e)
+{
+    if (make_input(k, e) < 0)
+        return -1;
+    return k->plan->amnesic ? bound(k, e) : 0;
 }
 
 void up_input_undo(struct keeper *k)
@@ -300,7 +325,7 @@ int run_preview(const struct plan *plan, const char *data_dir, char **ret_xml, s
 static int open_hv(struct keeper *k, struct err *e)
 {
     own_free char *cache = str_printf("%s/cache/libvirt", k->data);
-    own_free char *log = str_printf("%s/hv.log", k->run_path);
+    own_free char *log = str_printf("%s/hv.log", k->state_path);
 
     return hv_open(&(struct hv_config){.uri = k->c->uri,
                                        .root = k->c->uri ? NULL : CAGE_ROOT,
@@ -329,7 +354,7 @@ static int open_channel(struct keeper *k, int log_fd, struct err *e)
 
 static int open_log(const struct keeper *k, int *ret_fd, struct err *e)
 {
-    *ret_fd = openat(k->folder->fd, "console.log",
+    *ret_fd = openat(k->state_fd, UP_CONSOLE_LOG,
                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*ret_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the console's log");

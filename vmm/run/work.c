@@ -67,6 +67,8 @@ int work_meet(struct keeper *k, struct err *e)
         if (up_again(k, &why, e) < 0 || wait_ready(k, work_boot_ms(k), e) < 0)
             return -1;
     }
+    if (k->c->from)
+        fork_let_go(k->c->from);
     k->result.boot_ms = clock_mono_ms() - k->up_ms;
     k->result.warm = k->warm_key[0] != '\0';
     return 0;
@@ -74,7 +76,7 @@ int work_meet(struct keeper *k, struct err *e)
 
 static int open_spool(const struct keeper *k, const char *name, int *ret_fd, struct err *e)
 {
-    int fd = openat(k->folder->fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int fd = openat(k->state_fd, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make '%s' in the run's folder", name);
@@ -84,7 +86,6 @@ static int open_spool(const struct keeper *k, const char *name, int *ret_fd, str
 
 static int start_job(struct keeper *k, struct err *e)
 {
-    own_close int out = -1, errout = -1;
     struct job_io io = {
         .stdin_fd = k->stdin_fd,
         .stdout_fd = STDOUT_FILENO,
@@ -94,10 +95,8 @@ static int start_job(struct keeper *k, struct err *e)
     };
 
     if (k->c->capture) {
-        if (open_spool(k, RUN_STDOUT, &out, e) < 0 || open_spool(k, RUN_STDERR, &errout, e) < 0)
-            return -1;
-        io.stdout_fd = out;
-        io.stderr_fd = errout;
+        io.stdout_fd = k->c->capture->stdout_fd;
+        io.stderr_fd = k->c->capture->stderr_fd;
         io.max_bytes = RUN_CAPTURE_MAX + 1; /* one more shows that there was more */
     }
     return job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
@@ -197,6 +196,6 @@ void work_collect_undo(struct keeper *k)
 {
     struct err e;
 
-    if (file_remove_tree(k->folder->fd, FOLDER_TREE, &e) < 0)
+    if (file_remove_tree(k->state_fd, FOLDER_TREE, &e) < 0)
         run_note(&k->result, "%s", e.text);
 }
