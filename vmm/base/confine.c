@@ -1,62 +1,32 @@
 /* confine: takes from this process every right that its duty does not need. See confine.h. */
 #include "base/confine.h"
 
+#include "base/landlock.h"
 #include "base/own.h"
 
 #include <cap-ng.h>
 #include <errno.h>
-#include <linux/landlock.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
-/* struct landlock_ruleset_attr of ABI 6: Debian 12's header ends at ABI 2. */
-struct landlock_attr {
-    uint64_t fs, net, scoped;
-};
-
-/* Every right that a Landlock of this ABI can handle: see landlock(7). */
-static struct landlock_attr landlock_all(long abi)
-{
-    static const uint64_t fs_bits[] = {0, 13, 14, 15, 15, 16};
-    struct landlock_attr a = {.fs = (1ull << fs_bits[abi < 5 ? abi : 5]) - 1};
-
-    if (abi >= 4)
-        a.net = 3; /* bind, connect: TCP */
-    if (abi >= 6)
-        a.scoped = 3; /* abstract unix sockets, signals */
-    return a;
-}
-
+/* The one folder may get files and folders. */
 static int confine_files(int dir_fd, struct err *e)
 {
-    long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
-    struct landlock_attr a;
-    size_t size;
     own_close int fd = -1;
 
-    if (abi < 1) /* not built in, or not switched on */
+    if (landlock_begin(&fd, e) < 0)
+        return -1;
+    if (fd < 0) /* not built in, or not switched on */
         return 0;
-    a = landlock_all(abi);
-    size = abi >= 6 ? 24 : abi >= 4 ? 16 : 8;
-    fd = (int)syscall(SYS_landlock_create_ruleset, &a, size, 0);
-    if (fd < 0)
-        return err_sys(e, ERR_HOST, errno, "landlock_create_ruleset");
-    if (dir_fd >= 0) {
-        struct landlock_path_beneath_attr below = {
-            .allowed_access = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
-                              LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE,
-            .parent_fd = dir_fd,
-        };
-
-        if (syscall(SYS_landlock_add_rule, fd, LANDLOCK_RULE_PATH_BENEATH, &below, 0) < 0)
-            return err_sys(e, ERR_HOST, errno, "landlock_add_rule");
-    }
-    if (syscall(SYS_landlock_restrict_self, fd, 0) < 0)
-        return err_sys(e, ERR_HOST, errno, "landlock_restrict_self");
-    return 0;
+    if (dir_fd >= 0 &&
+        landlock_allow(fd, dir_fd,
+                       LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG |
+                           LANDLOCK_ACCESS_FS_MAKE_DIR | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+                       e) < 0)
+        return -1;
+    return landlock_restrict(fd, e);
 }
 
 static int confine_capabilities(struct err *e)
