@@ -36,17 +36,6 @@ static const char qemu_conf[] = "stdio_handler = \"file\"\n"
                                 "remember_owner = 0\n"
                                 "seccomp_sandbox = 1\n";
 
-/*
- * Of 1 byte: no file, and no program is given one either (core(5)), as it would be with 0. Who has
- * a hard limit of 0 cannot go up to 1.
- */
-static unsigned max_core_bytes(void)
-{
-    struct rlimit r;
-
-    return geteuid() == 0 || (getrlimit(RLIMIT_CORE, &r) == 0 && r.rlim_max > 0);
-}
-
 static void be_quiet(void *opaque, virErrorPtr error)
 {
 }
@@ -137,10 +126,24 @@ static int link_cache(int root_fd, const char *cache_dir, struct err *e)
     return 0;
 }
 
+/*
+ * A core of QEMU that goes to a program instead of a file is not refused by a limit of 0, but by 1
+ * (the kernel's fs/coredump.c), which only somebody whose own limit is not 0 can set.
+ */
+static int write_conf(int etc_fd, struct err *e)
+{
+    own_free char *text = NULL;
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_CORE, &r) < 0)
+        return err_sys(e, ERR_HOST, errno, "getrlimit");
+    text = str_printf("%smax_core = %d\n", qemu_conf, r.rlim_max > 0 ? 1 : 0);
+    return file_write(etc_fd, "qemu.conf", text, strlen(text), 0644, e);
+}
+
 static int prepare_root(const struct hv_config *c, struct err *e)
 {
     own_close int root_fd = -1, etc_fd = -1;
-    own_free char *conf = str_printf("%smax_core = %u\n", qemu_conf, max_core_bytes());
     uid_t uid;
     gid_t gid;
 
@@ -159,7 +162,7 @@ static int prepare_root(const struct hv_config *c, struct err *e)
     etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (etc_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open folder '%s/etc'", c->root);
-    if (file_write(etc_fd, "qemu.conf", conf, strlen(conf), 0644, e) < 0)
+    if (write_conf(etc_fd, e) < 0)
         return -1;
     if (geteuid() != 0 && set_user_dirs(root_fd, c->root, e) < 0)
         return -1;
