@@ -200,7 +200,7 @@ def check_prints_plan_and_xml_and_changes_nothing():
     for word in ('"memory_bytes": 67108864', "<domain", "lz-scratch", '"noNewPrivileges"'):
         check(word in text, word)
     d = json.loads(finished(lazaret("check", "--accel", "tcg", "--json", "--", "true")))
-    equal(sorted(d), ["domain_xml", "oci_config", "plan"])
+    equal(sorted(d), ["domain_xml", "layers", "oci_config", "plan"])
     check(d["domain_xml"].strip().startswith("<"), d["domain_xml"][:40])
     equal(runs(), before)
 

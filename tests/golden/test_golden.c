@@ -9,6 +9,7 @@
 #include "domain/domain.h"
 #include "oci/oci.h"
 #include "tests/unit/suite.h"
+#include "wrap/wrap.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -56,7 +57,7 @@ static char *domain_of(const struct domain_row *row)
         .start = row->start,
         .name = "lz-golden",
         .uuid = "6e3d4b5a-9c1f-4e2b-8a77-1d0c5f3b2a90",
-        .emulator = "/usr/bin/qemu-system-x86_64",
+        .emulator = CAGE_EMULATOR,
         .kernel = "/image/vmlinuz",
         .initrd = "/image/initramfs",
         .root = "/image/root.squashfs",
@@ -116,7 +117,7 @@ static const char *const devices_common[] = {
     "controller:usb/none",
     "disk:lz-root",
     "disk:lz-scratch",
-    "emulator:/usr/bin/qemu-system-x86_64",
+    "emulator:/run/lz/lazaret-qemu",
     "memballoon:none",
     "serial:isa-serial",
     NULL,

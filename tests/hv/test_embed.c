@@ -3,7 +3,8 @@
  *
  * "test_embed root", "user" and "kvm" run in namespaces like the keeper's; each test is a
  * process of its own, for a process can use one libvirt root only. The guests are 64 KiB of ROM
- * with a few instructions. "kvm" only starts and stops one under KVM, where that is usable.
+ * with a few instructions. "kvm" only starts and stops one under KVM, where that is usable, and so
+ * does any mode that is given the path of lazaret-qemu, behind that.
  */
 #include "base/clock.h"
 #include "base/file.h"
@@ -13,12 +14,14 @@
 #include "hv/hv.h"
 #include "tests/hv/stage.h"
 #include "tests/unit/suite.h"
+#include "wrap/wrap.h"
 
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,12 +53,13 @@ static const char xml_format[] =
 
 static const char *domain_type = "qemu";
 static char root[64];
+static const char *wrapper; /* the program lazaret-qemu, or NULL: QEMU itself is started */
 
 /* Returns new: a domain whose guest runs `code`. */
 static char *make_xml(const char *uuid, const unsigned char *code, size_t len, const char *emulator)
 {
     static const unsigned char reset_vector[] = {0xe9, 0x0d, 0x00}; /* jmp to offset 0 */
-    own_free char *rom = str_printf("%s.rom", root);
+    own_free char *rom = wrapper ? str_dup(CAGE_VM "/rom") : str_printf("%s.rom", root);
     own_free unsigned char *bytes = calloc(1, ROM_SIZE);
     struct err e;
 
@@ -67,7 +71,7 @@ static char *make_xml(const char *uuid, const unsigned char *code, size_t len, c
 
 static char *idle_xml(const char *uuid)
 {
-    return make_xml(uuid, code_idles, sizeof(code_idles), QEMU);
+    return make_xml(uuid, code_idles, sizeof(code_idles), wrapper ? CAGE_EMULATOR : QEMU);
 }
 
 static struct hv *open_embedded(void)
@@ -76,7 +80,10 @@ static struct hv *open_embedded(void)
     struct hv *h = NULL;
     struct err e;
 
-    snprintf(root, sizeof(root), STAGE_DIR "/root-%d", (int)getpid());
+    if (wrapper)
+        snprintf(root, sizeof(root), CAGE_ROOT);
+    else
+        snprintf(root, sizeof(root), STAGE_DIR "/root-%d", (int)getpid());
     ck_assert_int_eq(mkdir(root, 0711), 0);
     ck_assert_msg(hv_open(&c, &h, &e) == 0, "%s", e.text);
     return h;
@@ -506,12 +513,16 @@ static int run_all(void)
     return suite_main("embed", all, sizeof(all) / sizeof(all[0]) - (geteuid() == 0 ? 1 : 0));
 }
 
-static int run_kvm(void)
+/* As in a cage: behind lazaret-qemu, which goes by these names. */
+static int run_wrapped(void)
 {
     const TTest *const all[] = {starts_and_stops};
+    own_close int at = open(CAGE_EMULATOR, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
-    domain_type = "kvm";
-    return suite_main("embed-kvm", all, 1);
+    if (mkdir(CAGE_VM, 0755) < 0 || at < 0 ||
+        mount(wrapper, CAGE_EMULATOR, NULL, MS_BIND, NULL) < 0)
+        return EXIT_FAILURE;
+    return suite_main("embed-wrapped", all, 1);
 }
 
 static int skip(const char *why)
@@ -522,8 +533,9 @@ static int skip(const char *why)
 
 int main(int argc, char **argv)
 {
-    const char *mode = argc == 2 ? argv[1] : "user";
+    const char *mode = argc >= 2 ? argv[1] : "user";
 
+    wrapper = argc == 3 ? argv[2] : NULL;
     if (strcmp(mode, "root") == 0 && geteuid() != 0)
         return skip("needs root");
     if (strcmp(mode, "kvm") == 0) {
@@ -535,7 +547,8 @@ int main(int argc, char **argv)
             return skip(r.text);
         if (geteuid() == 0 && stat("/dev/kvm", &kvm) == 0 && (kvm.st_mode & 066) == 0)
             return skip("/dev/kvm is for root only, and QEMU runs as another user");
-        return stage_run(geteuid() != 0, true, run_kvm);
+        domain_type = "kvm";
+        return stage_run(geteuid() != 0, true, run_wrapped);
     }
-    return stage_run(strcmp(mode, "user") == 0, false, run_all);
+    return stage_run(strcmp(mode, "user") == 0, false, wrapper ? run_wrapped : run_all);
 }

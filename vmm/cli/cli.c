@@ -69,6 +69,7 @@ int cli_paths_find(struct cli_paths *ret, struct err *e)
         return -1;
     p.relay = find_own("lazaret-relay", "vmm/channel", LZ_LIBEXECDIR);
     p.preload = find_own("liblazaret-preload.so", "vmm/hv", LZ_LIBEXECDIR);
+    p.wrap = find_own("lazaret-qemu", "vmm/wrap", LZ_LIBEXECDIR);
     p.unpack = find_own("lazaret-unpack", "vmm/channel", LZ_LIBEXECDIR);
     p.look = find_own("lazaret-look", "vmm/look", LZ_LIBEXECDIR);
     p.agent = find_own("lazaret-agent", "guest-agent/agent", LZ_LIBEXECDIR);
@@ -84,6 +85,7 @@ void cli_paths_done(struct cli_paths *p)
     free(p->unpack);
     free(p->look);
     free(p->preload);
+    free(p->wrap);
     free(p->agent);
     free(p->recipes);
 }

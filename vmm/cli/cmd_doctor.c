@@ -6,6 +6,7 @@
 #include "hv/hv.h"
 #include "images/image.h"
 #include "run/run.h"
+#include "wrap/wrap.h"
 
 #include <errno.h>
 #include <sched.h>
@@ -76,7 +77,7 @@ static void check_program(const char *path, const char *package, struct finding 
 static void check_qemu(const struct cli_paths *paths, struct finding *f)
 {
     (void)paths;
-    check_program(RUN_EMULATOR, "qemu-system-x86", f);
+    check_program(WRAP_QEMU, "qemu-system-x86", f);
 }
 
 static void check_mke2fs(const struct cli_paths *paths, struct finding *f)
@@ -99,6 +100,27 @@ static void check_relay(const struct cli_paths *paths, struct finding *f)
 static void check_unpack(const struct cli_paths *paths, struct finding *f)
 {
     check_program(paths->unpack, "lazaret", f);
+}
+
+static void check_look(const struct cli_paths *paths, struct finding *f)
+{
+    check_program(paths->look, "lazaret", f);
+}
+
+static void check_wrap(const struct cli_paths *paths, struct finding *f)
+{
+    check_program(paths->wrap, "lazaret", f);
+}
+
+static void check_preload(const struct cli_paths *paths, struct finding *f)
+{
+    check_program(paths->preload, "lazaret", f);
+}
+
+static void check_qemu_img(const struct cli_paths *paths, struct finding *f)
+{
+    (void)paths;
+    check_program("/usr/bin/qemu-img", "qemu-utils", f);
 }
 
 static void check_libvirt(const struct cli_paths *paths, struct finding *f)
@@ -166,22 +188,46 @@ static const struct {
     const char *name;
     void (*look)(const struct cli_paths *paths, struct finding *f);
 } checks[] = {
-    {"accelerator", check_accel},
-    {"namespaces", check_namespaces},
-    {"libvirt", check_libvirt},
-    {"qemu", check_qemu},
-    {"qemu-user", check_qemu_user},
-    {"mke2fs", check_mke2fs},
-    {"mksquashfs", check_mksquashfs},
-    {"relay", check_relay},
-    {"unpack", check_unpack},
-    {"image", check_image},
+    {"accelerator", check_accel},   {"namespaces", check_namespaces},
+    {"libvirt", check_libvirt},     {"qemu", check_qemu},
+    {"qemu-user", check_qemu_user}, {"qemu-img", check_qemu_img},
+    {"mke2fs", check_mke2fs},       {"mksquashfs", check_mksquashfs},
+    {"relay", check_relay},         {"unpack", check_unpack},
+    {"look", check_look},           {"wrapper", check_wrap},
+    {"preload", check_preload},     {"image", check_image},
     {"runs", check_runs},
 };
 
-int cmd_doctor(int argc, char **argv)
+static void add(struct doc *list, const char *name, const struct finding *f, bool json)
 {
     static const char *const marks[] = {"good", "warning", "bad"};
+    struct doc *row = doc_new_object();
+
+    doc_set_str(row, "check", name);
+    doc_set_str(row, "state", marks[f->mark]);
+    doc_set_str(row, "text", f->text);
+    doc_add(list, row);
+    if (!json)
+        printf("%-8s %-16s %s\n", marks[f->mark], name, f->text);
+}
+
+/* What will be around QEMU: what is missing is a warning, because a run does without. */
+static void add_layers(struct doc *list, bool json)
+{
+    struct wrap_layer layers[WRAP_LAYERS];
+
+    wrap_look(NULL, layers);
+    for (size_t i = 0; i < WRAP_LAYERS; i++) {
+        own_free char *name = str_printf("layer-%s", layers[i].name);
+        struct finding f;
+
+        say(&f, layers[i].holds ? GOOD : WARN, "%s", layers[i].text);
+        add(list, name, &f, json);
+    }
+}
+
+int cmd_doctor(int argc, char **argv)
+{
     own_paths struct cli_paths paths = {0};
     own_doc struct doc *list = doc_new_array();
     bool json = false, bad = false;
@@ -194,17 +240,12 @@ int cmd_doctor(int argc, char **argv)
         return cli_fail(&e);
     for (size_t i = 0; i < sizeof(checks) / sizeof(checks[0]); i++) {
         struct finding f = {0};
-        struct doc *row = doc_new_object();
 
         checks[i].look(&paths, &f);
         bad = bad || f.mark == BAD;
-        doc_set_str(row, "check", checks[i].name);
-        doc_set_str(row, "state", marks[f.mark]);
-        doc_set_str(row, "text", f.text);
-        doc_add(list, row);
-        if (!json)
-            printf("%-8s %-12s %s\n", marks[f.mark], checks[i].name, f.text);
+        add(list, checks[i].name, &f, json);
     }
+    add_layers(list, json);
     if (json)
         cli_print_doc(list);
     status = cli_flush();

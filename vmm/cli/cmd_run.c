@@ -8,6 +8,7 @@
 #include "oci/oci.h"
 #include "run/run.h"
 #include "run/sandbox.h"
+#include "wrap/wrap.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -174,22 +175,45 @@ int cmd_run(int argc, char **argv)
     return o.keep ? run_kept(&o, &paths, plan, after) : run(&o, &paths, plan, NULL);
 }
 
-static void print_check(const struct doc *plan, const char *xml, const struct doc *oci, bool json)
+/* Returns new: what will be around QEMU. */
+static struct doc *layers_to_doc(const char *uri)
+{
+    struct wrap_layer layers[WRAP_LAYERS];
+    struct doc *list = doc_new_array();
+
+    wrap_look(uri, layers);
+    for (size_t i = 0; i < WRAP_LAYERS; i++) {
+        struct doc *row = doc_new_object();
+
+        doc_set_str(row, "layer", layers[i].name);
+        doc_set_bool(row, "holds", layers[i].holds);
+        doc_set_str(row, "text", layers[i].text);
+        doc_add(list, row);
+    }
+    return list;
+}
+
+static void print_check(const struct doc *plan, const char *xml, const struct doc *oci,
+                        const struct doc *layers, bool json)
 {
     if (json) {
-        own_free char *p = doc_format(plan, false), *c = doc_format(oci, false);
+        own_free char *p = doc_format(plan, false), *c = doc_format(oci, false),
+                      *l = doc_format(layers, false);
         own_doc struct doc *text = doc_new_array();
         own_free char *quoted = NULL;
 
         doc_add_str(text, xml);
         quoted = doc_format(text, false); /* ["..."]: the brackets are left out below */
-        printf("{\"plan\":%s,\"domain_xml\":%.*s,\"oci_config\":%s}\n", p,
-               (int)(strlen(quoted) - 2), quoted + 1, c);
+        printf("{\"plan\":%s,\"domain_xml\":%.*s,\"oci_config\":%s,\"layers\":%s}\n", p,
+               (int)(strlen(quoted) - 2), quoted + 1, c, l);
         return;
     }
-    own_free char *p = doc_format(plan, true), *c = doc_format(oci, true);
+    own_free char *p = doc_format(plan, true), *c = doc_format(oci, true),
+                  *l = doc_format(layers, true);
 
-    printf("# plan\n%s\n# domain XML\n%s\n# OCI configuration of the container\n%s", p, xml, c);
+    printf("# plan\n%s\n# domain XML\n%s\n# OCI configuration of the container\n%s\n"
+           "# layers around QEMU\n%s",
+           p, xml, c, l);
 }
 
 int cmd_check(int argc, char **argv)
@@ -197,7 +221,7 @@ int cmd_check(int argc, char **argv)
     own_options struct options o = {0};
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
-    own_doc struct doc *d = NULL, *oci = NULL;
+    own_doc struct doc *d = NULL, *oci = NULL, *layers = NULL;
     own_free char *xml = NULL;
     struct err e;
     int status = options_parse(argc, argv, help_check, &o);
@@ -213,6 +237,7 @@ int cmd_check(int argc, char **argv)
         return cli_fail(&e);
     d = plan_to_doc(plan);
     oci = oci_config(plan, 1);
-    print_check(d, xml, oci, o.json);
+    layers = layers_to_doc(o.uri);
+    print_check(d, xml, oci, layers, o.json);
     return cli_flush();
 }

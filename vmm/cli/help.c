@@ -80,8 +80,8 @@ const char help_run[] =
 const char help_check[] =
     "usage: lazaret check [OPTION]... [--] CMD [ARG...]\n"
     "\n"
-    "Prints the plan, the domain XML and the container of `lazaret run` with the same options,\n"
-    "and changes nothing. --json prints one object.\n"
+    "Prints the plan, the domain XML, the container and the layers around QEMU of `lazaret run`\n"
+    "with the same options, and changes nothing. --json prints one object.\n"
     "\n" RUN_OPTIONS;
 
 const char help_doctor[] =

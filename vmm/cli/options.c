@@ -84,6 +84,7 @@ struct run_config options_run_config(const struct cli_paths *paths)
         .relay_path = paths->relay,
         .unpack_path = paths->unpack,
         .preload_path = paths->preload,
+        .wrap_path = paths->wrap,
     };
 }
 

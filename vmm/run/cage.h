@@ -18,15 +18,10 @@
 #define LZ_RUN_CAGE_H
 
 #include "base/err.h"
+#include "wrap/wrap.h" /* the places inside */
 
 #include <stdbool.h>
 #include <sys/types.h>
-
-/* Inside: a tmpfs, 0755. Short, because libvirt's root must be. */
-#define CAGE_DIR  "/run/lz"
-#define CAGE_ROOT CAGE_DIR "/root" /* libvirt's root */
-#define CAGE_VM   CAGE_DIR "/vm"   /* what QEMU may see: bound disks and kernel, sockets */
-#define CAGE_IN   CAGE_DIR "/in"   /* input folders, bound read-only */
 
 struct cage {
     bool namespaces;     /* false: with a daemon */

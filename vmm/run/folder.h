@@ -22,13 +22,14 @@
 #include "base/err.h"
 #include "plan/plan.h"
 #include "run/run.h"
+#include "wrap/wrap.h"
 
 #include <stdbool.h>
 
-#define FOLDER_SCRATCH "scratch.raw"
-#define FOLDER_DISK    "scratch.qcow2" /* a sandbox's: it keeps marks */
-#define FOLDER_BASE    "base.raw"      /* below the disk of one that was forked */
-#define FOLDER_MARKS   "marks"         /* a folder: the states of its marks */
+#define FOLDER_SCRATCH CAGE_SCRATCH
+#define FOLDER_DISK    CAGE_DISK  /* a sandbox's: it keeps marks */
+#define FOLDER_BASE    "base.raw" /* below the disk of one that was forked */
+#define FOLDER_MARKS   "marks"    /* a folder: the states of its marks */
 #define FOLDER_INPUT   "input.squashfs"
 #define FOLDER_TREE    "tree.spool"
 

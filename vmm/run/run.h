@@ -55,6 +55,7 @@ struct run_config {
     const char *data_dir; /* absolute: images/ runs/ cache/ */
     const char *relay_path, *unpack_path;
     const char *preload_path; /* library for QEMU: hv/preload.c */
+    const char *wrap_path;    /* of the program lazaret-qemu */
     bool warm;                /* begin with a saved guest, and save one where there is none */
     const char *uri;          /* NULL: the embedded driver */
     struct run_from *from;    /* begin with a mark of a sandbox (fork.h), and let it go; or NULL */
@@ -91,8 +92,6 @@ void run_note(struct run_result *r, const char *fmt, ...) __attribute__((format(
 int run_result_status(const struct run_result *r);
 const char *run_result_class(const struct run_result *r);
 struct doc *run_result_to_doc(const struct run_result *r);
-
-#define RUN_EMULATOR "/usr/bin/qemu-system-x86_64"
 
 /* Returns new: the domain XML that a run of this plan would get; changes nothing. */
 int run_preview(const struct plan *plan, const char *data_dir, char **ret_xml, struct err *e);

@@ -24,12 +24,12 @@
 #define BLANK_BYTES (1u << 20)
 
 /* In the cage, where QEMU finds them. */
-#define SAVED_RAM     CAGE_VM "/ram"           /* of a saved guest, read-only */
-#define PRELOAD       CAGE_VM "/preload.so"    /* QEMU's user could not follow every path to it */
-#define BLANK_SCRATCH CAGE_VM "/blank-scratch" /* in the places of a run's disks */
+#define SAVED_RAM     CAGE_VM "/ram"         /* of a saved guest, read-only */
+#define PRELOAD       CAGE_VM "/preload.so"  /* QEMU's user could not follow every path to it */
+#define BLANK_SCRATCH CAGE_VM "/" CAGE_BLANK /* in the places of a run's disks */
 #define BLANK_INPUT   CAGE_VM "/blank-input"
-#define TEMPLATE_DIR  CAGE_DIR "/template" /* a file system of its own, as large as the memory */
-#define TEMPLATE_RAM  TEMPLATE_DIR "/ram"
+#define TEMPLATE_DIR  CAGE_TEMPLATE /* a file system of its own, as large as the memory */
+#define TEMPLATE_RAM  TEMPLATE_DIR "/" CAGE_RAM
 #define CHANNEL       CAGE_VM "/template-channel"
 #define CONSOLE       CAGE_VM "/template-console"
 
@@ -66,7 +66,7 @@ static int make_shape(struct keeper *k, const struct domain_files *f, const char
 
     fixed.uuid = SHAPE_UUID;
     if (up_format_domain(k, &fixed, &ret->xml, e) < 0 ||
-        warm_file_identity(RUN_EMULATOR, &ret->emulator, e) < 0 ||
+        warm_file_identity(WRAP_QEMU, &ret->emulator, e) < 0 ||
         warm_host_identity(&ret->host, e) < 0 || hv_get_versions(k->hv, &ret->versions, e) < 0)
         return -1;
     ret->program = str_printf("%s, protocol %u%s", LZ_VERSION, WIRE_VERSION, of);

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/landlock.h"
 #include "base/own.h"
 #include "domain/domain.h"
 #include "images/pack.h"
@@ -14,6 +15,7 @@
 #include "shared/guest.h"
 #include "snapshots/qcow2.h"
 #include "snapshots/scratch.h"
+#include "snapshots/warm.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -266,7 +268,7 @@ static int format_domain(const struct plan *plan, const struct image *im, const 
         .start = w->start,
         .name = w->name ? w->name : name,
         .uuid = w->uuid ? w->uuid : uuid,
-        .emulator = RUN_EMULATOR,
+        .emulator = caged ? CAGE_EMULATOR : WRAP_QEMU,
         .kernel = kernel,
         .initrd = initrd,
         .root = root,
@@ -322,14 +324,45 @@ int run_preview(const struct plan *plan, const char *data_dir, char **ret_xml, s
     return format_domain(plan, im, "preview", CAGE_VM, true, &(struct domain_files){0}, ret_xml, e);
 }
 
+static int place_emulator(const struct keeper *k, struct err *e)
+{
+    own_close int fd = open(k->c->wrap_path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open '%s' (is lazaret installed whole?)",
+                       k->c->wrap_path);
+    return cage_bind(fd, CAGE_EMULATOR, true, e);
+}
+
+/*
+ * What libvirt knows of QEMU goes by the emulator's file, which is ours: another QEMU behind it
+ * would not be noticed. So there is a folder for each two of them; an old one is 200 KB.
+ */
+static int cache_dir(const struct keeper *k, char **ret, struct err *e)
+{
+    own_free char *qemu = NULL, *emulator = NULL, *both = NULL;
+    char hex[DIGEST_HEX_SIZE];
+
+    if (warm_file_identity(WRAP_QEMU, &qemu, e) < 0 ||
+        warm_file_identity(k->c->wrap_path, &emulator, e) < 0)
+        return -1;
+    both = str_printf("%s\n%s", qemu, emulator);
+    if (digest_bytes(both, strlen(both), hex, e) < 0)
+        return -1;
+    *ret = str_printf("%s/cache/libvirt/%.16s", k->data, hex);
+    return 0;
+}
+
 static int open_hv(struct keeper *k, struct err *e)
 {
-    own_free char *cache = str_printf("%s/cache/libvirt", k->data);
     own_free char *log = str_printf("%s/hv.log", k->state_path);
+    own_free char *cache = NULL;
 
+    if (!k->c->uri && (place_emulator(k, e) < 0 || cache_dir(k, &cache, e) < 0))
+        return -1;
     return hv_open(&(struct hv_config){.uri = k->c->uri,
                                        .root = k->c->uri ? NULL : CAGE_ROOT,
-                                       .cache_dir = k->c->uri ? NULL : cache,
+                                       .cache_dir = cache,
                                        .log_path = log},
                    &k->hv, e);
 }
@@ -370,11 +403,20 @@ int up_channel(struct keeper *k, struct err *e)
     return open_channel(k, log, e);
 }
 
+/* As root QEMU has a user of its own. */
+static void note_open_files(struct keeper *k)
+{
+    if (!k->c->uri && geteuid() != 0 && landlock_abi() == 0)
+        run_note(&k->result, "QEMU is not kept from your files: this kernel has no Landlock "
+                             "(see 'lazaret doctor')");
+}
+
 int up_guest(struct keeper *k, struct err *e)
 {
     own_close int log = -1;
 
     k->up_ms = clock_mono_ms();
+    note_open_files(k);
     if (open_log(k, &log, e) < 0 || open_hv(k, e) < 0 ||
         folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
         open_channel(k, log, e) < 0)

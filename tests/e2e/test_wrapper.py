@@ -1,0 +1,170 @@
+"""What a QEMU that was taken over finds around it: lazaret-qemu, behind which it runs."""
+import errno
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+
+from e2e import *
+import e2e
+
+BUILD = os.path.normpath(os.path.join(os.path.dirname(LAZARET), "../.."))
+PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
+            "vmm/wrap/lazaret-qemu", "guest-agent/agent/lazaret-agent"]
+PRELOAD = "vmm/hv/liblazaret-preload.so"
+TAKEN_OVER = "tests/e2e/libtaken-over.so"
+KEEPER = 2  # in the pid namespace of a run; 1 is init
+DATA_INSIDE = "/run/lz/data"
+# Refused before anything else is looked at, whatever their arguments are.
+CALLS = {"keyctl": 250, "bpf": 321, "userfaultfd": 323, "perf_event_open": 298, "setns": 308,
+         "mount": 165, "pivot_root": 155, "open_by_handle_at": 304, "pidfd_open": 434,
+         "pidfd_getfd": 438, "shmget": 29, "setxattr": 188, "utimensat": 280}
+REFUSED = {str(errno.EPERM), str(errno.EACCES)}
+
+
+def _write_library(path, tries):
+    shutil.copy(f"{BUILD}/{TAKEN_OVER}", path)
+    with open(path, "ab") as f:
+        f.write(("\n#try\n" + "\n".join(tries) + "\n").encode())
+    os.chmod(path, 0o755)
+
+
+def _parse(text):
+    lines = [line[5:] for line in text.splitlines() if line.startswith("try: ")]
+    check(lines and lines[-1] == "end", f"the report is not whole: {text[-2000:]!r}")
+    return dict(line.rsplit(" ", 1) for line in lines[:-1])
+
+
+def _unconfined(folder, tries):
+    """What the same attempts give without anything around them."""
+    library = f"{folder}/control.so"
+    _write_library(library, tries)
+    r = subprocess.run(["/usr/bin/true"], env={"LD_PRELOAD": library}, capture_output=True, text=True,
+                       timeout=60, check=False)
+    return _parse(r.stderr)
+
+
+def _log_of(qemu):
+    """What QEMU wrote to stderr: libvirt's log, in the mount namespace of the run."""
+    place = f"/proc/{qemu}/root/run/lz/root/log/qemu"
+    text = ""
+    for name in os.listdir(place):
+        with open(f"{place}/{name}", encoding="utf-8", errors="replace") as f:
+            text += f.read()
+    return text if "\ntry: end\n" in text else None
+
+
+def _in_qemu(folder, tries):
+    """The attempts in the QEMU of a run that begins with a saved guest."""
+    top = f"{folder}/built"
+    for program in PROGRAMS:
+        os.makedirs(os.path.dirname(f"{top}/{program}"), exist_ok=True)
+        shutil.copy(f"{BUILD}/{program}", f"{top}/{program}")
+    os.makedirs(f"{top}/vmm/hv")
+    _write_library(f"{top}/{PRELOAD}", tries)
+    p = subprocess.Popen([f"{top}/vmm/cli/lazaret", *argv([], ["true"])[1:]], env=e2e.environment(),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        qemu = qemu_of(p)
+        return _parse(wait_for(lambda: _log_of(qemu), "the report of QEMU"))
+    finally:
+        p.send_signal(signal.SIGTERM)
+        p.send_signal(signal.SIGTERM)
+        p.communicate(timeout=60)
+
+
+def _blob():
+    folder, _, names = next(x for x in os.walk(f"{DATA}/images") if x[2] and "blob" in x[0])
+    return os.path.join(folder, names[0])[len(DATA):]
+
+
+def a_qemu_that_was_taken_over_reaches_nothing_but_its_own_files(folder):
+    finished(run(["true"]))  # there is a saved guest now, and libvirt knows QEMU
+    home = f"{folder}/home"
+    os.mkdir(home)
+    os.chmod(folder, 0o755)
+    for name in ("read", "write", "chmod", "truncate", "remove"):
+        with open(f"{home}/{name}", "w", encoding="utf-8") as f:
+            f.write("mine")
+        os.chmod(f"{home}/{name}", 0o666)
+    os.chmod(home, 0o777)
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    other.bind(f"{home}/socket")
+    other.listen()
+    files = [f"read {home}/read", f"list {home}", f"write {home}/write", f"make {home}/new",
+             f"chmod {home}/chmod", f"truncate {home}/truncate", f"remove {home}/remove",
+             f"connect {home}/socket", "execute /usr/bin/true", "fork", "memfd", "inet",
+             "read /etc/passwd", "list /", "list /etc"]
+    victim = subprocess.Popen(["sleep", "600"])
+    others = ["trace", "peek", "signal"]
+    free = _unconfined(folder, files + [f"{word} {victim.pid}" for word in others])
+    victim.kill()
+    victim.wait()
+    equal({k: v for k, v in free.items() if v != "done"}, {}, "without the wrapper:")
+    for name in ("new", "truncate"):
+        if os.path.exists(f"{home}/{name}"):
+            os.unlink(f"{home}/{name}")
+    for name in ("remove", "truncate"):
+        with open(f"{home}/{name}", "w", encoding="utf-8") as f:
+            f.write("mine")
+        os.chmod(f"{home}/{name}", 0o666)
+
+    inside = [f"list {DATA_INSIDE}", f"list {DATA_INSIDE}/runs", f"read {DATA_INSIDE}{_blob()}",
+              f"write {DATA_INSIDE}{_blob()}", "write /run/lz/vm/root", "write /run/lz/vm/kernel",
+              "write /run/lz/vm/preload.so", "write /run/lz/vm/ram", "make /run/lz/vm/new",
+              "make /run/lz/root/lib/qemu/new", "remove /run/lz/vm/channel",
+              "connect /run/lz/vm/channel", "execute /run/lz/lazaret-qemu", "list /proc",
+              f"read /proc/{KEEPER}/status", f"write /proc/{KEEPER}/mem", "userns", "uring", "core"]
+    inside += [f"{word} {KEEPER}" for word in others]
+    inside += [f"call {nr}" for nr in CALLS.values()]
+    allowed = ["read /run/lz/vm/root", "read /run/lz/vm/ram", "write /run/lz/vm/scratch.raw"]
+    got = _in_qemu(folder, files + inside + allowed)
+    other.close()
+    equal({k: got.get(k) for k in allowed}, dict.fromkeys(allowed, "done"))
+    equal({k: v for k, v in got.items() if k not in allowed
+           and v not in REFUSED | ({str(errno.EROFS)} if "write /run/lz/vm/" in k else set())}, {},
+          "not refused:")
+    equal(len(got), len(files) + len(inside) + len(allowed), "attempts")
+    equal(sorted(os.listdir(home)), ["chmod", "read", "remove", "socket", "truncate", "write"])
+    with open(f"{home}/truncate", encoding="utf-8") as f:
+        equal(f.read(), "mine")
+
+
+def the_live_qemu_has_the_limits_of_the_wrapper():
+    p = start(["sh", "-c", "echo started; exec sleep 100"])
+    try:
+        equal(p.stdout.readline(), b"started\n")
+        qemu = qemu_of(p)
+        with open(f"/proc/{qemu}/limits", encoding="utf-8") as f:
+            limits = {line[:26].strip(): line[26:].split()[:2] for line in f}
+        check(limits["Max core file size"][1] in ("0", "1"), limits)
+        equal(limits["Max open files"], ["256", "256"])
+        equal(limits["Max locked memory"], ["0", "0"])
+        with open(f"/proc/{qemu}/status", encoding="utf-8") as f:
+            filters = [line.split()[1] for line in f if line.startswith("Seccomp_filters")]
+        check(int(filters[0]) > 1, f"{filters}: ours and QEMU's own")
+        equal(os.readlink(f"/proc/{qemu}/exe"), "/usr/bin/qemu-system-x86_64")
+        with open(f"/proc/{qemu}/cmdline", "rb") as f:
+            words = f.read().split(b"\0")
+        equal(words[words.index(b"-sandbox") + 1],
+              b"on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny")
+    finally:
+        p.terminate()
+        p.communicate(timeout=60)
+
+
+def doctor_says_each_layer_and_program():
+    rows = {r["check"]: r for r in json.loads(lazaret("doctor", "--json").stdout)}
+    for name in ("look", "wrapper", "preload", "qemu-img"):
+        equal(rows[name]["state"], "good", name)
+    layers = {k for k in rows if k.startswith("layer-")}
+    equal(layers, {"layer-" + n for n in ("user", "namespaces", "landlock", "calls", "rlimits",
+                                          "cgroup", "label")})
+    equal(rows["layer-user"]["state"], "good" if os.geteuid() == 0 else "warning")
+    equal(rows["layer-cgroup"]["state"], "warning")
+
+
+if __name__ == "__main__":
+    main()
