@@ -56,6 +56,7 @@ static int collect(const char *path, const char *cap)
     struct stat st;
     char *base;
     size_t n;
+    int fd;
 
     if (!realpath(path, real) || stat(real, &st) < 0)
         return status_of(errno);
@@ -63,8 +64,10 @@ static int collect(const char *path, const char *cap)
     if (!base || !base[1])
         return GUEST_COPY_DENIED; /* the root itself, with /proc and /sys in it */
     *base++ = '\0';
-    if (access(real[0] ? real : "/", R_OK) < 0)
+    fd = open(real[0] ? real : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) /* not access(2), which knows nothing of declared paths */
         return status_of(errno);
+    close(fd);
     walk_init(&w);
     walk_open(&w, real[0] ? real : "/", base, strtoull(cap, NULL, 10));
     while ((n = walk_read(&w, buf, sizeof(buf))) > 0)

@@ -309,6 +309,9 @@ static void hear(struct exec *x)
             x->begun = true;
         } else if (r.kind == LINK_CANNOT) {
             on_cannot(x, r.value);
+        } else if (r.kind == LINK_UNCONFINED) {
+            r.text[sizeof(r.text) - 1] = '\0';
+            fail(x, WIRE_WHY_RUNTIME, r.text);
         } else if (r.kind == LINK_ENDED) {
             x->ended = true;
             x->status = r.value;

@@ -4,7 +4,8 @@
  * How it works
  *   It runs confined as the command will be: same user, no capabilities, seccomp. It waits for GO
  *   on the link (link.h), so nothing of the job runs before the agent has set up its terminal;
- *   starts the command in a session of its own; then reaps whatever the command left behind,
+ *   takes on itself what the plan declares (declared.h), which all that it starts inherits; starts
+ *   the command in a session of its own; then reaps whatever the command left behind,
  *   passes signals on, and ends when the command has ended: the kernel then kills the rest of the
  *   pid namespace.
  * Must not: hold the job's stdin, stdout or stderr, or the job's pipes would never end.
@@ -28,8 +29,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define JOBINIT_FAILED 127
-#define JOBINIT_PATH   "/usr/local/bin:/usr/bin:/bin" /* where the environment has no PATH */
+#define JOBINIT_FAILED   127
+#define JOBINIT_FILE_MAX 4096
+#define JOBINIT_PATH     "/usr/local/bin:/usr/bin:/bin" /* where the environment has no PATH */
 
 static int tell(enum link_kind kind, int value)
 {
@@ -38,22 +40,38 @@ static int tell(enum link_kind kind, int value)
     return send(LINK_FD, &r, sizeof(r), MSG_NOSIGNAL) == sizeof(r) ? 0 : -1;
 }
 
+/* The first file of that name in PATH from *at on, which moves behind it; false: there is no more.
+ */
+static bool next_in_path(const char **at, const char *name, char ret[JOBINIT_FILE_MAX])
+{
+    while (*at) {
+        const char *p = *at + (**at == ':');
+        size_t len = strcspn(p, ":");
+
+        *at = p[len] ? p + len : NULL;
+        if (snprintf(ret, JOBINIT_FILE_MAX, "%.*s/%s", (int)len, len ? p : ".", name) <
+            JOBINIT_FILE_MAX)
+            return true;
+    }
+    return false;
+}
+
+static const char *search_path(void)
+{
+    const char *path = getenv("PATH");
+
+    return path && *path ? path : JOBINIT_PATH;
+}
+
 /* Tries every folder of PATH, as execvp does, but never runs a file of unknown format by a shell.
  */
 static int exec_in_path(char *const argv[])
 {
-    const char *path = getenv("PATH");
+    const char *at = search_path();
+    char file[JOBINIT_FILE_MAX];
     int result = ENOENT;
 
-    for (const char *p = path && *path ? path : JOBINIT_PATH; p; p = strchr(p, ':')) {
-        size_t len;
-        char file[4096];
-
-        p += *p == ':';
-        len = strcspn(p, ":");
-        if (snprintf(file, sizeof(file), "%.*s/%s", (int)len, len ? p : ".", argv[0]) >=
-            (int)sizeof(file))
-            continue;
+    while (next_in_path(&at, argv[0], file)) {
         execve(file, argv, environ);
         if (errno == EACCES)
             result = EACCES;
@@ -148,14 +166,44 @@ static int stay(pid_t command, int signal_fd)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
-int jobinit_main(char *const argv[])
+/* The file that the command is, as exec_in_path() finds it; NULL: there is none. */
+static const char *find_program(const char *name, char ret[JOBINIT_FILE_MAX])
 {
+    const char *at = search_path();
+
+    if (strchr(name, '/'))
+        return name;
+    while (next_in_path(&at, name, ret))
+        if (access(ret, X_OK) == 0)
+            return ret;
+    return NULL;
+}
+
+/* False: it has been told why the job must not start. */
+static bool confine(char *const args[], const char *command)
+{
+    struct link_record r = {.kind = LINK_UNCONFINED};
+    char file[JOBINIT_FILE_MAX];
+    int rc = 0;
+
+    if (declared_is_any(args))
+        rc = declared_apply(args, find_program(command, file), r.text);
+    if (rc == 0)
+        return true;
+    r.value = -rc;
+    (void)send(LINK_FD, &r, sizeof(r), MSG_NOSIGNAL);
+    return false;
+}
+
+int jobinit_main(char *args[])
+{
+    char *const *argv = declared_command(args);
     struct link_record r;
     sigset_t child;
     int signal_fd;
     pid_t pid;
 
-    if (!argv[0] || fcntl(LINK_FD, F_SETFD, FD_CLOEXEC) < 0)
+    if (!argv || fcntl(LINK_FD, F_SETFD, FD_CLOEXEC) < 0)
         return JOBINIT_FAILED;
     /* The job has the same user: it shall not trace this process. */
     prctl(PR_SET_DUMPABLE, 0);
@@ -164,6 +212,8 @@ int jobinit_main(char *const argv[])
     sigprocmask(SIG_BLOCK, &child, NULL);
     signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0 || recv(LINK_FD, &r, sizeof(r), 0) != sizeof(r) || r.kind != LINK_GO)
+        return JOBINIT_FAILED;
+    if (!confine(args, argv[0]))
         return JOBINIT_FAILED;
     pid = start_command(argv);
     if (pid < 0) {

@@ -2,7 +2,7 @@
 #ifndef LZ_AGENT_JOBINIT_H
 #define LZ_AGENT_JOBINIT_H
 
-/* `argv`: the command, NULL-terminated. Returns the exit status of the process. */
-int jobinit_main(char *const argv[]);
+/* `args`: what is declared, and the command (shared/guest.h). Returns the process's exit status. */
+int jobinit_main(char *args[]);
 
 #endif

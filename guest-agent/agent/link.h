@@ -3,20 +3,26 @@
  * (SOCK_SEQPACKET) that the container's first process has as LINK_FD. The command never sees it.
  *
  *     agent -> init: GO, then KILL (signal number) any time
- *     init -> agent: BEGUN, or CANNOT (errno) and end; then ENDED (wait status) and end
+ *     init -> agent: BEGUN, or CANNOT (errno) and end, or UNCONFINED (errno, text) and end; then
+ *                    ENDED (wait status) and end
  */
 #ifndef LZ_AGENT_LINK_H
 #define LZ_AGENT_LINK_H
+
+#include "agent/declared.h"
 
 #include <stdint.h>
 
 #define LINK_FD 3
 
-enum link_kind { LINK_GO = 1, LINK_KILL, LINK_BEGUN, LINK_CANNOT, LINK_ENDED };
+#define LINK_TEXT_MAX DECLARED_TEXT_MAX
+
+enum link_kind { LINK_GO = 1, LINK_KILL, LINK_BEGUN, LINK_CANNOT, LINK_UNCONFINED, LINK_ENDED };
 
 struct link_record {
     uint32_t kind; /* enum link_kind */
     int32_t value;
+    char text[LINK_TEXT_MAX]; /* of UNCONFINED */
 };
 
 #endif

@@ -23,11 +23,21 @@
 
 /*
  * The container's first process, in the container's view: process.args of the OCI config are this
- * path and then the command. It is the agent's own binary; it starts the command as its child,
- * because pid 1 of a pid namespace can neither be killed from inside nor by an unhandled signal,
- * and reports how the command started and ended. The agent puts it into GUEST_ROOTFS.
+ * path, what is declared, and then the command. It is the agent's own binary; it starts the command
+ * as its child, because pid 1 of a pid namespace can neither be killed from inside nor by an
+ * unhandled signal, and reports how the command started and ended. The agent puts it into
+ * GUEST_ROOTFS.
  */
 #define GUEST_JOB_INIT "/.lazaret/init"
+
+/*
+ * Between GUEST_JOB_INIT and the command: what the plan declares, an option and a path each, and in
+ * any case the end of it. With none declared nothing is refused beyond what always is.
+ */
+#define GUEST_DECLARED_READ  "--read"
+#define GUEST_DECLARED_WRITE "--write"
+#define GUEST_DECLARED_EXEC  "--exec"
+#define GUEST_DECLARED_END   "--"
 
 /*
  * The same program as a command in a container copies files for the host: GUEST_JOB_INIT

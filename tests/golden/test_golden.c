@@ -181,11 +181,14 @@ START_TEST(no_way_out_of_the_guest_but_disks_channel_and_console)
 }
 END_TEST
 
+static const char *const containers[] = {"oci.json", "oci-full.json", "oci-declared.json"};
+
 /* Bare: one command and nothing else. Full: terminal, input and output folders. */
-static char *oci_of(bool full)
+static char *oci_of(bool full, bool declared)
 {
     own_doc struct doc *d = NULL;
     own_strv struct strv argv = {0}, env = {0}, inputs = {0};
+    own_strv struct strv read = {0}, write = {0}, exec = {0};
     own_free char *workdir = str_dup("/work"), *out = str_dup("/home/u/results");
     struct plan p = {
         .memory_bytes = 512 * PLAN_MIB,
@@ -204,6 +207,13 @@ static char *oci_of(bool full)
     strv_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
     if (full)
         strv_add(&inputs, "/home/u/texts");
+    if (declared) {
+        strv_add(&read, "/in");
+        strv_add(&read, "/usr/share");
+        strv_add(&write, "/out");
+        strv_add(&exec, "/usr/bin/git");
+        p.declared = (struct plan_declared){.read = read, .write = write, .exec = exec};
+    }
     p.argv = argv;
     p.env = env;
     p.inputs = inputs;
@@ -213,9 +223,9 @@ static char *oci_of(bool full)
 
 START_TEST(a_container_is_its_golden_file)
 {
-    own_free char *text = oci_of(_i);
+    own_free char *text = oci_of(_i == 1, _i == 2);
 
-    compare(_i ? "oci-full.json" : "oci.json", text);
+    compare(containers[_i], text);
 }
 END_TEST
 
@@ -226,6 +236,6 @@ int main(void)
     tcase_add_loop_test(tc, a_domain_is_its_golden_file, 0, N_DOMAINS);
     tcase_add_loop_test(tc, a_new_device_fails_until_the_list_is_changed, 0, N_DOMAINS);
     tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
-    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 2);
+    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 3);
     return suite_run("golden", tc);
 }

@@ -2,10 +2,12 @@
  * standin: stands in for crun where there is no guest: runs a job with no confinement at all.
  *
  * Takes crun's command line as agent/container.c writes it. config.json is not JSON here: its lines
- * are the command, or, after a "!", what the runtime fails with. The job's first process is the
+ * are the command, with what is declared in front of it as in shared/guest.h; or, after a "!", what
+ * the runtime fails with. The job's first process is the
  * real one (agent/jobinit.c), in a pid namespace of its own.
  */
 #include "agent/jobinit.h"
+#include "shared/guest.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -23,7 +25,7 @@
 struct standin {
     const char *state, *log, *bundle, *pidfile, *console, *verb, *id;
     char config[65536];
-    char *command[ARGS_MAX + 1];
+    char *command[ARGS_MAX + 2];
 };
 
 static int parse(struct standin *s, int argc, char *argv[])
@@ -62,6 +64,7 @@ static int write_text(const char *path, const char *text)
 
 static int read_config(struct standin *s)
 {
+    static char end[] = GUEST_DECLARED_END;
     char path[4096], *line = s->config;
     size_t n = 0;
     FILE *f;
@@ -72,6 +75,8 @@ static int read_config(struct standin *s)
         return -1;
     s->config[fread(s->config, 1, sizeof(s->config) - 1, f)] = '\0';
     fclose(f);
+    if (strncmp(line, "--", 2) != 0)
+        s->command[n++] = end;
     while (line && n < ARGS_MAX)
         s->command[n++] = strsep(&line, "\n");
     return 0;
@@ -101,7 +106,7 @@ static int send_console(const char *path, int fd)
 }
 
 /* In the job's first process, before the agent's code takes over. */
-static int become_job(const struct standin *s, int slave)
+static int become_job(struct standin *s, int slave)
 {
     setsid();
     if (slave >= 0) {

@@ -343,11 +343,55 @@ START_TEST(the_command_runs_below_the_agents_init)
     bool tty = false;
     struct err e;
 
-    ck_assert_uint_eq(doc_len(args), 3);
+    ck_assert_uint_eq(doc_len(args), 4);
     ck_assert_str_eq(doc_str_at(args, 0), GUEST_JOB_INIT);
-    ck_assert_str_eq(doc_str_at(args, 1), "sh");
+    ck_assert_str_eq(doc_str_at(args, 1), GUEST_DECLARED_END);
+    ck_assert_str_eq(doc_str_at(args, 2), "sh");
     ck_assert(doc_get_bool(process, "terminal", &tty, &e) == 0 && tty);
     ck_assert_str_eq(string(object(d, "linux"), "cgroupsPath"), GUEST_CGROUP "/exec-3");
+}
+END_TEST
+
+START_TEST(what_is_declared_stands_in_front_of_the_command)
+{
+    static const char *const want[] = {GUEST_JOB_INIT,       "--read", "/in",
+                                       GUEST_DECLARED_WRITE, "/out",   GUEST_DECLARED_EXEC,
+                                       "/bin/true",          "--",     "sh"};
+    own_strv struct strv argv = words("sh", NULL), read = words("/in", NULL);
+    own_strv struct strv write = words("/out", NULL), exec = words("/bin/true", NULL);
+    const struct plan p = {.workdir = (char[]){"/"},
+                           .argv = argv,
+                           .declared = {.read = read, .write = write, .exec = exec}};
+    own_doc struct doc *d = oci_config(&p, 1);
+    const struct doc *args = array(object(d, "process"), "args");
+
+    ck_assert_uint_eq(doc_len(args), sizeof(want) / sizeof(want[0]));
+    for (size_t i = 0; i < doc_len(args); i++)
+        ck_assert_str_eq(doc_str_at(args, i), want[i]);
+}
+END_TEST
+
+/* A file without a path is beyond Landlock. */
+START_TEST(a_job_with_declared_programs_makes_no_memory_file_that_executes)
+{
+    own_strv struct strv argv = words("sh", NULL), read = words("/in", NULL);
+    const struct plan p = {.workdir = (char[]){"/"}, .argv = argv, .declared = {.read = read}};
+    own_doc struct doc *d = oci_config(&p, 1);
+    const struct doc *rules = array(object(object(d, "linux"), "seccomp"), "syscalls");
+    unsigned found = 0;
+
+    for (size_t i = 0; i < doc_len(rules); i++) {
+        const struct doc *rule = doc_at(rules, i);
+        uint64_t value = 0;
+        struct err e;
+
+        if (!has_word(array(rule, "names"), "memfd_create"))
+            continue;
+        found++;
+        ck_assert_int_eq(doc_get_u64(doc_at(array(rule, "args"), 0), "valueTwo", &value, &e), 0);
+        ck_assert_uint_eq(value, 8); /* MFD_NOEXEC_SEAL */
+    }
+    ck_assert_uint_eq(found, 1);
 }
 END_TEST
 
@@ -370,4 +414,6 @@ SUITE("oci", every_system_call_has_a_name_that_libseccomp_knows,
       the_job_has_no_capability_and_all_namespaces,
       the_build_of_an_image_may_change_files_and_nothing_else,
       no_mount_carries_set_id_or_device_files_but_dev, in_and_out_are_there_only_when_asked_for,
-      the_command_runs_below_the_agents_init, windows_into_the_kernel_are_masked)
+      the_command_runs_below_the_agents_init, what_is_declared_stands_in_front_of_the_command,
+      a_job_with_declared_programs_makes_no_memory_file_that_executes,
+      windows_into_the_kernel_are_masked)

@@ -7,6 +7,10 @@
 
 static const char *const command[] = {"true", NULL};
 
+static char *relative_path[] = {(char[]){"in"}, NULL};
+static const struct strv relative = {.items = relative_path, .n = 1};
+static char *odd_path[] = {(char[]){"/\xff"}, NULL};
+static const struct strv odd_paths = {.items = odd_path, .n = 1};
 static char *same_names[] = {(char[]){"/a/x"}, (char[]){"/b/x"}, NULL};
 static const struct strv twice = {.items = same_names, .n = 2};
 static const char *const not_utf8[] = {"echo", "\xff", NULL};
@@ -38,6 +42,31 @@ START_TEST(an_empty_wish_gives_the_documented_defaults)
 }
 END_TEST
 
+START_TEST(what_is_declared_is_kept_by_the_plan_and_holds_for_each_command)
+{
+    own_strv struct strv in = {0}, out = {0}, argv = {0}, none = {0};
+    struct plan_wish w = {.argv = command, .read = &in, .exec = &out};
+    own_plan struct plan *p = NULL, *read = NULL, *derived = NULL;
+    own_doc struct doc *d = NULL;
+    struct err e;
+
+    strv_add(&in, "/in");
+    strv_add(&in, "/usr");
+    strv_add(&out, "/usr/bin/git");
+    strv_add(&argv, "id");
+    ck_assert_int_eq(plan_resolve(&w, &p, &e), 0);
+    d = plan_to_doc(p);
+    ck_assert_msg(plan_from_doc(d, &read, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(
+        plan_derive(read, &(struct plan_exec){.argv = &argv, .env = &none}, &derived, &e), 0);
+    ck_assert(plan_is_declared(derived));
+    ck_assert_uint_eq(derived->declared.read.n, 2);
+    ck_assert_str_eq(derived->declared.read.items[1], "/usr");
+    ck_assert_uint_eq(derived->declared.write.n, 0);
+    ck_assert_str_eq(derived->declared.exec.items[0], "/usr/bin/git");
+}
+END_TEST
+
 START_TEST(a_bad_wish_is_refused_and_named)
 {
     static const struct {
@@ -48,6 +77,10 @@ START_TEST(a_bad_wish_is_refused_and_named)
         {{.argv = NULL}, ERR_USAGE, "no command"},
         {{.argv = command, .image = "../x"}, ERR_USAGE, "--image"},
         {{.argv = command, .image = ""}, ERR_USAGE, "--image"},
+        {{.argv = command, .read = &relative}, ERR_USAGE, "--read"},
+        {{.argv = command, .write = &relative}, ERR_USAGE, "--write"},
+        {{.argv = command, .exec = &relative}, ERR_USAGE, "--exec"},
+        {{.argv = command, .exec = &odd_paths}, ERR_USAGE, "--exec"},
         {{.argv = command, .machine = "pc"}, ERR_USAGE, "--machine"},
         {{.argv = command, .memory = "1M"}, ERR_USAGE, "--memory"},
         {{.argv = command, .memory = "lots"}, ERR_USAGE, "--memory"},
@@ -302,8 +335,9 @@ END_TEST
 
 SUITE("plan", a_command_in_a_sandbox_starts_from_its_plan,
       a_command_in_a_sandbox_is_checked_like_a_run, an_empty_wish_gives_the_documented_defaults,
-      a_bad_wish_is_refused_and_named, the_last_value_of_a_variable_wins,
-      an_image_says_what_runs_as_docker_has_it,
+      a_bad_wish_is_refused_and_named,
+      what_is_declared_is_kept_by_the_plan_and_holds_for_each_command,
+      the_last_value_of_a_variable_wins, an_image_says_what_runs_as_docker_has_it,
       an_image_says_as_whom_and_where_and_the_command_line_wins, no_image_makes_a_job_root,
       a_command_too_large_to_deliver_is_refused,
       the_calibration_hint_is_for_microvm_under_software_emulation_only)

@@ -144,7 +144,8 @@ static int check_keep(const char *command, const struct options *o)
     if (o->from &&
         (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine || o->wish.memory ||
          o->wish.cpus || o->wish.disk || o->wish.pids || o->wish.entrypoint ||
-         o->wish.writable_root || o->wish.amnesic || o->inputs.n > 0))
+         o->wish.writable_root || o->wish.amnesic || o->inputs.n > 0 ||
+         o->read.n + o->write.n + o->exec.n > 0))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;

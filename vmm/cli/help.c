@@ -52,6 +52,10 @@ const char help_main[] =
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"                \
     "  --entrypoint CMD   in place of the image's entrypoint and command; '' for none\n"           \
     "  --writable         the root takes writes, on the scratch disk, gone with the run\n"         \
+    "  --read PATH        let the job read below PATH, and nothing else (repeatable)\n"            \
+    "  --write PATH       let it write below PATH, and nowhere else (repeatable)\n"                \
+    "  --exec PATH        let it execute PATH, and nothing else (repeatable); any of the three\n"  \
+    "                     forbids what is in none of them\n"                                       \
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"     \
     "  --out DIR          gets what the job wrote under /out; must be empty or new\n"              \
     "  --out-max SIZE     most that may come out (256M)\n"                                         \
@@ -153,6 +157,9 @@ const char help_up[] =
     "  --workdir DIR      where commands start (the image's, else /work)\n"
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"
     "  --writable         the root takes writes, on the scratch disk\n"
+    "  --read PATH        let commands read below PATH, and nothing else (repeatable)\n"
+    "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"
+    "  --exec PATH        let them execute PATH, and nothing else (repeatable)\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
     "  --machine TYPE     microvm (default) or q35\n"
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"

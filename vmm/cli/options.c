@@ -27,6 +27,9 @@ enum {
     OPT_USER,
     OPT_ENTRYPOINT,
     OPT_WRITABLE,
+    OPT_READ,
+    OPT_WRITE,
+    OPT_EXEC,
     OPT_IN,
     OPT_OUT,
     OPT_OUT_MAX,
@@ -57,6 +60,9 @@ static const struct option longs[] = {
     {"user", required_argument, NULL, OPT_USER},
     {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
     {"writable", no_argument, NULL, OPT_WRITABLE},
+    {"read", required_argument, NULL, OPT_READ},
+    {"write", required_argument, NULL, OPT_WRITE},
+    {"exec", required_argument, NULL, OPT_EXEC},
     {"in", required_argument, NULL, OPT_IN},
     {"out", required_argument, NULL, OPT_OUT},
     {"out-max", required_argument, NULL, OPT_OUT_MAX},
@@ -189,6 +195,15 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_WRITABLE:
         w->writable_root = true;
         return -1;
+    case OPT_READ:
+        strv_add(&o->read, optarg);
+        return -1;
+    case OPT_WRITE:
+        strv_add(&o->write, optarg);
+        return -1;
+    case OPT_EXEC:
+        strv_add(&o->exec, optarg);
+        return -1;
     case OPT_OUT_MAX:
         w->out_max = optarg;
         return -1;
@@ -267,6 +282,9 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     ret->wish.argv = (const char *const *)(argv + optind);
     ret->wish.env = &ret->env;
     ret->wish.inputs = &ret->inputs;
+    ret->wish.read = &ret->read;
+    ret->wish.write = &ret->write;
+    ret->wish.exec = &ret->exec;
     ret->wish.out = ret->out;
     if (ret->json && ret->wish.tty)
         return cli_misuse(argv[0], "--json and --tty exclude each other");
@@ -302,6 +320,9 @@ void options_done(struct options *o)
 {
     strv_done(&o->env);
     strv_done(&o->inputs);
+    strv_done(&o->read);
+    strv_done(&o->write);
+    strv_done(&o->exec);
     free(o->out);
 }
 

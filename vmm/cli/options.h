@@ -10,7 +10,7 @@
 
 struct options {
     struct plan_wish wish;
-    struct strv env, inputs;
+    struct strv env, inputs, read, write, exec;
     char *out;         /* absolute */
     const char *accel; /* auto, kvm, tcg */
     const char *uri;   /* --connect, or NULL */

@@ -78,12 +78,24 @@ static struct doc *rlimits(void)
     return list;
 }
 
-/* GUEST_JOB_INIT and then the command. */
+static void declare(struct doc *list, const char *option, const struct strv *paths)
+{
+    for (size_t i = 0; i < paths->n; i++) {
+        doc_add_str(list, option);
+        doc_add_str(list, paths->items[i]);
+    }
+}
+
+/* GUEST_JOB_INIT, what is declared, and then the command. */
 static struct doc *arguments(const struct plan *p)
 {
     struct doc *list = doc_new_array();
 
     doc_add_str(list, GUEST_JOB_INIT);
+    declare(list, GUEST_DECLARED_READ, &p->declared.read);
+    declare(list, GUEST_DECLARED_WRITE, &p->declared.write);
+    declare(list, GUEST_DECLARED_EXEC, &p->declared.exec);
+    doc_add_str(list, GUEST_DECLARED_END);
     for (size_t i = 0; i < p->argv.n; i++)
         doc_add_str(list, p->argv.items[i]);
     return list;
@@ -245,7 +257,7 @@ static struct doc *linux_section(const struct plan *p, unsigned exec)
     doc_set_str(d, "cgroupsPath", cgroup);
     doc_set(d, "resources", resources(p));
     doc_set_str(d, "rootfsPropagation", "private");
-    doc_set(d, "seccomp", oci_seccomp());
+    doc_set(d, "seccomp", oci_seccomp(plan_is_declared(p)));
     doc_set_strv(d, "maskedPaths", masked_paths);
     doc_set_strv(d, "readonlyPaths", readonly_paths);
     return d;

@@ -2,7 +2,7 @@
  * oci: plan -> OCI runtime configuration (config.json, runtime-spec 1.0.2) of the nested container.
  *
  * Pure. The host writes it, the guest agent hands it to crun unread. Paths follow shared/guest.h;
- * process.args are GUEST_JOB_INIT and then the command.
+ * process.args are GUEST_JOB_INIT, what is declared, and then the command.
  */
 #ifndef LZ_OCI_OCI_H
 #define LZ_OCI_OCI_H
@@ -15,7 +15,8 @@ struct doc *oci_config(const struct plan *p, unsigned exec);
 /*
  * The system calls that the container may make with any argument; NULL-terminated, with the reason
  * of each group in the source. clone, personality, socket and socketpair are allowed with harmless
- * arguments only; everything else answers EPERM (clone3: ENOSYS).
+ * arguments only, and memfd_create where programs are declared; everything else answers EPERM
+ * (clone3: ENOSYS).
  */
 extern const char *const oci_syscalls[];
 

@@ -4,6 +4,8 @@
  * How it works
  *   Everything answers EPERM but what is listed here. oci_syscalls[] needs no look at the
  *   arguments; clone, personality, socket and socketpair are allowed with harmless arguments only.
+ *   memfd_create as well where the plan declares programs: a file that has no path is held by no
+ *   Landlock, so there it must be one that cannot be executed.
  *   clone3 hides its flags in memory, which a filter cannot read, so it answers ENOSYS and the C
  *   library falls back to clone. The filter knows x86_64 only: i386 and x32 calls kill the process.
  *   Refusals are logged by the guest's kernel (SECCOMP_FILTER_FLAG_LOG).
@@ -23,6 +25,7 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #define CLONE_NEW_ANY                                                                              \
@@ -30,7 +33,8 @@
      CLONE_NEWPID | CLONE_NEWNET)
 #define SOCKET_TYPE_MASK  0xfu /* the rest are flags: SOCK_CLOEXEC, SOCK_NONBLOCK */
 #define PERSONALITY_QUERY 0xffffffffu
-#define NETLINK_PROTOCOL  0 /* NETLINK_ROUTE */
+#define NETLINK_PROTOCOL  0  /* NETLINK_ROUTE */
+#define MEMFD_NOEXEC_SEAL 8u /* Linux 6.3 */
 
 /* clang-format off */
 const char *const oci_syscalls[] = {
@@ -163,6 +167,21 @@ static void sockets(struct doc *rules)
                  masked(1, SOCKET_TYPE_MASK, internet[i].type), equal(2, internet[i].protocol));
 }
 
+static void plain(struct doc *rules, bool declared)
+{
+    struct doc *rule = doc_new_object(), *names = doc_new_array();
+
+    for (size_t i = 0; oci_syscalls[i]; i++)
+        if (!declared || strcmp(oci_syscalls[i], "memfd_create") != 0)
+            doc_add_str(names, oci_syscalls[i]);
+    doc_set(rule, "names", names);
+    doc_set_str(rule, "action", "SCMP_ACT_ALLOW");
+    doc_add(rules, rule);
+    if (declared)
+        allow_if(rules, "memfd_create", masked(1, MEMFD_NOEXEC_SEAL, MEMFD_NOEXEC_SEAL), NULL,
+                 NULL);
+}
+
 static void conditional(struct doc *rules)
 {
     struct doc *clone3 = doc_new_object();
@@ -177,17 +196,15 @@ static void conditional(struct doc *rules)
     doc_add(rules, clone3);
 }
 
-struct doc *oci_seccomp(void)
+struct doc *oci_seccomp(bool declared)
 {
-    struct doc *d = doc_new_object(), *rules = doc_new_array(), *plain = doc_new_object();
+    struct doc *d = doc_new_object(), *rules = doc_new_array();
 
     doc_set_str(d, "defaultAction", "SCMP_ACT_ERRNO");
     doc_set_u64(d, "defaultErrnoRet", EPERM);
     doc_set_strv(d, "architectures", (const char *const[]){"SCMP_ARCH_X86_64", NULL});
     doc_set_strv(d, "flags", (const char *const[]){"SECCOMP_FILTER_FLAG_LOG", NULL});
-    doc_set_strv(plain, "names", oci_syscalls);
-    doc_set_str(plain, "action", "SCMP_ACT_ALLOW");
-    doc_add(rules, plain);
+    plain(rules, declared);
     conditional(rules);
     doc_set(d, "syscalls", rules);
     return d;

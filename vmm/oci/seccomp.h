@@ -4,7 +4,9 @@
 
 #include "base/doc.h"
 
-/* Returns new: the value of linux.seccomp. */
-struct doc *oci_seccomp(void);
+#include <stdbool.h>
+
+/* Returns new: the value of linux.seccomp, of a job with declared paths or without. */
+struct doc *oci_seccomp(bool declared);
 
 #endif

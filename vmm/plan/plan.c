@@ -30,7 +30,15 @@ void plan_free(struct plan *p)
     strv_done(&p->argv);
     strv_done(&p->env);
     strv_done(&p->inputs);
+    strv_done(&p->declared.read);
+    strv_done(&p->declared.write);
+    strv_done(&p->declared.exec);
     free(p);
+}
+
+bool plan_is_declared(const struct plan *p)
+{
+    return p->declared.read.n + p->declared.write.n + p->declared.exec.n > 0;
 }
 
 static int resolve_machine(const char *text, enum plan_machine *ret, struct err *e)
@@ -174,6 +182,25 @@ static int resolve_folders(const struct plan_wish *w, struct plan *p, struct err
     return 0;
 }
 
+static int resolve_declared(const struct strv *wish, const char *option, struct strv *to,
+                            struct err *e)
+{
+    if (wish && wish->n > PLAN_PATHS_MAX)
+        return err_set(e, ERR_USAGE, "%s: more than %d paths", option, PLAN_PATHS_MAX);
+    for (size_t i = 0; wish && i < wish->n; i++) {
+        const char *path = wish->items[i];
+
+        if (path[0] != '/')
+            return err_set(e, ERR_USAGE, "%s: '%s' is not an absolute path inside the container",
+                           option, path);
+        if (!str_is_utf8(path) || strlen(path) > PLAN_PATH_MAX)
+            return err_set(e, ERR_USAGE, "%s: path %zu is not valid UTF-8, or too long", option,
+                           i + 1);
+        strv_add(to, path);
+    }
+    return 0;
+}
+
 static size_t strv_bytes(const struct strv *v)
 {
     size_t sum = 0;
@@ -276,7 +303,10 @@ int plan_resolve(const struct plan_wish *w, struct plan **ret, struct err *e)
     if (resolve_machine(w->machine, &p->machine, e) < 0 || resolve_limits(w, p, e) < 0 ||
         resolve_user(w, &p->uid, &p->gid, e) < 0 || resolve_env(w, &p->env, e) < 0 ||
         resolve_command(w, &p->argv, e) < 0 || check_process(p, e) < 0 ||
-        resolve_folders(w, p, e) < 0 || resolve_out(w, p, e) < 0)
+        resolve_folders(w, p, e) < 0 || resolve_out(w, p, e) < 0 ||
+        resolve_declared(w->read, "--read", &p->declared.read, e) < 0 ||
+        resolve_declared(w->write, "--write", &p->declared.write, e) < 0 ||
+        resolve_declared(w->exec, "--exec", &p->declared.exec, e) < 0)
         return -1;
     p->accel = w->accel;
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;
@@ -298,7 +328,11 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->out = NULL;
     p->workdir = NULL;
     p->argv = p->env = p->inputs = (struct strv){0};
+    p->declared = (struct plan_declared){0};
     add_all(&p->inputs, &base->inputs);
+    add_all(&p->declared.read, &base->declared.read);
+    add_all(&p->declared.write, &base->declared.write);
+    add_all(&p->declared.exec, &base->declared.exec);
 }
 
 int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan **ret,
@@ -364,6 +398,11 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "timeout_ms", p->timeout_ms);
     doc_set_bool(d, "network", false);
     doc_set_bool(d, "writable_root", p->writable_root);
+    if (plan_is_declared(p)) {
+        doc_set_strv(d, "read", (const char *const *)p->declared.read.items);
+        doc_set_strv(d, "write", (const char *const *)p->declared.write.items);
+        doc_set_strv(d, "exec", (const char *const *)p->declared.exec.items);
+    }
     if (p->build)
         doc_set_bool(d, "build", true);
     doc_set_bool(d, "amnesic", p->amnesic);

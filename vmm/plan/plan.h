@@ -36,9 +36,17 @@
 #define PLAN_UID_DEFAULT     1000
 #define PLAN_TIMEOUT_MAX_MS  (30ull * 24 * 3600 * 1000)
 #define PLAN_ARGS_MAX        (512 * 1024) /* bytes of arguments and environment together */
+#define PLAN_PATHS_MAX       128          /* declared paths of each kind */
+#define PLAN_PATH_MAX        4095         /* bytes */
 
 enum plan_machine { PLAN_MICROVM, PLAN_Q35 };
 enum plan_accel { PLAN_KVM, PLAN_TCG };
+
+/* Absolute paths inside the container. If there is one at all, the job may touch nothing else, but
+ * for what starting a program needs (guest-agent/agent/declared.c) and its own command. */
+struct plan_declared {
+    struct strv read, write, exec;
+};
 
 struct plan {
     char *image;        /* reference into the image store, as it was given */
@@ -61,6 +69,7 @@ struct plan {
     struct strv env;        /* K=V, complete */
     struct strv inputs;     /* absolute host folders; may be empty */
     char *out;              /* absolute host folder, or NULL */
+    struct plan_declared declared;
     bool writable_root;     /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
@@ -90,7 +99,8 @@ struct plan_wish {
     bool no_command;           /* a guest that waits for commands: argv is empty and stays so */
     const struct strv *env;    /* "K=V", or "K" for the caller's own value (looked up by the cli) */
     const struct strv *inputs; /* absolute */
-    const char *const *argv;   /* NULL-terminated; empty: the image's own command */
+    const struct strv *read, *write, *exec; /* what is declared; NULL or empty: none */
+    const char *const *argv;                /* NULL-terminated; empty: the image's own command */
     bool interactive, tty;
     enum plan_accel accel;
     uint64_t tsc_khz;
@@ -112,6 +122,7 @@ struct plan_exec {
 int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan **ret,
                 struct err *e);
 void plan_free(struct plan *p);
+bool plan_is_declared(const struct plan *p);
 static inline void plan_free_p(struct plan **p)
 {
     plan_free(*p);

@@ -97,6 +97,17 @@ static int get_amnesic(const struct doc *d, struct plan *p, struct err *e)
     return 0;
 }
 
+static int get_declared(const struct doc *d, struct plan_declared *ret, struct err *e)
+{
+    if (!doc_has(d, "read"))
+        return 0;
+    return doc_get_strv(d, "read", &ret->read, e) < 0 ||
+                   doc_get_strv(d, "write", &ret->write, e) < 0 ||
+                   doc_get_strv(d, "exec", &ret->exec, e) < 0
+               ? -1
+               : 0;
+}
+
 int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
 {
     own_plan struct plan *p = calloc(1, sizeof(*p));
@@ -108,7 +119,8 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
     if (doc_get_str(d, "format", &format, e) < 0 ||
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
-        get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0)
+        get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
+        get_declared(d, &p->declared, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");
