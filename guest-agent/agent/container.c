@@ -1,6 +1,7 @@
 /* container: the one small interface to the OCI runtime (crun) and to the container's cgroup. */
 #include "agent/container.h"
 
+#include "agent/audit.h"
 #include "agent/link.h"
 
 #include <errno.h>
@@ -14,7 +15,7 @@
 #define FILE_MAX 4096 /* bytes that are read of a cgroup file, a pid file or a log */
 
 /* In the child: fds[i] becomes i, signals are as a program expects them. */
-static _Noreturn void become(const char *const argv[], const int *fds, int n_fds)
+static _Noreturn void become(const char *const argv[], uint32_t owner, const int *fds, int n_fds)
 {
     char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
     char *const env[] = {path, NULL};
@@ -26,6 +27,9 @@ static _Noreturn void become(const char *const argv[], const int *fds, int n_fds
     for (int i = 0; i < n_fds; i++)
         if (above[i] < 0 || dup2(above[i], i) < 0)
             _exit(127);
+    /* Where it fails the job's refused calls are without an owner. */
+    if (owner > 0)
+        (void)audit_name_me(owner);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
@@ -33,12 +37,12 @@ static _Noreturn void become(const char *const argv[], const int *fds, int n_fds
     _exit(127);
 }
 
-static pid_t start(const char *const argv[], const int *fds, int n_fds)
+static pid_t start(const char *const argv[], uint32_t owner, const int *fds, int n_fds)
 {
     pid_t pid = fork();
 
     if (pid == 0)
-        become(argv, fds, n_fds);
+        become(argv, owner, fds, n_fds);
     return pid < 0 ? -errno : pid;
 }
 
@@ -60,7 +64,7 @@ pid_t container_start(const struct container_paths *p, const struct container_st
         argv[n++] = console;
     }
     argv[n] = s->id;
-    return start(argv, fds, 4);
+    return start(argv, s->owner, fds, 4);
 }
 
 pid_t container_delete(const struct container_paths *p, const char *id)
@@ -69,7 +73,7 @@ pid_t container_delete(const struct container_paths *p, const char *id)
                                 "delete",   "--force", id,       NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int fds[3] = {null, null, null};
-    pid_t pid = null < 0 ? -errno : start(argv, fds, 3);
+    pid_t pid = null < 0 ? -errno : start(argv, 0, fds, 3);
 
     if (null >= 0)
         close(null);
@@ -176,6 +180,18 @@ bool container_is_frozen(const struct container_paths *p)
     (void)snprintf(path, sizeof(path), "%s/cgroup.events", p->cgroup);
     read_text(path, text);
     return number_of(text, "frozen ") == 1;
+}
+
+void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret)
+{
+    char path[CONTAINER_PATH_MAX], text[FILE_MAX];
+
+    cgroup_path(p, exec, "/memory.events", path);
+    read_text(path, text);
+    denials_add(ret, WIRE_DENIED_MEMORY, number_of(text, "max "));
+    cgroup_path(p, exec, "/pids.events", path);
+    read_text(path, text);
+    denials_add(ret, WIRE_DENIED_PIDS, number_of(text, "max "));
 }
 
 void container_usage(const struct container_paths *p, unsigned exec, struct wire_exit *ret)

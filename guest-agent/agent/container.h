@@ -8,6 +8,7 @@
 #ifndef LZ_AGENT_CONTAINER_H
 #define LZ_AGENT_CONTAINER_H
 
+#include "agent/denials.h"
 #include "shared/wire.h"
 
 #include <sys/types.h>
@@ -30,9 +31,10 @@ struct container_paths {
 struct container_start {
     const char *id;
     const char *bundle;
-    int stdio[3]; /* borrowed */
-    int link;     /* becomes LINK_FD of the container's first process; borrowed */
-    bool tty;     /* the console arrives on the socket CONTAINER_CONSOLE of the bundle */
+    int stdio[3];   /* borrowed */
+    uint32_t owner; /* for audit_name_me() */
+    int link;       /* becomes LINK_FD of the container's first process; borrowed */
+    bool tty;       /* the console arrives on the socket CONTAINER_CONSOLE of the bundle */
 };
 
 /* Start the runtime: its pid, or -errno. It ends with 0 once the container exists. */
@@ -51,6 +53,8 @@ void container_scrub(const struct container_paths *p, unsigned exec);
  * while; container_is_frozen() tells when it is done. 0 or -errno. */
 int container_freeze(const struct container_paths *p, bool freeze);
 bool container_is_frozen(const struct container_paths *p);
+/* How often the job was at its limits of memory and of processes. */
+void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret);
 /* Fills oom, cpu_us and peak_bytes; 0 where the kernel does not say. */
 void container_usage(const struct container_paths *p, unsigned exec, struct wire_exit *ret);
 

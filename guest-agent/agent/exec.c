@@ -14,11 +14,13 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define EXEC_START_MS 60000 /* for the runtime to make a container; generous: slow emulation */
 #define EXEC_CLEAN_MS 60000 /* ... and to remove it */
+#define EXEC_COUNT_MS 10000 /* for the kernel to tell what a job that has ended was refused */
 
 static void close_fd(int *fd)
 {
@@ -37,14 +39,20 @@ static void forget(struct exec *x)
     x->reaped = x->begun = x->ended = false;
     x->wrong = 0;
     x->text[0] = '\0';
-    x->deadline_ms = 0;
+    x->deadline_ms = x->count_deadline_ms = 0;
+    denials_init(&x->denials);
+    x->denials_told = 0;
+    x->counted = false;
+    x->mark = 0;
     stream_init(x);
 }
 
-void exec_init(struct exec *x, unsigned number, const struct container_paths *paths)
+void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
+               struct audit *audit)
 {
     x->number = number;
     x->paths = *paths;
+    x->audit = audit;
     x->known = false;
     x->cleaner = 0;
     forget(x);
@@ -138,6 +146,7 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
     x->known = true;
     x->ask = *ask;
     x->config_left = ask->config_size;
+    x->owner = serial + 1;
     (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
     (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
     (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
@@ -150,8 +159,10 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
 /* Makes the container; its first process then waits for GO. */
 static void start(struct exec *x)
 {
-    struct container_start s = {
-        .id = x->id, .bundle = x->bundle, .tty = x->ask.flags & WIRE_EXEC_TTY};
+    struct container_start s = {.id = x->id,
+                                .bundle = x->bundle,
+                                .tty = x->ask.flags & WIRE_EXEC_TTY,
+                                .owner = x->audit->fd < 0 ? 0 : x->owner};
     int link[2];
     pid_t pid;
 
@@ -266,6 +277,7 @@ void exec_rearm(struct exec *x)
 
     x->deadline_ms = now + EXEC_START_MS;
     x->clean_deadline_ms = now + EXEC_CLEAN_MS;
+    x->count_deadline_ms = now + EXEC_COUNT_MS;
 }
 
 uint64_t exec_deadline(const struct exec *x)
@@ -273,7 +285,16 @@ uint64_t exec_deadline(const struct exec *x)
     uint64_t start_ms = x->state == WIRE_IN_STARTING && !x->wrong ? x->deadline_ms : 0;
     uint64_t clean_ms = x->cleaner > 0 ? x->clean_deadline_ms : 0;
 
+    if (x->mark > 0 && !x->counted)
+        start_ms = x->count_deadline_ms; /* never both */
     return start_ms && (!clean_ms || start_ms < clean_ms) ? start_ms : clean_ms;
+}
+
+/* All that the kernel tells is in: what is left are the job's cgroup files. */
+static void count_limits(struct exec *x)
+{
+    container_limits(&x->paths, x->number, &x->denials);
+    x->counted = true;
 }
 
 static void check_deadlines(struct exec *x)
@@ -287,6 +308,53 @@ static void check_deadlines(struct exec *x)
     }
     if (x->state == WIRE_IN_STARTING && !x->begun && now >= x->deadline_ms)
         fail(x, WIRE_WHY_RUNTIME, "the container did not start in time");
+    if (x->mark > 0 && !x->counted && now >= x->count_deadline_ms) {
+        denials_add(&x->denials, WIRE_DENIED_UNHEARD, 1);
+        count_limits(x);
+    }
+}
+
+/* Nothing of it runs or writes any more. */
+static bool is_still(const struct exec *x)
+{
+    return x->state == WIRE_IN_RUNNING && x->reaped && x->link < 0 && stream_is_drained(x);
+}
+
+/* A mark behind all that the job was refused. */
+static void ask_for_all(struct exec *x)
+{
+    uint32_t number = audit_new_mark(x->audit);
+
+    if (audit_mark(x->audit, number) < 0) {
+        count_limits(x);
+        return;
+    }
+    x->mark = number;
+    x->count_deadline_ms = boot_now_ms() + EXEC_COUNT_MS;
+}
+
+void exec_take_denial(struct exec *x, const struct audit_event *ev)
+{
+    bool waits = x->mark > 0 && !x->counted;
+
+    if (x->state != WIRE_IN_RUNNING)
+        return;
+    if (ev->what == AUDIT_MARKED || ev->what == AUDIT_BROKEN) {
+        if (waits && (ev->what == AUDIT_BROKEN || ev->number == x->mark))
+            count_limits(x);
+    } else if (ev->what == AUDIT_LOST) {
+        denials_add(&x->denials, WIRE_DENIED_UNHEARD, 1);
+        if (waits) /* its mark may have been among them */
+            (void)audit_mark(x->audit, x->mark);
+    } else if (ev->owner != x->owner) {
+        return;
+    } else if (ev->foreign) {
+        denials_add(&x->denials, WIRE_DENIED_FOREIGN, 1);
+    } else if (ev->number != SYS_clone3) {
+        /* The filter answers that one so that the C library takes clone in its place, at each
+         * thread that it makes. */
+        denials_add_call(&x->denials, ev->number);
+    }
 }
 
 static void on_cannot(struct exec *x, int error)
@@ -333,6 +401,21 @@ static bool send_unstarted(struct exec *x, struct outbox *o)
     return outbox_put(o, WIRE_UNSTARTED, wire_stream(x->number, WIRE_CONTROL), raw, 4 + len);
 }
 
+/* False: there is no room for all of them now. */
+static bool send_denials(struct exec *x, struct outbox *o)
+{
+    struct wire_denied m;
+    uint8_t raw[WIRE_DENIED_SIZE];
+
+    while (denials_row(&x->denials, x->denials_told, &m)) {
+        wire_denied_format(raw, &m);
+        if (!outbox_put(o, WIRE_DENIED, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw)))
+            return false;
+        x->denials_told++;
+    }
+    return true;
+}
+
 static bool send_exit(struct exec *x, struct outbox *o)
 {
     /* Killed from outside, the container's first process has no word on the command. */
@@ -372,6 +455,8 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     if (x->state != WIRE_IN_RUNNING)
         return;
     stream_pump(x, fds, o);
-    if (x->reaped && x->link < 0 && stream_is_drained(x) && send_exit(x, o))
+    if (is_still(x) && !x->counted && x->mark == 0)
+        ask_for_all(x);
+    if (is_still(x) && x->counted && send_denials(x, o) && send_exit(x, o))
         finish(x);
 }

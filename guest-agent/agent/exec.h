@@ -7,13 +7,15 @@
  *   Output is read from the job's pipes straight into the outbox, and only while the host has given
  *   credit: a host that stops reading stops the job. Input waits in a ring of WIRE_WINDOW bytes,
  *   which is all that the host may have under way. EXIT is sent when the container's first process
- *   has been reaped, the link has ended and the pipes are drained.
+ *   has been reaped, the link has ended, the pipes are drained, and the kernel has told of all that
+ *   the job was refused (DENIED).
  *   Behind NONE the runtime may still be removing the last container: the next job of that number
  *   waits for it.
  */
 #ifndef LZ_AGENT_EXEC_H
 #define LZ_AGENT_EXEC_H
 
+#include "agent/audit.h"
 #include "agent/container.h"
 #include "agent/outbox.h"
 
@@ -41,6 +43,7 @@ struct exec {
     bool known;            /* has run in this session: late frames for it may be on their way */
     struct wire_exec ask;
     struct container_paths paths;
+    struct audit *audit;
     char id[CONTAINER_ID_MAX];
     char bundle[CONTAINER_PATH_MAX];
     int config_fd;
@@ -58,13 +61,21 @@ struct exec {
     int status;     /* as from waitpid() */
     uint32_t wrong; /* enum wire_unstarted_why, 0: not known to have failed */
     char text[WIRE_TEXT_MAX + 1];
+    uint32_t owner; /* of its container, in the kernel's audit records */
+    struct denials denials;
+    size_t denials_told;        /* rows that the host has */
+    bool counted;               /* all that it was refused is in `denials` */
+    uint32_t mark;              /* what has to come by before that, 0: not asked for */
+    uint64_t count_deadline_ms; /* of the mark */
     uint64_t deadline_ms;       /* of STARTING, 0: none */
     uint64_t clean_deadline_ms; /* of the cleaner */
     struct exec_input in;
     struct exec_output out[2];
 };
 
-void exec_init(struct exec *x, unsigned number, const struct container_paths *paths);
+/* Borrows `audit`. */
+void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
+               struct audit *audit);
 
 /* Requests of the host, already legal in this state. -EPROTO: it breaks a promise (credit). */
 void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial);
@@ -83,6 +94,9 @@ void exec_abort(struct exec *x);
  * a key pressed. False: it is not running.
  */
 bool exec_keep(struct exec *x);
+
+/* What the kernel told: of a job that may be this one, of a mark that may be this job's. */
+void exec_take_denial(struct exec *x, const struct audit_event *ev);
 
 /* A child of the agent has ended: true if it was one of this job's. */
 bool exec_reaped(struct exec *x, pid_t pid, int status);

@@ -1,5 +1,6 @@
 /* lazaret-agent: pid 1 of the guest; under the name GUEST_JOB_INIT, pid 1 of a container in it, or
  * a command there that copies files or tries what confines it. */
+#include "agent/audit.h"
 #include "agent/boot.h"
 #include "agent/copy.h"
 #include "agent/disks.h"
@@ -63,6 +64,9 @@ int main(int argc, char *argv[])
         say("port '" WIRE_PORT_NAME "': %s", strerror(-port));
         power_off();
     }
+    config.audit_fd = audit_open();
+    if (config.audit_fd < 0)
+        say("the kernel will not tell what jobs are refused: %s", strerror(errno));
     rc = session_run(port, &config);
     say("the session is over: %s", strerror(-rc));
     power_off();

@@ -22,8 +22,9 @@
 #include <unistd.h>
 
 #define SESSION_FAILED_MS 5000 /* for the host to take FAILED */
+#define SESSION_RECORDS   64   /* of the kernel's that are read at once */
 
-enum { FD_PORT, FD_CHILDREN, FD_EXECS, FD_COUNT = FD_EXECS + EXEC_SLOTS * WIRE_EXEC_MAX };
+enum { FD_PORT, FD_CHILDREN, FD_AUDIT, FD_EXECS, FD_COUNT = FD_EXECS + EXEC_SLOTS * WIRE_EXEC_MAX };
 
 struct session {
     const struct session_config *config;
@@ -34,6 +35,7 @@ struct session {
     bool collected;        /* a COLLECTED was sent: credit for it may be on its way */
     struct collect collect;
     struct syncer syncer;
+    struct audit audit;
     struct exec execs[WIRE_EXEC_MAX];
     struct wire_reader reader;
     struct outbox outbox;
@@ -301,6 +303,19 @@ static void reap_children(struct session *s)
     }
 }
 
+/* Not without an end: others have their turn, too. */
+static void hear_audit(struct session *s)
+{
+    for (unsigned n = 0; n < SESSION_RECORDS; n++) {
+        const struct audit_event ev = audit_next(&s->audit);
+
+        if (ev.what == AUDIT_NOTHING)
+            return;
+        for (size_t i = 0; i < WIRE_EXEC_MAX; i++)
+            exec_take_denial(&s->execs[i], &ev);
+    }
+}
+
 /* Milliseconds for poll(): -1 without a deadline. */
 static int next_timeout(const struct session *s, bool room)
 {
@@ -341,6 +356,7 @@ static int turn(struct session *s)
 
     fds[FD_PORT] = (struct pollfd){.fd = s->port_events, .events = POLLIN};
     fds[FD_CHILDREN] = (struct pollfd){.fd = s->children, .events = POLLIN};
+    fds[FD_AUDIT] = (struct pollfd){.fd = s->audit.fd, .events = POLLIN};
     for (size_t i = 0; i < WIRE_EXEC_MAX; i++)
         exec_fill(&s->execs[i], room, fds + FD_EXECS + i * EXEC_SLOTS);
     rc = poll(fds, held ? FD_EXECS : FD_COUNT, next_timeout(s, room));
@@ -348,6 +364,8 @@ static int turn(struct session *s)
         return errno == EINTR ? 0 : -errno;
     if (fds[FD_CHILDREN].revents)
         reap_children(s);
+    if (fds[FD_AUDIT].revents)
+        hear_audit(s);
     if (fds[FD_PORT].revents && epoll_wait(s->port_events, &event, 1, 0) == 1) {
         rc = read_port(s);
         if (rc < 0)
@@ -400,13 +418,14 @@ int session_run(int port_fd, const struct session_config *config)
         return -ENOMEM;
     s->config = config;
     s->port = port_fd;
+    s->audit.fd = config->audit_fd;
     s->state = WIRE_IN_BOOT;
     wire_reader_init(&s->reader);
     outbox_init(&s->outbox);
     collect_init(&s->collect);
     syncer_init(&s->syncer);
     for (unsigned i = 0; i < WIRE_EXEC_MAX; i++)
-        exec_init(&s->execs[i], i + 1, &config->container);
+        exec_init(&s->execs[i], i + 1, &config->container, &s->audit);
     rc = watch(s);
     while (rc == 0 && !s->failed)
         rc = turn(s);

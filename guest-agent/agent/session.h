@@ -29,6 +29,7 @@ struct session_config {
     int (*resync)(const struct wire_hello *m, struct boot_fault *f); /* entropy and clock */
     int (*park)(struct boot_fault *f);                               /* with WIRE_HELLO_PARK */
     int (*arrive)(const struct wire_hello *m, struct boot_fault *f); /* else: disks and identity */
+    int audit_fd;       /* from audit_open(); -1: what jobs are refused is not told */
     const char *failed; /* bring-up failed, why: HELLO is answered with FAILED; else NULL */
 };
 

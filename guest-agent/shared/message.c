@@ -170,6 +170,30 @@ static int parse_u32(const uint8_t *p, size_t len, uint32_t min, uint32_t max, u
     return 0;
 }
 
+void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m)
+{
+    bytes_put_u32(out, m->kind);
+    bytes_put_u32(out + 4, m->detail);
+    bytes_put_u64(out + 8, m->count);
+}
+
+int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret)
+{
+    struct wire_denied m;
+
+    if (len != WIRE_DENIED_SIZE)
+        return -EBADMSG;
+    m.kind = bytes_get_u32(p);
+    m.detail = bytes_get_u32(p + 4);
+    m.count = bytes_get_u64(p + 8);
+    if (m.kind < WIRE_DENIED_CALL || m.kind >= WIRE_DENIED_KIND_END || m.count == 0)
+        return -EBADMSG;
+    if (m.detail > (m.kind == WIRE_DENIED_CALL ? WIRE_CALL_MAX : 0))
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
 int wire_credit_parse(const uint8_t *p, size_t len, uint32_t *ret_bytes)
 {
     return parse_u32(p, len, 1, WIRE_WINDOW, ret_bytes);

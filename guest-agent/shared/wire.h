@@ -21,6 +21,7 @@
  *                                 <------------  STARTED, or UNSTARTED (why)
  *   DATA stdin, EOF, SIGNAL, RESIZE, CREDIT, CLOSE ->
  *                                 <------------  DATA stdout/stderr, CREDIT
+ *                                 <------------  DENIED ... (what was refused, if anything was)
  *                                 <------------  EXIT (after the last DATA; the streams are over)
  *   COLLECT (cap), CREDIT         ------------>
  *                                 <------------  DATA tree ..., COLLECTED
@@ -51,7 +52,7 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME   "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION     4u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION     5u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC       0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE 16u         /* bytes */
 #define WIRE_PAYLOAD_MAX 65536u      /* bytes */
@@ -86,6 +87,7 @@ enum wire_type {
     WIRE_SYNC,
     WIRE_SYNCED,
     WIRE_RESUME,
+    WIRE_DENIED,
     WIRE_TYPE_END
 };
 
@@ -232,6 +234,31 @@ struct wire_exit {
 };
 #define WIRE_EXIT_SIZE 28u
 
+/* Kinds of what a job was refused. */
+enum wire_denied_kind {
+    WIRE_DENIED_CALL = 1, /* system calls of x86_64; detail: which */
+    WIRE_DENIED_FOREIGN,  /* system calls of other architectures */
+    WIRE_DENIED_MORE,     /* system calls for which there was no row left */
+    WIRE_DENIED_UNHEARD,  /* the guest's kernel told of some that were missed or of unknown owner */
+    WIRE_DENIED_MEMORY,   /* times that the job was at its memory limit */
+    WIRE_DENIED_PIDS,     /* times that it was at its limit of processes */
+    WIRE_DENIED_KIND_END
+};
+#define WIRE_DENIED_MAX 32u    /* DENIED frames of one job */
+#define WIRE_CALL_MAX   65535u /* number of a system call */
+/* One row, in rising order of kind and detail: none comes twice. The guest's word. */
+struct wire_denied {
+    uint32_t kind;
+    uint32_t detail; /* 0 but for WIRE_DENIED_CALL */
+    uint64_t count;  /* not 0 */
+};
+#define WIRE_DENIED_SIZE 16u
+/* Their order as a number, above 0. */
+static inline uint64_t wire_denied_order(const struct wire_denied *m)
+{
+    return (uint64_t)m->kind << 32 | m->detail;
+}
+
 enum wire_collected_how {
     WIRE_COLLECT_DONE = 0,
     WIRE_COLLECT_OVER = 1,  /* the tree is larger than the cap: what came before is whole files */
@@ -248,6 +275,7 @@ void wire_hello_format(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *m)
 void wire_ready_format(uint8_t out[WIRE_READY_SIZE], const struct wire_ready *m);
 void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m);
 void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m);
+void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
 void wire_u32_format(uint8_t out[4], uint32_t value);
 void wire_u64_format(uint8_t out[8], uint64_t value);
 void wire_resize_format(uint8_t out[4], uint16_t rows, uint16_t cols);
@@ -261,6 +289,7 @@ int wire_ready_parse(const uint8_t *p, size_t len, struct wire_ready *ret);
 int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret);
 int wire_unstarted_parse(const uint8_t *p, size_t len, struct wire_unstarted *ret);
 int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret);
+int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret);
 int wire_credit_parse(const uint8_t *p, size_t len, uint32_t *ret_bytes); /* 1 to WIRE_WINDOW */
 int wire_signal_parse(const uint8_t *p, size_t len, uint32_t *ret_signo); /* 1 to 64 */
 int wire_collected_parse(const uint8_t *p, size_t len, uint32_t *ret_how);

@@ -121,6 +121,28 @@ for name, args in calls.items():
         equal((result, errnum in ("1", "38")), ("-1", True), name)
 
 
+ORDINARY_AND_NOT = r"""
+import ctypes, multiprocessing, socket, subprocess, tempfile, threading
+t = threading.Thread(target=print)
+t.start()
+t.join()
+subprocess.run(['sh', '-c', 'ls -l / | sort; cp -a /etc/hostname /work/a; df; id'], stdout=subprocess.DEVNULL)
+multiprocessing.Pool(2).map(abs, [1, -2])
+socket.socketpair()
+tempfile.TemporaryFile()
+libc = ctypes.CDLL(None)
+for number in (165, 321, 165, 435, 165):  # mount, bpf, and clone3, which is not for counting
+    libc.syscall(number, 0, 0, 0, 0, 0)
+"""
+
+
+def what_was_refused_is_counted_and_named_and_nothing_else():
+    r = run(["python3", "-c", ORDINARY_AND_NOT], "--json")
+    equal(json.loads(finished(r))["guest_denials"], [
+        {"kind": "seccomp", "call": "mount", "count": 3}, {"kind": "seccomp", "call": "bpf", "count": 1}])
+    one_line_error(r, 0, "3 calls of mount, 1 of bpf (as the guest says)")
+
+
 EVERY_CALL = r"""
 import ctypes, itertools, json, mmap, os, socket, sys
 libc = ctypes.CDLL(None, use_errno=True)
@@ -188,8 +210,10 @@ def a_fork_bomb_is_bounded():
             "      time.sleep(60); os._exit(0)\n"
             "    n+=1\n"
             "except OSError as e: print(n, e.errno)\n")
-    n, errnum = finished(run(["python3", "-c", code], "--pids", "64")).split()
+    r = run(["python3", "-c", code], "--pids", "64")
+    n, errnum = finished(r).split()
     equal(errnum, b"11")
+    check(b"limit of 64 processes" in r.stderr, r.stderr)
     check(40 < int(n) <= 64, f"{n} processes")
 
 

@@ -8,7 +8,8 @@ import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT CLOSE SIGNAL RESIZE "
-         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME").split()
+         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME "
+         "DENIED").split()
 TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
 CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
 FILE, DIR, SKIPPED, END = 1, 2, 3, 4
@@ -72,10 +73,16 @@ manifest = {
     "recipe": {"x": [1]}, "created_from": {"kind": "recipe"},
 }
 HEX = "0123456789abcdef" * 4
-ready = struct.pack("<I16sQI", 4, bytes(16), 42, 0)
-kept = struct.pack("<I16sQI", 4, bytes(16), 42, 4)
+ready = struct.pack("<I16sQI", 5, bytes(16), 42, 0)
+kept = struct.pack("<I16sQI", 5, bytes(16), 42, 4)
 exit_ = struct.pack("<IIIQQ", 0, 7, 0, 5, 9)
-hello = struct.pack("<II16sQ64sIII", 4, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
+hello = struct.pack("<II16sQ64sIII", 5, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
+
+
+def denied(kind, detail, count):
+    return struct.pack("<IIQ", kind, detail, count)
+
+
 meet = frame("READY", payload=ready)
 synced = frame("SYNCED", payload=struct.pack("<I", 0))
 run = meet + frame("STARTED", 1)
@@ -95,6 +102,8 @@ seeds = {
         "credit": b"\3" + struct.pack("<I", 65536),
         "collected": b"\4" + struct.pack("<I", 1),
         "synced": b"\x0a" + struct.pack("<I", 1),
+        "denied": b"\x0b" + denied(1, 165, 3),
+        "denied-kind": b"\x0b" + denied(7, 0, 1),
         "hello": b"\5" + hello,
         "exec": b"\6" + struct.pack("<IHHI", 3, 24, 80, 100),
         "signal": b"\7" + struct.pack("<I", 15),
@@ -110,6 +119,10 @@ seeds = {
         "terminal": b"\x7f" + meet + frame("STARTED", 2) + frame("DATA", 2, STDOUT, b"$ ")
         + frame("EXIT", 2, payload=exit_),
         "no-start": b"\x42" + meet + frame("UNSTARTED", 1, payload=struct.pack("<I", 1) + b"gone"),
+        "denied": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1))
+        + frame("DENIED", 1, payload=denied(1, 165, 3)) + frame("DENIED", 1, payload=denied(6, 0, 9))
+        + frame("EXIT", 1, payload=exit_),
+        "denied-twice": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1)) * 2,
         "window": b"\x3f" + run + frame("DATA", 1, STDOUT, bytes(65536)) * 5,
         # 101 bytes at once: the host asks for a sync when it has read the first of them.
         "synced": b"\x41" + filled(meet) + filled(b"", synced) + frame("LOG", payload=b"again"),

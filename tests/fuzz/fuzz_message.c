@@ -10,6 +10,7 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
     struct wire_ready ready;
     struct wire_unstarted unstarted;
     struct wire_exit end;
+    struct wire_denied denied;
     uint32_t v;
 
     if (which == 0 && wire_ready_parse(p, len, &ready) == 0) {
@@ -21,6 +22,12 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
     if (which == 2 && wire_exit_parse(p, len, &end) == 0) {
         MUST(end.code <= 255 && end.signaled <= 1);
         wire_exit_format(raw, &end);
+        MUST(memcmp(raw, p, len) == 0);
+    }
+    if (which == 11 && wire_denied_parse(p, len, &denied) == 0) {
+        MUST(denied.kind >= 1 && denied.kind < WIRE_DENIED_KIND_END && denied.count > 0);
+        MUST(denied.detail == 0 || denied.kind == WIRE_DENIED_CALL);
+        wire_denied_format(raw, &denied);
         MUST(memcmp(raw, p, len) == 0);
     }
     if (which == 3 && wire_credit_parse(p, len, &v) == 0)

@@ -108,6 +108,15 @@ static void exit_of_no_job(void)
     put(WIRE_EXIT, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
 }
 
+static void denials_of_no_job(void)
+{
+    uint8_t out[WIRE_DENIED_SIZE];
+
+    meet(0);
+    wire_denied_format(out, &(struct wire_denied){WIRE_DENIED_CALL, 165, 1});
+    put(WIRE_DENIED, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
+}
+
 static void synced_that_nobody_asked_for(void)
 {
     uint8_t out[4];
@@ -171,6 +180,7 @@ static const struct {
     {"keeps_what_nobody_asked_for", keeps_what_nobody_asked_for},
     {"output_of_no_job", output_of_no_job},
     {"exit_of_no_job", exit_of_no_job},
+    {"denials_of_no_job", denials_of_no_job},
     {"synced_that_nobody_asked_for", synced_that_nobody_asked_for},
     {"flood_of_log", flood_of_log},
     {"lying_length", lying_length},

@@ -61,6 +61,10 @@ def an_exit_of_a_job_that_is_not_there_is_tampering(folder):
     _is_tampering(folder, "exit_of_no_job", "EXIT")
 
 
+def denials_of_a_job_that_is_not_there_are_tampering(folder):
+    _is_tampering(folder, "denials_of_no_job", "DENIED")
+
+
 def a_sync_that_nobody_asked_for_is_tampering(folder):
     _is_tampering(folder, "synced_that_nobody_asked_for", "SYNCED")
 

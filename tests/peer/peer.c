@@ -67,6 +67,7 @@ static _Noreturn void be_agent(const struct peer *pe, int fd, const char *failed
                                .park = mark_park,
                                .arrive = mark_arrive,
                                .failed = failed,
+                               .audit_fd = pe->audit,
                                .out_dir = "out",
                                .scratch = "scratch"};
     int rc;
@@ -110,7 +111,7 @@ char peer_frozen(const struct peer *pe)
     return (char)c;
 }
 
-void peer_open(struct peer *pe, const char *failed)
+static void open_agent(struct peer *pe, const char *failed)
 {
     int fds[2];
     char path[128];
@@ -140,9 +141,29 @@ void peer_open(struct peer *pe, const char *failed)
     pe->fd = fds[0];
 }
 
+void peer_open(struct peer *pe, const char *failed)
+{
+    pe->audit = pe->kernel = -1;
+    open_agent(pe, failed);
+}
+
+void peer_open_audited(struct peer *pe)
+{
+    int fds[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    pe->audit = fds[0];
+    pe->kernel = fds[1];
+    open_agent(pe, NULL);
+    close(pe->audit);
+}
+
 void peer_close(struct peer *pe)
 {
     struct err e;
+
+    if (pe->kernel >= 0)
+        close(pe->kernel);
 
     if (pe->agent > 0) {
         kill(pe->agent, SIGKILL);

@@ -22,6 +22,7 @@
 struct peer {
     int fd;
     pid_t agent;
+    int audit, kernel; /* the agent's end, and the test's in the kernel's place; or -1 */
     char dir[64];
     struct wire_reader reader;
 };
@@ -33,6 +34,8 @@ struct peer_frame {
 
 /* `failed`: as in struct session_config. */
 void peer_open(struct peer *pe, const char *failed);
+/* With a socket on which the test is the kernel's audit subsystem. */
+void peer_open_audited(struct peer *pe);
 /* Kills the agent and removes its folder. */
 void peer_close(struct peer *pe);
 /* The agent ends by itself: its exit status. */

@@ -134,6 +134,35 @@ START_TEST(messages_survive_the_way_there_and_back)
 }
 END_TEST
 
+START_TEST(a_denial_is_one_row_of_a_known_kind)
+{
+    static const struct {
+        struct wire_denied m;
+        int want;
+    } rows[] = {
+        {{WIRE_DENIED_CALL, 165, 1}, 0},
+        {{WIRE_DENIED_CALL, WIRE_CALL_MAX, UINT64_MAX}, 0},
+        {{WIRE_DENIED_CALL, WIRE_CALL_MAX + 1, 1}, -EBADMSG},
+        {{WIRE_DENIED_CALL, 165, 0}, -EBADMSG},
+        {{WIRE_DENIED_PIDS, 0, 1}, 0},
+        {{WIRE_DENIED_PIDS, 1, 1}, -EBADMSG},
+        {{0, 0, 1}, -EBADMSG},
+        {{WIRE_DENIED_KIND_END, 0, 1}, -EBADMSG},
+    };
+    uint8_t buf[WIRE_DENIED_SIZE];
+    struct wire_denied m;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        wire_denied_format(buf, &rows[i].m);
+        ck_assert_msg(wire_denied_parse(buf, sizeof(buf), &m) == rows[i].want, "row %zu", i);
+        if (rows[i].want == 0)
+            ck_assert(m.kind == rows[i].m.kind && m.detail == rows[i].m.detail &&
+                      m.count == rows[i].m.count);
+    }
+    ck_assert_int_eq(wire_denied_parse(buf, sizeof(buf) - 1, &m), -EBADMSG);
+}
+END_TEST
+
 START_TEST(refuses_a_hello_out_of_range)
 {
     static const struct wire_hello rows[] = {
@@ -258,5 +287,6 @@ END_TEST
 
 SUITE("wire", a_frame_comes_out_whole_however_it_arrives, refuses_a_header_that_lies,
       every_row_of_the_table_is_legal_in_its_own_cell_only, messages_survive_the_way_there_and_back,
-      refuses_a_hello_out_of_range, refuses_messages_out_of_range,
-      refuses_names_that_leave_the_folder_or_could_fool_a_terminal, refuses_a_tree_entry_that_lies)
+      refuses_a_hello_out_of_range, a_denial_is_one_row_of_a_known_kind,
+      refuses_messages_out_of_range, refuses_names_that_leave_the_folder_or_could_fool_a_terminal,
+      refuses_a_tree_entry_that_lies)

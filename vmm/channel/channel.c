@@ -111,6 +111,9 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
     case CHANNEL_UNSTARTED:
         return is_busy(ch, ev->exec) && ev->why >= WIRE_WHY_NOT_FOUND &&
                ev->why <= WIRE_WHY_RUNTIME;
+    case CHANNEL_DENIED:
+        return is_busy(ch, ev->exec) && ev->denied.kind >= WIRE_DENIED_CALL &&
+               ev->denied.kind < WIRE_DENIED_KIND_END && ev->denied.detail <= WIRE_CALL_MAX;
     case CHANNEL_EXIT:
         return is_busy(ch, ev->exec) && ev->exit.signaled <= 1 &&
                (ev->exit.signaled ? ev->exit.code >= 1 && ev->exit.code <= 64

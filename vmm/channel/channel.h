@@ -37,6 +37,7 @@ enum channel_event_type {
     CHANNEL_LOG,         /* text: the agent's word */
     CHANNEL_STARTED,     /* exec */
     CHANNEL_UNSTARTED,   /* exec, why, text */
+    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; before its EXIT */
     CHANNEL_EXIT,        /* exec, exit; every byte of output has been written to its sink */
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
@@ -56,6 +57,7 @@ struct channel_event {
     uint64_t bytes;
     uint64_t boot_us; /* READY: the guest's word */
     struct wire_exit exit;
+    struct wire_denied denied;   /* the guest's word */
     char text[CHANNEL_TEXT_MAX]; /* printable ASCII */
 };
 

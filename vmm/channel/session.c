@@ -16,6 +16,8 @@ static void job_init(struct session_job *j)
     j->config_fd = j->stdin_fd = -1;
     j->config_size = j->config_sent = j->stdin_credit = j->held_signal = 0;
     j->held_rows = j->held_cols = 0;
+    j->last_denied = 0;
+    j->n_denied = 0;
     sink_init(&j->out, -1, RELAY_FD_FILE, 0);
     sink_init(&j->err, -1, RELAY_FD_FILE, 0);
 }

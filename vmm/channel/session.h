@@ -40,6 +40,8 @@ struct session_job {
     bool tty;
     bool exited; /* EXIT came; output may still be on its way to the sinks */
     struct wire_exit exit;
+    uint64_t last_denied; /* wire_denied_order() of the last DENIED, 0: there was none */
+    uint32_t n_denied;
     int config_fd;
     uint32_t config_size, config_sent;
     int stdin_fd;

@@ -160,6 +160,25 @@ static const char *on_exit(struct session *s, const struct wire_header *h, const
     return NULL;
 }
 
+/* Rows come in rising order, so none comes twice. */
+static const char *on_denied(struct session *s, const struct wire_header *h, const uint8_t *p)
+{
+    uint32_t exec = wire_stream_exec(h->stream);
+    struct session_job *j = &s->jobs[exec - 1];
+    struct wire_denied m;
+
+    if (wire_denied_parse(p, h->length, &m) < 0)
+        return "not a DENIED";
+    if (wire_denied_order(&m) <= j->last_denied)
+        return "not in rising order";
+    if (j->n_denied == WIRE_DENIED_MAX)
+        return "more of them than there may be";
+    j->last_denied = wire_denied_order(&m);
+    j->n_denied++;
+    session_add_event(s, CHANNEL_DENIED, exec)->denied = m;
+    return NULL;
+}
+
 static const char *on_collected(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
     if (wire_collected_parse(p, h->length, &s->tree.how) < 0)
@@ -199,6 +218,8 @@ static const char *dispatch(struct session *s, const struct wire_header *h, cons
         return on_data(s, h, p);
     case WIRE_CREDIT:
         return on_credit(s, h, p);
+    case WIRE_DENIED:
+        return on_denied(s, h, p);
     case WIRE_EXIT:
         return on_exit(s, h, p);
     case WIRE_COLLECTED:

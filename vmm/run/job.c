@@ -96,6 +96,16 @@ static void judge_memory(struct job *j)
     }
 }
 
+static void note_denials(struct run_result *r, const struct plan *plan)
+{
+    char line[256];
+
+    if (denied_line(&r->denied, line, sizeof(line)))
+        run_note(r, "%s", line);
+    if (denied_count(&r->denied, WIRE_DENIED_PIDS) > 0)
+        run_note(r, "the job was at its limit of %u processes (raise it with --pids)", plan->pids);
+}
+
 static void take_exit(struct job *j, const struct wire_exit *m)
 {
     struct run_result *r = j->result;
@@ -111,6 +121,7 @@ static void take_exit(struct job *j, const struct wire_exit *m)
     r->peak_bytes = m->peak_bytes;
     if (j->state == JOB_RUNNING)
         judge_memory(j);
+    note_denials(r, j->plan);
     end(j);
 }
 
@@ -138,6 +149,8 @@ void job_take_event(struct job *j, const struct channel_event *ev)
         return;
     if (ev->type == CHANNEL_STARTED) {
         run_from_now(j);
+    } else if (ev->type == CHANNEL_DENIED) {
+        denied_add(&j->result->denied, &ev->denied);
     } else if (ev->type == CHANNEL_EXIT) {
         take_exit(j, &ev->exit);
     } else if (ev->type == CHANNEL_UNSTARTED) {

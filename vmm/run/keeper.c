@@ -268,6 +268,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
         return k->release ? let_go_on(k, e) : 0;
     case CHANNEL_STARTED:
     case CHANNEL_UNSTARTED:
+    case CHANNEL_DENIED:
     case CHANNEL_EXIT:
     case CHANNEL_GONE:
         job_take_event(&k->jobs[ev->exec - 1], ev);

@@ -16,6 +16,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "plan/plan.h"
+#include "run/denied.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -38,6 +39,7 @@ struct run_result {
     uint64_t boot_ms;            /* QEMU start to READY */
     uint64_t job_ms;             /* STARTED to EXIT, by the host's clock */
     uint64_t cpu_us, peak_bytes; /* the guest's word */
+    struct run_denied denied;
     bool collected;
     uint64_t out_files, out_folders, out_bytes, out_refused;
     char notes[RUN_NOTES_SIZE]; /* lines for people, '\n' between them; printable */

@@ -1,0 +1,202 @@
+/* test_denials: the real agent and what jobs are refused; the test is the kernel that tells it. */
+#include "tests/peer/peer.h"
+
+#include "tests/unit/suite.h"
+
+#include <fcntl.h>
+#include <linux/audit.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define X86_64 "c000003e"
+
+static struct peer pe;
+static struct peer_frame f;
+
+static void tell(uint16_t type, const char *text)
+{
+    struct {
+        struct nlmsghdr h;
+        char text[512];
+    } m = {.h = {.nlmsg_type = type}};
+
+    (void)snprintf(m.text, sizeof(m.text), "%s", text);
+    ck_assert_int_gt(send(pe.kernel, &m, NLMSG_HDRLEN + strlen(m.text), 0), 0);
+}
+
+/* As the kernel writes it, of a job that the agent named `owner`. */
+static void tell_refused(unsigned owner, const char *comm, const char *arch, unsigned number)
+{
+    char text[400];
+
+    (void)snprintf(text, sizeof(text),
+                   "audit(1700000000.123:45): auid=%u uid=101000 gid=101000 ses=1 subj=unconfined "
+                   "pid=77 comm=%s exe=\"/usr/bin/x\" sig=0 arch=%s syscall=%u compat=0 "
+                   "ip=0x7f00 code=0x50000",
+                   owner, comm, arch, number);
+    tell(AUDIT_SECCOMP, text);
+}
+
+/* The agent's next mark. */
+static unsigned hear_mark(void)
+{
+    struct {
+        struct nlmsghdr h;
+        char text[512];
+    } m = {0};
+    struct pollfd p = {.fd = pe.kernel, .events = POLLIN};
+
+    ck_assert_msg(poll(&p, 1, PEER_WAIT_MS) == 1, "no mark came");
+    ck_assert_int_gt(recv(pe.kernel, &m, sizeof(m) - 1, 0), NLMSG_HDRLEN);
+    ck_assert_uint_eq(m.h.nlmsg_type, AUDIT_USER_AVC);
+    ck_assert_int_eq(strncmp(m.text, "lazaret ", 8), 0);
+    return (unsigned)strtoul(m.text + 8, NULL, 10);
+}
+
+static void echo_mark(unsigned number)
+{
+    char text[128];
+
+    (void)snprintf(text, sizeof(text),
+                   "audit(1700000000.124:46): pid=1 uid=0 auid=4294967295 "
+                   "ses=4294967295 subj=kernel msg='lazaret %u'",
+                   number);
+    tell(AUDIT_USER_AVC, text);
+}
+
+/* Everything up to EXIT, as "kind:detail*count ". */
+static const char *rows(void)
+{
+    static char out[2048];
+    size_t n = 0;
+
+    out[0] = '\0';
+    for (;;) {
+        struct wire_denied m;
+
+        ck_assert_msg(peer_next(&pe, &f, PEER_WAIT_MS), "no EXIT came");
+        if (f.h.type == WIRE_EXIT)
+            return out;
+        ck_assert_str_eq(wire_type_name(f.h.type), "DENIED");
+        ck_assert_int_eq(wire_denied_parse(f.p, f.h.length, &m), 0);
+        n += (size_t)snprintf(out + n, sizeof(out) - n, "%u:%u*%u ", m.kind, m.detail,
+                              (unsigned)m.count);
+    }
+}
+
+static void begin(const char *command)
+{
+    peer_open_audited(&pe);
+    peer_meet(&pe);
+    peer_exec(&pe, 1, 0, command);
+    peer_expect(&pe, WIRE_STARTED, &f);
+}
+
+START_TEST(refused_calls_are_counted_by_number_and_told_before_the_end)
+{
+    unsigned mark;
+
+    begin("sh\n-c\nexit 3");
+    mark = hear_mark();
+    tell_refused(1, "\"x\"", X86_64, 165);
+    tell_refused(1, "\"x\"", X86_64, 321);
+    tell_refused(1, "\"x\"", X86_64, 165);
+    tell_refused(1, "\"x\"", X86_64, 101);
+    tell_refused(1, "\"x\"", "40000003", 20);      /* i386 */
+    tell_refused(1, "\"x\"", X86_64, 0x40000000u); /* x32 */
+    tell_refused(1, "\"x\"", X86_64, 435);         /* clone3: the filter's own doing */
+    tell_refused(2, "\"x\"", X86_64, 1);           /* of no job */
+    tell_refused(1, "\"syscall=9\"", X86_64, 165); /* a name that lies */
+    tell_refused(1, "2061726368", X86_64, 165);    /* " arch" */
+    echo_mark(mark);
+    ck_assert_str_eq(rows(), "1:101*1 1:165*4 1:321*1 2:0*2 ");
+    ck_assert_uint_eq(f.p[4], 3); /* the EXIT is the job's */
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(each_job_has_its_own_count)
+{
+    unsigned marks[2];
+
+    begin("true");
+    marks[0] = hear_mark();
+    peer_exec(&pe, 2, 0, "true");
+    peer_expect(&pe, WIRE_STARTED, &f);
+    marks[1] = hear_mark();
+    tell_refused(2, "\"x\"", X86_64, 165);
+    tell_refused(1, "\"x\"", X86_64, 101);
+    echo_mark(marks[1]);
+    ck_assert_str_eq(rows(), "1:165*1 ");
+    ck_assert_uint_eq(wire_stream_exec(f.h.stream), 2);
+    tell_refused(2, "\"x\"", X86_64, 1); /* it is over */
+    echo_mark(marks[0]);
+    ck_assert_str_eq(rows(), "1:101*1 ");
+    ck_assert_uint_eq(wire_stream_exec(f.h.stream), 1);
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(more_calls_than_rows_are_summed_up)
+{
+    unsigned mark, calls = 0;
+    const char *p;
+
+    begin("true");
+    mark = hear_mark();
+    for (unsigned number = 100; number > 60; number--)
+        tell_refused(1, "\"x\"", X86_64, number);
+    echo_mark(mark);
+    p = rows();
+    for (const char *at = p; (at = strstr(at, "1:")); at++)
+        calls++;
+    ck_assert_msg(strstr(p, " 3:0*") && calls <= WIRE_DENIED_MAX - 5, "%s", p);
+    ck_assert_uint_eq(calls + (unsigned)strtoul(strstr(p, " 3:0*") + 5, NULL, 10), 40);
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(what_cannot_be_read_or_will_not_come_keeps_no_job_back)
+{
+    begin("true");
+    (void)hear_mark();
+    tell(AUDIT_SECCOMP, "audit(1.2:3): nothing that we know");
+    (void)hear_mark(); /* it asks again: its mark may have been lost as well */
+    tell(NLMSG_ERROR, "xxxx");
+    ck_assert_str_eq(rows(), "4:0*1 ");
+    peer_close(&pe);
+}
+END_TEST
+
+static void put(const char *name, const char *text)
+{
+    char path[128];
+    int fd;
+
+    (void)snprintf(path, sizeof(path), "%s/cgroup/exec-1/%s", pe.dir, name);
+    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (int)strlen(text));
+    close(fd);
+}
+
+START_TEST(limits_that_were_hit_are_told)
+{
+    peer_open(&pe, NULL); /* of a kernel that tells nothing of calls */
+    put("memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\n");
+    put("pids.events", "max 7\n");
+    peer_meet(&pe);
+    peer_exec(&pe, 1, 0, "true");
+    peer_expect(&pe, WIRE_STARTED, &f);
+    ck_assert_str_eq(rows(), "5:0*9 6:0*7 ");
+    peer_close(&pe);
+}
+END_TEST
+
+SUITE("denials", refused_calls_are_counted_by_number_and_told_before_the_end,
+      each_job_has_its_own_count, more_calls_than_rows_are_summed_up,
+      what_cannot_be_read_or_will_not_come_keeps_no_job_back, limits_that_were_hit_are_told)

@@ -1,0 +1,125 @@
+/* test_denied: what a guest may say of refusals, and what becomes of it. */
+#include "run/denied.h"
+#include "tests/unit/relay_rig.h"
+
+#include <string.h>
+
+static void send_denied(struct rig *r, uint32_t exec, uint32_t kind, uint32_t detail,
+                        uint64_t count)
+{
+    uint8_t raw[WIRE_DENIED_SIZE];
+
+    wire_denied_format(raw, &(struct wire_denied){kind, detail, count});
+    guest_send(r, WIRE_DENIED, wire_stream(exec, WIRE_CONTROL), raw, sizeof(raw));
+}
+
+static void begin(void)
+{
+    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    rig_open(&rig, 0);
+    meet(&rig);
+    start(&rig,
+          (struct channel_exec){.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
+}
+
+START_TEST(the_keeper_gets_each_row_before_the_end)
+{
+    struct channel_event ev;
+
+    begin();
+    send_denied(&rig, 1, WIRE_DENIED_CALL, 101, 1);
+    send_denied(&rig, 1, WIRE_DENIED_CALL, 165, 1ull << 40);
+    send_denied(&rig, 1, WIRE_DENIED_PIDS, 0, 3);
+    send_exit(&rig, 1, 0);
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_DENIED).denied.detail, 101);
+    ev = expect_event(&rig, CHANNEL_DENIED);
+    ck_assert(ev.exec == 1 && ev.denied.kind == WIRE_DENIED_CALL && ev.denied.count == 1ull << 40);
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_DENIED).denied.kind, WIRE_DENIED_PIDS);
+    expect_event(&rig, CHANNEL_EXIT);
+    rig_close(&rig);
+}
+END_TEST
+
+/* Each sends its lie to a running job 1; what comes first is legal. */
+static const struct {
+    uint32_t exec;
+    struct wire_denied rows[3];
+    bool after_exit;
+} lies[] = {
+    {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 165, 1}}}, /* twice */
+    {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 101, 1}}}, /* falling */
+    {1, {{WIRE_DENIED_PIDS, 0, 1}, {WIRE_DENIED_CALL, 101, 1}}},   /* falling kinds */
+    {1, {{0, 0, 1}}},                                              /* no kind */
+    {1, {{WIRE_DENIED_KIND_END, 0, 1}}},                           /* an unknown one */
+    {1, {{WIRE_DENIED_MEMORY, 1, 1}}},                             /* detail of none */
+    {1, {{WIRE_DENIED_CALL, WIRE_CALL_MAX + 1, 1}}},               /* no call */
+    {2, {{WIRE_DENIED_CALL, 1, 1}}},                               /* no job */
+    {1, {{WIRE_DENIED_CALL, 1, 1}}, true},                         /* too late */
+};
+
+START_TEST(a_lie_about_denials_is_tampering)
+{
+    struct channel_event ev;
+
+    begin();
+    if (lies[_i].after_exit)
+        send_exit(&rig, 1, 0);
+    for (size_t k = 0; k < 3 && (k == 0 || lies[_i].rows[k].count); k++)
+        send_denied(&rig, lies[_i].exec, lies[_i].rows[k].kind, lies[_i].rows[k].detail,
+                    lies[_i].rows[k].count);
+    do { /* after what is legal */
+        while (channel_next(rig.ch, &ev) == 0)
+            wait_readable(channel_fd(rig.ch));
+    } while (ev.type == CHANNEL_DENIED || ev.type == CHANNEL_EXIT);
+    ck_assert_int_eq(ev.type, CHANNEL_TAMPERED);
+    ck_assert_ptr_nonnull(strstr(ev.text, "DENIED"));
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(one_row_more_than_there_may_be_is_tampering)
+{
+    begin();
+    for (uint32_t i = 0; i <= WIRE_DENIED_MAX; i++)
+        send_denied(&rig, 1, WIRE_DENIED_CALL, i, 1);
+    for (uint32_t i = 0; i < WIRE_DENIED_MAX; i++)
+        ck_assert_uint_eq(expect_event(&rig, CHANNEL_DENIED).denied.detail, i);
+    expect_event(&rig, CHANNEL_TAMPERED);
+    rig_close(&rig);
+}
+END_TEST
+
+START_TEST(calls_have_names_and_the_count_is_bounded)
+{
+    struct run_denied d = {0};
+    own_doc struct doc *doc = NULL;
+    own_free char *text = NULL;
+
+    denied_add(&d, &(struct wire_denied){WIRE_DENIED_CALL, 165, 3});
+    denied_add(&d, &(struct wire_denied){WIRE_DENIED_CALL, 65000, 1});
+    denied_add(&d, &(struct wire_denied){WIRE_DENIED_FOREIGN, 0, 2});
+    denied_add(&d, &(struct wire_denied){WIRE_DENIED_MEMORY, 0, 4});
+    doc = denied_to_doc(&d);
+    text = doc_format(doc, false);
+    ck_assert_str_eq(text, "[{\"kind\":\"seccomp\",\"call\":\"mount\",\"count\":3},"
+                           "{\"kind\":\"seccomp\",\"number\":65000,\"count\":1},"
+                           "{\"kind\":\"seccomp-foreign\",\"count\":2},"
+                           "{\"kind\":\"memory\",\"count\":4}]");
+    for (uint32_t i = 0; i < 2 * WIRE_DENIED_MAX; i++)
+        denied_add(&d, &(struct wire_denied){WIRE_DENIED_CALL, i, 1});
+    denied_add(&d, &(struct wire_denied){WIRE_DENIED_KIND_END, 0, 1});
+    ck_assert_uint_eq(d.n, WIRE_DENIED_MAX);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("denied");
+
+    tcase_add_test(tc, the_keeper_gets_each_row_before_the_end);
+    tcase_add_loop_test(tc, a_lie_about_denials_is_tampering, 0, sizeof(lies) / sizeof(lies[0]));
+    tcase_add_test(tc, one_row_more_than_there_may_be_is_tampering);
+    tcase_add_test(tc, calls_have_names_and_the_count_is_bounded);
+    return suite_run("denied", tc);
+}

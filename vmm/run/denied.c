@@ -1,0 +1,114 @@
+/* denied: what the guest says that a job was refused. See denied.h. */
+#include "run/denied.h"
+
+#include "base/own.h"
+#include "base/str.h"
+
+#include <inttypes.h>
+#include <seccomp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOWN 4 /* calls by name in a line */
+
+static const char *const kinds[WIRE_DENIED_KIND_END] = {
+    [WIRE_DENIED_CALL] = "seccomp",      [WIRE_DENIED_FOREIGN] = "seccomp-foreign",
+    [WIRE_DENIED_MORE] = "seccomp-more", [WIRE_DENIED_UNHEARD] = "unheard",
+    [WIRE_DENIED_MEMORY] = "memory",     [WIRE_DENIED_PIDS] = "pids",
+};
+
+void denied_add(struct run_denied *d, const struct wire_denied *m)
+{
+    if (d->n < WIRE_DENIED_MAX && m->kind >= WIRE_DENIED_CALL && m->kind < WIRE_DENIED_KIND_END)
+        d->rows[d->n++] = *m;
+}
+
+/* Returns new, or NULL: a call that this host's libseccomp does not know. */
+static char *call_name(const struct wire_denied *m)
+{
+    return seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, (int)m->detail);
+}
+
+struct doc *denied_to_doc(const struct run_denied *d)
+{
+    struct doc *list = doc_new_array();
+
+    for (uint32_t i = 0; i < d->n; i++) {
+        const struct wire_denied *m = &d->rows[i];
+        struct doc *row = doc_new_object();
+        own_free char *name = m->kind == WIRE_DENIED_CALL ? call_name(m) : NULL;
+
+        doc_set_str(row, "kind", kinds[m->kind]);
+        if (name)
+            doc_set_str(row, "call", name);
+        else if (m->kind == WIRE_DENIED_CALL)
+            doc_set_u64(row, "number", m->detail);
+        doc_set_u64(row, "count", m->count);
+        doc_add(list, row);
+    }
+    return list;
+}
+
+/* Calls that ordinary programs try, and do without: no line for them. */
+static bool is_probed(const char *name)
+{
+    static const char *const names[] = {
+        "pkey_alloc",     /* V8, for the memory that it makes code in */
+        "io_uring_setup", /* libuv, which then has threads of its own */
+    };
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+/* "3 calls of mount, 1 of bpf and 2 others"; false: none that is worth it. */
+static bool name_calls(const struct run_denied *d, struct str *to)
+{
+    uint64_t others = 0;
+    unsigned shown = 0;
+
+    for (uint32_t i = 0; i < d->n; i++) {
+        const struct wire_denied *m = &d->rows[i];
+        own_free char *name = m->kind == WIRE_DENIED_CALL ? call_name(m) : NULL;
+
+        if (m->kind > WIRE_DENIED_MORE || (name && is_probed(name)))
+            continue;
+        if (!name || shown == SHOWN) {
+            others += m->count < UINT64_MAX - others ? m->count : UINT64_MAX - others;
+            continue;
+        }
+        str_addf(to, "%s%" PRIu64 "%s of %s", shown ? ", " : "", m->count,
+                 shown           ? ""
+                 : m->count == 1 ? " call"
+                                 : " calls",
+                 name);
+        shown++;
+    }
+    if (others > 0)
+        str_addf(to, "%s%" PRIu64 " %s", shown ? " and " : "", others,
+                 shown ? "others" : "system calls");
+    return shown > 0 || others > 0;
+}
+
+bool denied_line(const struct run_denied *d, char *ret_text, size_t size)
+{
+    own_str struct str calls = {0};
+
+    if (!name_calls(d, &calls))
+        return false;
+    snprintf(ret_text, size, "the job was refused %s (as the guest says)", calls.data);
+    return true;
+}
+
+uint64_t denied_count(const struct run_denied *d, enum wire_denied_kind kind)
+{
+    uint64_t count = 0;
+
+    for (uint32_t i = 0; i < d->n; i++)
+        if (d->rows[i].kind == kind)
+            count = d->rows[i].count;
+    return count;
+}
