@@ -23,7 +23,10 @@
 #define BOOT_MODULES         "/modules"
 #define BOOT_CGROUPS         "/sys/fs/cgroup"
 #define BOOT_PORTS           "/sys/class/virtio-ports"
-#define COUNT(a)             (sizeof(a) / sizeof((a)[0]))
+#define BOOT_SECURITY        "/sys/kernel/security"
+#define BOOT_USER_NAMESPACES                                                                       \
+    "64" /* a container has one; WIRE_EXEC_MAX, and those on their way out */
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 int boot_fail(struct boot_fault *f, const char *format, ...)
 {
@@ -191,7 +194,15 @@ static int harden(struct boot_fault *f)
         {"/proc/sys/net/core/bpf_jit_harden", "2"},
         {"/proc/sys/kernel/unprivileged_userns_clone", "0"},
         {"/proc/sys/kernel/io_uring_disabled", "2"},
-        {"/proc/sys/kernel/yama/ptrace_scope", "1"},
+        {"/proc/sys/kernel/yama/ptrace_scope", "2"},
+        {"/proc/sys/kernel/randomize_va_space", "2"},
+        {"/proc/sys/kernel/panic_on_oops", "1"},        /* a kernel that was hurt does not go on */
+        {"/proc/sys/kernel/core_pattern", "/dev/null"}, /* no dumps, and no program to take them */
+        {"/proc/sys/fs/suid_dumpable", "0"},
+        {"/proc/sys/dev/tty/ldisc_autoload", "0"},
+        {"/proc/sys/dev/tty/legacy_tiocsti", "0"},
+        {"/proc/sys/vm/mmap_min_addr", "65536"},
+        {"/proc/sys/user/max_user_namespaces", BOOT_USER_NAMESPACES},
         {"/proc/sys/vm/unprivileged_userfaultfd", "0"},
         {"/proc/sys/fs/protected_symlinks", "1"},
         {"/proc/sys/fs/protected_hardlinks", "1"},
@@ -209,10 +220,24 @@ static int harden(struct boot_fault *f)
     return 0;
 }
 
+/* Nobody, the guest's root included, changes or reads the kernel from here on. Where the kernel has
+ * the module for it: one of our own is locked down from its start. */
+static int lock_down(struct boot_fault *f)
+{
+    if (mount("securityfs", BOOT_SECURITY, "securityfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) <
+        0)
+        return errno == ENOENT || errno == ENODEV ? 0 : boot_fail(f, "mount '" BOOT_SECURITY "'");
+    if (write_file(BOOT_SECURITY "/lockdown", "confidentiality") < 0 && errno != ENOENT &&
+        errno != EPERM) /* EPERM: it is locked down already */
+        return boot_fail(f, "lock the kernel down");
+    return 0;
+}
+
 int boot_guest(struct boot_fault *f)
 {
     static int (*const steps[])(struct boot_fault * f) = {
-        load_modules, leave_rootfs, mount_all, open_console, set_cgroups, disks_mount_image, harden,
+        load_modules, leave_rootfs,      mount_all, open_console,
+        set_cgroups,  disks_mount_image, harden,    lock_down,
     };
 
     for (size_t i = 0; i < COUNT(steps); i++)

@@ -7,6 +7,7 @@
 #include "agent/identity.h"
 #include "agent/jobinit.h"
 #include "agent/probe.h"
+#include "agent/rights.h"
 #include "agent/say.h"
 #include "agent/seed.h"
 #include "agent/session.h"
@@ -67,6 +68,10 @@ int main(int argc, char *argv[])
     config.audit_fd = audit_open();
     if (config.audit_fd < 0)
         say("the kernel will not tell what jobs are refused: %s", strerror(errno));
+    if (!config.failed && rights_drop(&fault) < 0) {
+        say("bring-up failed: %s", fault.text);
+        config.failed = fault.text;
+    }
     rc = session_run(port, &config);
     say("the session is over: %s", strerror(-rc));
     power_off();

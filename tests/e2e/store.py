@@ -81,16 +81,20 @@ def put_manifest(images, changed, name="default"):
         f.write(f"sha256:{sha256}\n")
 
 
-def initramfs(init):
-    """A newc archive with /init, and /dev/console for its first words."""
+def archive(*entries):
+    """A newc archive of (name, mode, content, rdev)."""
     def entry(name, mode, content=b"", rdev=(0, 0)):
         head = "070701" + "".join(f"{v:08x}" for v in (
             1, mode, 0, 0, 1, 0, len(content), 0, 0, *rdev, len(name) + 1, 0))
         raw = head.encode() + name.encode() + b"\0"
         raw += b"\0" * (-len(raw) % 4) + content
         return raw + b"\0" * (-len(raw) % 4)
-    return (entry("dev", 0o040755) + entry("dev/console", 0o020600, rdev=(5, 1))
-            + entry("init", 0o100755, init) + entry("TRAILER!!!", 0))
+    return b"".join(entry(*e) for e in (*entries, ("TRAILER!!!", 0)))
+
+
+def initramfs(init):
+    """One with /init, and /dev/console for its first words."""
+    return archive(("dev", 0o040755), ("dev/console", 0o020600, b"", (5, 1)), ("init", 0o100755, init))
 
 
 def kernel_record(images, flavour):

@@ -8,6 +8,7 @@ import store
 from e2e import *
 
 LIAR = os.environ["LIAR"]
+ESCAPED = os.environ["ESCAPED"]
 
 
 def _lie(folder, name, *options):
@@ -90,6 +91,31 @@ def terminal_escapes_never_arrive_raw(folder):
         text = f.read()
     check(b"owned" in text, text)
     check(b"\x1b" not in text and b"\xff" not in text and b"\x07" not in text, text)
+
+
+def a_job_that_is_the_guests_root_finds_no_way_out(folder):
+    """tests/hostile/escaped.c in crun's place: with all rights that the agent has left."""
+    os.chmod(folder, 0o700)
+    images = f"{folder}/images"
+    store.copy(f"{DATA}/images", images)
+    with open(store.part(images, "initramfs"), "rb") as f, open(ESCAPED, "rb") as probe:
+        whole = f.read()
+        store.put_part(images, "initramfs", whole + bytes(-len(whole) % 4)
+                       + store.archive(("usr/bin/crun", 0o100755, probe.read())))
+    with Nothing():
+        r = lazaret("run", "--accel", "tcg", "--cold", "--json", "--", "true", env={"LAZARET_DATA_DIR": folder})
+    d = json.loads(r.stdout)
+    equal(d["class"], "guest", d)
+    found = dict(word.split("=", 1) for word in d["error"].split(": ")[-1].split())
+    # One console and channel device, scratch and image, the source of entropy: no NIC, no other port.
+    equal((found["net"], found["ports"]), ("lo", "lazaret.0"))
+    equal(sorted(found["virtio"].split(",")), ["0x0002", "0x0002", "0x0003", "0x0004"])
+    equal({d for d in found["disks"].split(",") if d != "-"}, {"lz-root", "lz-scratch"})
+    equal((found["uid"], found["caps"], found["bound"], found["nnp"]), ("0", *2 * ["000000002b6401eb"], "1"))
+    equal((found["lockdown"], found["yama"], found["cores"], found["oops"]),
+          ("[confidentiality]", "2", "/dev/null", "1"))
+    for way in ("image", "module", "kexec", "iopl", "mem", "kcore", "log", "trace"):
+        check(found[way] in ("EPERM", "EACCES", "EROFS", "EIO", "ENOENT", "ENOSYS"), f"{way}: {found[way]}")
 
 
 if __name__ == "__main__":
