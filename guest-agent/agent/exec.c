@@ -48,13 +48,14 @@ static void forget(struct exec *x)
 }
 
 void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
-               struct audit *audit)
+               struct audit *audit, const struct secrets_config *secrets)
 {
     x->number = number;
     x->paths = *paths;
     x->audit = audit;
     x->known = false;
     x->cleaner = 0;
+    secrets_init(&x->secrets, secrets, number);
     forget(x);
 }
 
@@ -93,6 +94,7 @@ static void finish(struct exec *x)
             (void)kill(x->init, SIGKILL);
     }
     close_all(x);
+    secrets_drop(&x->secrets);
     remove_bundle(x);
     /* A job that was still waiting for the cleaner has made nothing. */
     if (made && x->cleaner == 0) {
@@ -142,7 +144,8 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
 {
     char path[CONTAINER_PATH_MAX + sizeof(CONTAINER_CONFIG) + 1];
 
-    x->state = WIRE_IN_CONFIG;
+    x->state = ask->secrets ? WIRE_IN_SECRETS : WIRE_IN_CONFIG;
+    x->secrets.due = ask->secrets;
     x->known = true;
     x->ask = *ask;
     x->config_left = ask->config_size;
@@ -154,6 +157,25 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
         fail_errno(x, "make the bundle", errno);
     else if ((x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
         fail_errno(x, "make the bundle", errno);
+}
+
+int exec_secret(struct exec *x, const struct wire_secret *m)
+{
+    char what[WIRE_SECRET_NAME_MAX + 32];
+    int rc = 0;
+
+    (void)snprintf(what, sizeof(what), "secret '%s'", m->name);
+    if (m->value_len == 0)
+        fail(x, WIRE_WHY_RUNTIME, "a secret did not arrive");
+    else if (!x->wrong)
+        rc = secrets_put(&x->secrets, m);
+    if (rc == -EPROTO)
+        return rc;
+    if (rc < 0)
+        fail_errno(x, what, -rc);
+    if (--x->secrets.due == 0)
+        x->state = WIRE_IN_CONFIG;
+    return 0;
 }
 
 /* Makes the container; its first process then waits for GO. */
@@ -224,10 +246,33 @@ void exec_signal(struct exec *x, int signo)
     }
 }
 
+/* GO, with what its environment gets beyond its configuration. */
+static int send_go(struct exec *x)
+{
+    struct link_record go = {.kind = LINK_GO};
+    struct iovec iov = {.iov_base = &go, .iov_len = sizeof(go)};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.h = {.cmsg_level = SOL_SOCKET,
+                       .cmsg_type = SCM_RIGHTS,
+                       .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (x->secrets.env_fd >= 0) {
+        memcpy(CMSG_DATA(&control.h), &x->secrets.env_fd, sizeof(int));
+        m.msg_control = control.space;
+        m.msg_controllen = sizeof(control.space);
+    }
+    if (sendmsg(x->link, &m, MSG_NOSIGNAL) < 0)
+        return -1;
+    close_fd(&x->secrets.env_fd); /* it wipes it */
+    return 0;
+}
+
 /* The runtime has ended: the container is there, or it is not. */
 static void on_runtime(struct exec *x, int status)
 {
-    const struct link_record go = {.kind = LINK_GO};
     char text[WIRE_TEXT_MAX];
 
     x->runtime = 0;
@@ -241,7 +286,7 @@ static void on_runtime(struct exec *x, int status)
         fail(x, WIRE_WHY_RUNTIME, text[0] ? text : "the container runtime failed");
     } else if (x->console >= 0 && stream_take_console(x) < 0) {
         fail_errno(x, "receive the terminal", errno);
-    } else if (send(x->link, &go, sizeof(go), MSG_NOSIGNAL) < 0) {
+    } else if (send_go(x) < 0) {
         fail_errno(x, "the container's first process", errno);
     }
 }

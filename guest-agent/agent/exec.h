@@ -2,7 +2,8 @@
  * exec: one job: its container, its streams, its end.
  *
  * How it works
- *   NONE -> CONFIG (the bundle is being written) -> STARTING (runtime, then GO over the link)
+ *   NONE [-> SECRETS] -> CONFIG (the bundle is being written) -> STARTING (runtime, then GO over
+ * the link)
  *        -> RUNNING -> NONE, with EXIT; or -> NONE with UNSTARTED
  *   Output is read from the job's pipes straight into the outbox, and only while the host has given
  *   credit: a host that stops reading stops the job. Input waits in a ring of WIRE_WINDOW bytes,
@@ -18,6 +19,7 @@
 #include "agent/audit.h"
 #include "agent/container.h"
 #include "agent/outbox.h"
+#include "agent/secrets.h"
 
 #include <poll.h>
 
@@ -39,13 +41,14 @@ struct exec_output {
 
 struct exec {
     unsigned number;
-    enum wire_state state; /* WIRE_IN_NONE, _CONFIG, _STARTING or _RUNNING */
+    enum wire_state state; /* WIRE_IN_NONE, _SECRETS, _CONFIG, _STARTING or _RUNNING */
     bool known;            /* has run in this session: late frames for it may be on their way */
     struct wire_exec ask;
     struct container_paths paths;
     struct audit *audit;
     char id[CONTAINER_ID_MAX];
     char bundle[CONTAINER_PATH_MAX];
+    struct secrets secrets;
     int config_fd;
     size_t config_left;
     pid_t runtime; /* making the container, 0: no */
@@ -75,10 +78,11 @@ struct exec {
 
 /* Borrows `audit`. */
 void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
-               struct audit *audit);
+               struct audit *audit, const struct secrets_config *secrets);
 
 /* Requests of the host, already legal in this state. -EPROTO: it breaks a promise (credit). */
 void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial);
+int exec_secret(struct exec *x, const struct wire_secret *m);
 int exec_config(struct exec *x, const uint8_t *p, size_t len);
 int exec_input(struct exec *x, const uint8_t *p, size_t len);
 void exec_input_end(struct exec *x);

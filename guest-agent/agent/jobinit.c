@@ -8,6 +8,8 @@
  *   the command in a session of its own; then reaps whatever the command left behind,
  *   passes signals on, and ends when the command has ended: the kernel then kills the rest of the
  *   pid namespace.
+ *   Secrets for the environment come with GO, in a memfd. They are in the command's environment
+ *   only: here they are wiped once it runs.
  * Must not: hold the job's stdin, stdout or stderr, or the job's pipes would never end.
  */
 #include "agent/jobinit.h"
@@ -23,9 +25,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -195,12 +199,73 @@ static bool confine(char *const args[], const char *command)
     return false;
 }
 
+/* GO, and the memfd that came with it, or -1. */
+static int wait_for_go(int *ret_fd)
+{
+    struct link_record r = {0};
+    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof(control.space)};
+    struct cmsghdr *h;
+
+    if (recvmsg(LINK_FD, &m, MSG_CMSG_CLOEXEC) != sizeof(r) || r.kind != LINK_GO)
+        return -1;
+    h = CMSG_FIRSTHDR(&m);
+    *ret_fd = -1;
+    if (h && h->cmsg_type == SCM_RIGHTS)
+        memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
+    return 0;
+}
+
+/* Strings for the environment, mapped from the memfd: wiping them wipes it. Takes the fd. */
+struct extra {
+    char *text;
+    size_t size;
+};
+
+static int take_extra(int fd, struct extra *ret)
+{
+    struct stat st;
+    int rc = -1;
+
+    *ret = (struct extra){0};
+    if (fd < 0)
+        return 0;
+    if (fstat(fd, &st) == 0 && st.st_size > 0) {
+        void *p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+        if (p != MAP_FAILED) {
+            *ret = (struct extra){.text = p, .size = (size_t)st.st_size};
+            rc = 0;
+        }
+    }
+    close(fd);
+    for (size_t at = 0; rc == 0 && at < ret->size; at += strlen(ret->text + at) + 1)
+        rc = putenv(ret->text + at);
+    return rc;
+}
+
+static void wipe_extra(struct extra *x)
+{
+    if (!x->text)
+        return;
+    environ = NULL; /* it points there */
+    explicit_bzero(x->text, x->size);
+    (void)munmap(x->text, x->size);
+}
+
 int jobinit_main(char *args[])
 {
     char *const *argv = declared_command(args);
-    struct link_record r;
+    struct extra extra;
     sigset_t child;
-    int signal_fd;
+    int signal_fd, extra_fd = -1;
     pid_t pid;
 
     if (!argv || fcntl(LINK_FD, F_SETFD, FD_CLOEXEC) < 0)
@@ -211,11 +276,12 @@ int jobinit_main(char *args[])
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    if (signal_fd < 0 || recv(LINK_FD, &r, sizeof(r), 0) != sizeof(r) || r.kind != LINK_GO)
+    if (signal_fd < 0 || wait_for_go(&extra_fd) < 0 || take_extra(extra_fd, &extra) < 0)
         return JOBINIT_FAILED;
     if (!confine(args, argv[0]))
         return JOBINIT_FAILED;
     pid = start_command(argv);
+    wipe_extra(&extra);
     if (pid < 0) {
         (void)tell(LINK_CANNOT, -pid);
         return JOBINIT_FAILED;

@@ -2,7 +2,8 @@
  * link: what the agent and a container's first process say to each other: records over a socketpair
  * (SOCK_SEQPACKET) that the container's first process has as LINK_FD. The command never sees it.
  *
- *     agent -> init: GO, then KILL (signal number) any time
+ *     agent -> init: GO, with a memfd of "NAME=VALUE" strings if there are secrets for the
+ *                    environment; then KILL (signal number) any time
  *     init -> agent: BEGUN, or CANNOT (errno) and end, or UNCONFINED (errno, text) and end; then
  *                    ENDED (wait status) and end
  */

@@ -38,6 +38,7 @@ int main(int argc, char *argv[])
         .container = {.runtime = "/usr/bin/crun",
                       .state = "/run/crun",
                       .cgroup = "/sys/fs/cgroup" GUEST_CGROUP},
+        .secrets = {.dir = GUEST_SECRETS, .id_base = GUEST_ID_BASE, .own_filesystem = true},
         .run_dir = GUEST_DIR,
         .out_dir = GUEST_OUT,
         .scratch = GUEST_SCRATCH,

@@ -216,6 +216,7 @@ static int on_job_frame(struct exec *x, const struct wire_header *h, const uint8
 static int on_exec_frame(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
     struct exec *x = &s->execs[wire_stream_exec(h->stream) - 1];
+    struct wire_secret secret;
     struct wire_exec ask;
 
     if (wire_check(h, WIRE_TO_GUEST, x->state) < 0) {
@@ -224,6 +225,8 @@ static int on_exec_frame(struct session *s, const struct wire_header *h, const u
 
         return late ? 0 : -EPROTO;
     }
+    if (h->type == WIRE_SECRET)
+        return wire_secret_parse(p, h->length, &secret) < 0 ? -EPROTO : exec_secret(x, &secret);
     if (h->type == WIRE_CONFIG)
         return exec_config(x, p, h->length);
     if (h->type != WIRE_EXEC)
@@ -425,7 +428,7 @@ int session_run(int port_fd, const struct session_config *config)
     collect_init(&s->collect);
     syncer_init(&s->syncer);
     for (unsigned i = 0; i < WIRE_EXEC_MAX; i++)
-        exec_init(&s->execs[i], i + 1, &config->container, &s->audit);
+        exec_init(&s->execs[i], i + 1, &config->container, &s->audit, &config->secrets);
     rc = watch(s);
     while (rc == 0 && !s->failed)
         rc = turn(s);

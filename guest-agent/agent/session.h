@@ -18,9 +18,11 @@
 
 #include "agent/boot.h"
 #include "agent/container.h"
+#include "agent/secrets.h"
 
 struct session_config {
     struct container_paths container;
+    struct secrets_config secrets;
     const char *run_dir; /* bundles go there */
     const char *out_dir; /* what COLLECT collects */
     const char *scratch; /* SYNC writes out the file system that this folder is on */

@@ -21,6 +21,8 @@ const struct wire_rule wire_rules[] = {
     {WIRE_FAILED, WIRE_TO_HOST, K(CONTROL), true, WIRE_IN_BOOT, 0, WIRE_TEXT_MAX},
     {WIRE_LOG, WIRE_TO_HOST, K(CONTROL), true, IN_SPEECH, 1, WIRE_TEXT_MAX},
     {WIRE_EXEC, WIRE_TO_GUEST, K(CONTROL), false, WIRE_IN_NONE, WIRE_EXEC_SIZE, WIRE_EXEC_SIZE},
+    {WIRE_SECRET, WIRE_TO_GUEST, K(CONTROL), false, WIRE_IN_SECRETS, WIRE_SECRET_HEAD,
+     WIRE_SECRET_HEAD + WIRE_SECRET_MAX},
     {WIRE_CONFIG, WIRE_TO_GUEST, K(CONTROL), false, WIRE_IN_CONFIG, 1, WIRE_PAYLOAD_MAX},
     {WIRE_STARTED, WIRE_TO_HOST, K(CONTROL), false, WIRE_IN_STARTING, 0, 0},
     {WIRE_UNSTARTED, WIRE_TO_HOST, K(CONTROL), false, WIRE_IN_STARTING, 4, 4 + WIRE_TEXT_MAX},
@@ -57,6 +59,7 @@ const char *wire_type_name(uint16_t type)
         [WIRE_COLLECT] = "COLLECT", [WIRE_COLLECTED] = "COLLECTED", [WIRE_PARKED] = "PARKED",
         [WIRE_SYNC] = "SYNC",       [WIRE_SYNCED] = "SYNCED",       [WIRE_RESUME] = "RESUME",
         [WIRE_DENIED] = "DENIED",
+        [WIRE_SECRET] = "SECRET",
     };
 
     return type < WIRE_TYPE_END && names[type] ? names[type] : "?";
@@ -111,11 +114,12 @@ void wire_reader_init(struct wire_reader *r)
 
 size_t wire_reader_space(struct wire_reader *r, uint8_t **ret_at)
 {
-    if (r->start == r->end)
-        r->start = r->end = 0;
     if (r->start > 0) {
-        memmove(r->buf, r->buf + r->start, r->end - r->start);
-        r->end -= r->start;
+        size_t left = r->end - r->start;
+
+        memmove(r->buf, r->buf + r->start, left);
+        explicit_bzero(r->buf + left, r->end - left);
+        r->end = left;
         r->start = 0;
     }
     *ret_at = r->buf + r->end;

@@ -19,6 +19,7 @@
 #define GUEST_ROOTFS  GUEST_DIR "/rootfs"   /* overlay: image below, scratch/upper above */
 #define GUEST_WORK    GUEST_SCRATCH "/work" /* bind-mounted at /work; owned by the job */
 #define GUEST_OUT     GUEST_SCRATCH "/out"  /* bind-mounted at /out with --out; collected */
+#define GUEST_SECRETS GUEST_DIR "/secrets"  /* below it: a tmpfs for each exec that has files */
 #define GUEST_CGROUP  "/lazaret"            /* cgroup v2 parent of every container */
 
 /*

@@ -97,6 +97,7 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m)
     bytes_put_u16(out + 4, m->rows);
     bytes_put_u16(out + 6, m->cols);
     bytes_put_u32(out + 8, m->config_size);
+    bytes_put_u32(out + 12, m->secrets);
 }
 
 int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
@@ -109,9 +110,56 @@ int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
     m.rows = bytes_get_u16(p + 4);
     m.cols = bytes_get_u16(p + 6);
     m.config_size = bytes_get_u32(p + 8);
+    m.secrets = bytes_get_u32(p + 12);
     if (m.flags & ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY))
         return -EBADMSG;
-    if (m.config_size < 2 || m.config_size > WIRE_CONFIG_MAX)
+    if (m.config_size < 2 || m.config_size > WIRE_CONFIG_MAX || m.secrets > WIRE_SECRETS_MAX)
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+bool wire_is_secret_name(const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        bool letter = (name[i] >= 'a' && name[i] <= 'z') || (name[i] >= 'A' && name[i] <= 'Z');
+
+        if (!letter && name[i] != '_' && !(i > 0 && name[i] >= '0' && name[i] <= '9'))
+            return false;
+    }
+    return len > 0 && len <= WIRE_SECRET_NAME_MAX;
+}
+
+void wire_secret_format(uint8_t out[WIRE_SECRET_HEAD], const struct wire_secret *m)
+{
+    size_t len = strnlen(m->name, WIRE_SECRET_NAME_MAX);
+
+    bytes_put_u32(out, m->flags);
+    bytes_put_u32(out + 4, m->uid);
+    bytes_put_u32(out + 8, m->gid);
+    memset(out + 12, 0, WIRE_SECRET_NAME_MAX);
+    memcpy(out + 12, m->name, len);
+}
+
+int wire_secret_parse(const uint8_t *p, size_t len, struct wire_secret *ret)
+{
+    struct wire_secret m = {.name = ""};
+    size_t name_len;
+
+    if (len < WIRE_SECRET_HEAD || len - WIRE_SECRET_HEAD > WIRE_SECRET_MAX)
+        return -EBADMSG;
+    m.flags = bytes_get_u32(p);
+    m.uid = bytes_get_u32(p + 4);
+    m.gid = bytes_get_u32(p + 8);
+    memcpy(m.name, p + 12, WIRE_SECRET_NAME_MAX);
+    m.value = p + WIRE_SECRET_HEAD;
+    m.value_len = len - WIRE_SECRET_HEAD;
+    name_len = strlen(m.name);
+    for (size_t i = name_len; i < WIRE_SECRET_NAME_MAX; i++)
+        if (m.name[i])
+            return -EBADMSG;
+    if (m.flags & ~WIRE_SECRET_ENV || m.uid >= GUEST_ID_COUNT || m.gid >= GUEST_ID_COUNT ||
+        !wire_is_secret_name(m.name, name_len))
         return -EBADMSG;
     *ret = m;
     return 0;

@@ -17,6 +17,7 @@
  *                                                clock, takes the run's disks
  *                                 <------------  READY (the same nonce) or FAILED
  *   EXEC (flags, config length)   ------------>
+ *   SECRET ... (as many as EXEC says) ------->  files on a tmpfs of this job, or its environment
  *   CONFIG ... (OCI config.json)  ------------>  starts the container
  *                                 <------------  STARTED, or UNSTARTED (why)
  *   DATA stdin, EOF, SIGNAL, RESIZE, CREDIT, CLOSE ->
@@ -51,19 +52,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WIRE_PORT_NAME   "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION     5u          /* matched exactly; also in the image's descriptor */
-#define WIRE_MAGIC       0x315a414cu /* "LAZ1" read as little-endian */
-#define WIRE_HEADER_SIZE 16u         /* bytes */
-#define WIRE_PAYLOAD_MAX 65536u      /* bytes */
-#define WIRE_WINDOW      262144u     /* bytes of DATA in flight per stream */
-#define WIRE_EXEC_MAX    16u         /* exec numbers are 1 to 16 */
-#define WIRE_EXEC_ALL    0xffffu     /* a bit each: wire_exec_bit() */
-#define WIRE_CONFIG_MAX  1048576u    /* bytes of OCI config.json */
-#define WIRE_TEXT_MAX    512u        /* bytes of text in FAILED, UNSTARTED, LOG */
-#define WIRE_LOG_TOTAL   65536u      /* bytes of LOG text in one session */
-#define WIRE_NONCE_SIZE  16u
-#define WIRE_SEED_SIZE   64u
+#define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
+#define WIRE_VERSION         5u          /* matched exactly; also in the image's descriptor */
+#define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
+#define WIRE_HEADER_SIZE     16u         /* bytes */
+#define WIRE_PAYLOAD_MAX     65536u      /* bytes */
+#define WIRE_WINDOW          262144u     /* bytes of DATA in flight per stream */
+#define WIRE_EXEC_MAX        16u         /* exec numbers are 1 to 16 */
+#define WIRE_EXEC_ALL        0xffffu     /* a bit each: wire_exec_bit() */
+#define WIRE_CONFIG_MAX      1048576u    /* bytes of OCI config.json */
+#define WIRE_TEXT_MAX        512u        /* bytes of text in FAILED, UNSTARTED, LOG */
+#define WIRE_LOG_TOTAL       65536u      /* bytes of LOG text in one session */
+#define WIRE_NONCE_SIZE      16u
+#define WIRE_SEED_SIZE       64u
+#define WIRE_SECRETS_MAX     32u    /* of one exec */
+#define WIRE_SECRET_MAX      61440u /* bytes of each */
+#define WIRE_SECRET_NAME_MAX 64u
 
 enum wire_type {
     WIRE_HELLO = 1,
@@ -88,6 +92,7 @@ enum wire_type {
     WIRE_SYNCED,
     WIRE_RESUME,
     WIRE_DENIED,
+    WIRE_SECRET,
     WIRE_TYPE_END
 };
 
@@ -108,13 +113,14 @@ enum wire_state {
     WIRE_IN_BOOT = 1,        /* session: no READY for the last HELLO yet */
     WIRE_IN_READY = 2,       /* session: met */
     WIRE_IN_NONE = 4,        /* exec or collection: does not exist (any more) */
-    WIRE_IN_CONFIG = 8,      /* exec: EXEC sent, config not complete */
+    WIRE_IN_CONFIG = 8,      /* exec: EXEC sent and its secrets, config not complete */
     WIRE_IN_STARTING = 16,   /* exec: config complete */
     WIRE_IN_RUNNING = 32,    /* exec: STARTED, no EXIT yet */
     WIRE_IN_COLLECTING = 64, /* collection: COLLECT sent, no COLLECTED yet */
     WIRE_IN_SYNCING = 128,   /* session: SYNC sent, no SYNCED yet */
     WIRE_IN_HELD = 256,      /* session: SYNCED sent, no RESUME yet */
-    WIRE_STATE_END = 512
+    WIRE_IN_SECRETS = 512,   /* exec: EXEC sent, not all secrets that it announced */
+    WIRE_STATE_END = 1024
 };
 
 struct wire_header {
@@ -165,7 +171,8 @@ int wire_header_parse(const uint8_t raw[WIRE_HEADER_SIZE], struct wire_header *r
 void wire_header_format(uint8_t raw[WIRE_HEADER_SIZE], const struct wire_header *h);
 
 /*
- * A reader collects bytes and hands out whole frames; it never allocates.
+ * A reader collects bytes and hands out whole frames; it never allocates. What was handed out is
+ * wiped by the next wire_reader_space(): it may have been a secret.
  *     while (wire_reader_next(r, &h, &payload) == 1) ...;
  *     space = wire_reader_space(r, &p); n = read(fd, p, space); wire_reader_commit(r, n);
  */
@@ -179,6 +186,9 @@ void wire_reader_commit(struct wire_reader *r, size_t n);
 /* 1: a frame (payload is valid until the next call), 0: more bytes needed, -EBADMSG: not a frame.
  */
 int wire_reader_next(struct wire_reader *r, struct wire_header *ret, const uint8_t **ret_payload);
+
+/* A letter or '_', then letters, digits and '_'; 1 to WIRE_SECRET_NAME_MAX. */
+bool wire_is_secret_name(const char *name, size_t len);
 
 /* ---- messages: fixed layouts, little-endian, no padding ------------------------------------ */
 
@@ -210,8 +220,21 @@ struct wire_exec {
     uint32_t flags;
     uint16_t rows, cols;  /* of the terminal; 0 without one */
     uint32_t config_size; /* bytes of CONFIG that follow, 2 to WIRE_CONFIG_MAX */
+    uint32_t secrets;     /* SECRET frames before them, up to WIRE_SECRETS_MAX */
 };
-#define WIRE_EXEC_SIZE 12u
+#define WIRE_EXEC_SIZE 16u
+
+/* SECRET is a head of this size and the value. An empty one is none: the host could not read it,
+ * and the job must not start. A receiver keeps no copy of the payload. */
+#define WIRE_SECRET_ENV 1u /* into the job's environment; else a file */
+struct wire_secret {
+    uint32_t flags;
+    uint32_t uid, gid;                   /* whose file it is, below GUEST_ID_COUNT */
+    char name[WIRE_SECRET_NAME_MAX + 1]; /* wire_is_secret_name(); no two of an exec are the same */
+    size_t value_len;
+    const uint8_t *value; /* borrowed from the payload */
+};
+#define WIRE_SECRET_HEAD (12u + WIRE_SECRET_NAME_MAX)
 
 enum wire_unstarted_why {
     WIRE_WHY_NOT_FOUND = 1, /* no such command in the container's root */
@@ -274,6 +297,8 @@ enum wire_synced_how {
 void wire_hello_format(uint8_t out[WIRE_HELLO_SIZE], const struct wire_hello *m);
 void wire_ready_format(uint8_t out[WIRE_READY_SIZE], const struct wire_ready *m);
 void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m);
+/* The head only. */
+void wire_secret_format(uint8_t out[WIRE_SECRET_HEAD], const struct wire_secret *m);
 void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m);
 void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
 void wire_u32_format(uint8_t out[4], uint32_t value);
@@ -282,11 +307,12 @@ void wire_resize_format(uint8_t out[4], uint16_t rows, uint16_t cols);
 
 /*
  * Parsers: `len` bytes of payload into the struct; 0 or -EBADMSG (wrong size, value out of range).
- * They copy; nothing but `text` points into the payload.
+ * They copy; nothing but `text` and `value` points into the payload.
  */
 int wire_hello_parse(const uint8_t *p, size_t len, struct wire_hello *ret);
 int wire_ready_parse(const uint8_t *p, size_t len, struct wire_ready *ret);
 int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret);
+int wire_secret_parse(const uint8_t *p, size_t len, struct wire_secret *ret);
 int wire_unstarted_parse(const uint8_t *p, size_t len, struct wire_unstarted *ret);
 int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret);
 int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret);

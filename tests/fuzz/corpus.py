@@ -8,8 +8,7 @@ import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT CLOSE SIGNAL RESIZE "
-         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME "
-         "DENIED").split()
+         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME DENIED SECRET").split()
 TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
 CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
 FILE, DIR, SKIPPED, END = 1, 2, 3, 4
@@ -105,7 +104,8 @@ seeds = {
         "denied": b"\x0b" + denied(1, 165, 3),
         "denied-kind": b"\x0b" + denied(7, 0, 1),
         "hello": b"\5" + hello,
-        "exec": b"\6" + struct.pack("<IHHI", 3, 24, 80, 100),
+        "exec": b"\6" + struct.pack("<IHHII", 3, 24, 80, 100, 2),
+        "secret": b"\x0c" + struct.pack("<III64s", 1, 1000, 1000, b"KEY") + b"value",
         "signal": b"\7" + struct.pack("<I", 15),
         "resize": b"\x08" + struct.pack("<HH", 24, 80),
         "collect": b"\x09" + struct.pack("<Q", 1 << 30),
@@ -125,6 +125,8 @@ seeds = {
         "denied-twice": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1)) * 2,
         "window": b"\x3f" + run + frame("DATA", 1, STDOUT, bytes(65536)) * 5,
         # 101 bytes at once: the host asks for a sync when it has read the first of them.
+        "secret-back": b"\x7f" + meet + frame("SECRET", 1, payload=struct.pack("<III64s", 0, 1, 1, b"KEY")),
+        "early": b"\x7f" + meet + frame("STARTED", 4),
         "synced": b"\x41" + filled(meet) + filled(b"", synced) + frame("LOG", payload=b"again"),
         "held": b"\x41" + filled(meet) + synced + frame("LOG", payload=b"silence"),
         "adopted": b"\x7f" + frame("READY", payload=kept) + frame("DATA", 3, STDOUT, b"on")

@@ -41,6 +41,7 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
 static void from_host(uint8_t which, const uint8_t *p, size_t len)
 {
     uint8_t raw[WIRE_HELLO_SIZE];
+    struct wire_secret secret;
     struct wire_hello hello;
     struct wire_exec exec;
     uint64_t cap;
@@ -52,7 +53,14 @@ static void from_host(uint8_t which, const uint8_t *p, size_t len)
         MUST(memcmp(raw, p, len) == 0);
     }
     if (which == 6 && wire_exec_parse(p, len, &exec) == 0)
-        MUST(exec.config_size >= 2 && exec.config_size <= WIRE_CONFIG_MAX);
+        MUST(exec.config_size >= 2 && exec.config_size <= WIRE_CONFIG_MAX &&
+             exec.secrets <= WIRE_SECRETS_MAX);
+    if (which == 12 && wire_secret_parse(p, len, &secret) == 0) {
+        MUST(wire_is_secret_name(secret.name, strlen(secret.name)));
+        MUST(secret.value + secret.value_len == p + len);
+        wire_secret_format(raw, &secret);
+        MUST(memcmp(raw, p, WIRE_SECRET_HEAD) == 0);
+    }
     if (which == 7 && wire_signal_parse(p, len, &v) == 0)
         MUST(v >= 1 && v <= 64);
     if (which == 8)

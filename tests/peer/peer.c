@@ -69,7 +69,8 @@ static _Noreturn void be_agent(const struct peer *pe, int fd, const char *failed
                                .failed = failed,
                                .audit_fd = pe->audit,
                                .out_dir = "out",
-                               .scratch = "scratch"};
+                               .scratch = "scratch",
+                               .secrets = {.dir = "secrets"}};
     int rc;
 
     for (size_t i = 0; i < COUNT(paths); i++)

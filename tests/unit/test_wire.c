@@ -105,7 +105,12 @@ START_TEST(messages_survive_the_way_there_and_back)
                            .cpu_us = 5,
                            .peak_bytes = 1ull << 40},
                      ex2;
-    struct wire_exec x = {.flags = WIRE_EXEC_TTY, .rows = 24, .cols = 80, .config_size = 100}, x2;
+    struct wire_exec x = {.flags = WIRE_EXEC_TTY,
+                          .rows = 24,
+                          .cols = 80,
+                          .config_size = 100,
+                          .secrets = 3},
+                     x2;
 
     wire_hello_format(buf, &hello);
     ck_assert_int_eq(wire_hello_parse(buf, WIRE_HELLO_SIZE, &hello2), 0);
@@ -131,6 +136,7 @@ START_TEST(messages_survive_the_way_there_and_back)
     wire_exec_format(buf, &x);
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), 0);
     ck_assert_uint_eq(x2.cols, 80);
+    ck_assert_uint_eq(x2.secrets, 3);
 }
 END_TEST
 
@@ -285,7 +291,65 @@ START_TEST(refuses_a_tree_entry_that_lies)
 }
 END_TEST
 
-SUITE("wire", a_frame_comes_out_whole_however_it_arrives, refuses_a_header_that_lies,
+START_TEST(a_secret_has_a_plain_name_and_a_bounded_value)
+{
+    static const char *const bad[] = {"", "1A", "a-b", "a/b", "..", "a b", "a=", "\xc3\xa4"};
+    static uint8_t raw[WIRE_SECRET_HEAD + WIRE_SECRET_MAX + 1];
+    struct wire_secret m = {.flags = WIRE_SECRET_ENV, .uid = 65535, .gid = 7}, got;
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert(!wire_is_secret_name(bad[i], strlen(bad[i])));
+    memset(m.name, 'A', WIRE_SECRET_NAME_MAX);
+    wire_secret_format(raw, &m);
+    ck_assert_int_eq(wire_secret_parse(raw, WIRE_SECRET_HEAD - 1, &got), -EBADMSG);
+    ck_assert_int_eq(wire_secret_parse(raw, sizeof(raw), &got), -EBADMSG);
+    ck_assert_int_eq(wire_secret_parse(raw, WIRE_SECRET_HEAD, &got), 0);
+    ck_assert_uint_eq(got.value_len, 0);
+    ck_assert_int_eq(wire_secret_parse(raw, sizeof(raw) - 1, &got), 0);
+    ck_assert_uint_eq(got.value_len, WIRE_SECRET_MAX);
+    ck_assert_ptr_eq(got.value, raw + WIRE_SECRET_HEAD);
+    ck_assert_str_eq(got.name, m.name);
+    ck_assert_uint_eq(got.uid, 65535);
+    ck_assert_uint_eq(got.gid, 7);
+    ck_assert_uint_eq(got.flags, WIRE_SECRET_ENV);
+    for (size_t at = 0; at < WIRE_SECRET_HEAD; at++) { /* flags, ids, and a name with a hole */
+        uint8_t was = raw[at];
+
+        if (at == 4 || at == 5 || at == 8 || at == 9 || at == WIRE_SECRET_HEAD - 1)
+            continue;
+        raw[at] = at < 12 ? 2 : 0;
+        ck_assert_msg(wire_secret_parse(raw, WIRE_SECRET_HEAD, &got) == -EBADMSG, "byte %zu", at);
+        raw[at] = was;
+    }
+}
+END_TEST
+
+START_TEST(what_was_handed_out_is_wiped)
+{
+    static const char secret[] = "the secret";
+    static struct wire_reader r;
+    uint8_t raw[WIRE_HEADER_SIZE + sizeof(secret)], *at;
+    struct wire_header h = {.type = WIRE_SECRET, .length = sizeof(secret)};
+    const uint8_t *p;
+
+    wire_header_format(raw, &h);
+    memcpy(raw + WIRE_HEADER_SIZE, secret, sizeof(secret));
+    wire_reader_init(&r);
+    feed(&r, raw, sizeof(raw)); /* one, and half of another, which moves to the front */
+    feed(&r, raw, sizeof(raw) - 3);
+    ck_assert_int_eq(wire_reader_next(&r, &h, &p), 1);
+    ck_assert_mem_eq(p, secret, sizeof(secret));
+    wire_reader_space(&r, &at);
+    feed(&r, raw + sizeof(raw) - 3, 3);
+    ck_assert_int_eq(wire_reader_next(&r, &h, &p), 1);
+    ck_assert_mem_eq(p, secret, sizeof(secret));
+    ck_assert_uint_eq(wire_reader_space(&r, &at), sizeof(r.buf));
+    ck_assert_ptr_null(memmem(r.buf, sizeof(r.buf), "secret", 6));
+}
+END_TEST
+
+SUITE("wire", a_secret_has_a_plain_name_and_a_bounded_value, what_was_handed_out_is_wiped,
+      a_frame_comes_out_whole_however_it_arrives, refuses_a_header_that_lies,
       every_row_of_the_table_is_legal_in_its_own_cell_only, messages_survive_the_way_there_and_back,
       refuses_a_hello_out_of_range, a_denial_is_one_row_of_a_known_kind,
       refuses_messages_out_of_range, refuses_names_that_leave_the_folder_or_could_fool_a_terminal,

@@ -257,24 +257,51 @@ static void put_fd(struct relay_command *c, int role, int fd, int access, int *f
 }
 
 static int check_job(const struct channel *ch, uint32_t exec, int stdout_fd, int stderr_fd,
-                     bool tty, struct err *e)
+                     bool tty, size_t n_secrets, struct err *e)
 {
     if (exec < 1 || exec > WIRE_EXEC_MAX || is_busy(ch, exec))
         return err_set(e, ERR_HOST, "job number %" PRIu32 " is not free", exec);
+    if (n_secrets > WIRE_SECRETS_MAX)
+        return err_set(e, ERR_HOST, "more than %u secrets", WIRE_SECRETS_MAX);
     if (stdout_fd < 0 || (stderr_fd < 0) != tty)
         return err_set(e, ERR_HOST, "a job needs stdout, and stderr or a terminal");
     return 0;
 }
 
+/* In front of EXEC. A pipe is opened anew where that is allowed: the relay must not wait for it. */
+static int send_secrets(struct channel *ch, const struct channel_exec *x, struct err *e)
+{
+    for (size_t i = 0; i < x->n_secrets; i++) {
+        const struct channel_secret *s = &x->secrets[i];
+        struct relay_command c = {.type = RELAY_SECRET,
+                                  .exec = x->exec,
+                                  .index = (uint32_t)i,
+                                  .secret_flags = s->env ? WIRE_SECRET_ENV : 0};
+        own_close int own = -1;
+        int fd;
+
+        snprintf(c.name, sizeof(c.name), "%s", s->name);
+        (void)prepare(s->fd, O_RDONLY, &own);
+        fd = own >= 0 ? own : s->fd;
+        if (send_command(ch, &c, &fd, 1, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e)
 {
-    struct relay_command c = {.type = RELAY_EXEC, .exec = x->exec, .cap_bytes = x->sink_max_bytes};
+    struct relay_command c = {.type = RELAY_EXEC,
+                              .exec = x->exec,
+                              .cap_bytes = x->sink_max_bytes,
+                              .uid = x->uid,
+                              .gid = x->gid};
     own_close int own_out = -1, own_err = -1, own_in = -1;
     int fds[RELAY_FD_MAX];
     size_t n = 0;
     struct stat st;
 
-    if (check_job(ch, x->exec, x->stdout_fd, x->stderr_fd, x->tty, e) < 0)
+    if (check_job(ch, x->exec, x->stdout_fd, x->stderr_fd, x->tty, x->n_secrets, e) < 0)
         return -1;
     if (fstat(x->config_fd, &st) < 0)
         return err_sys(e, ERR_HOST, errno, "container configuration");
@@ -285,13 +312,14 @@ int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e
     c.how.rows = x->tty ? x->rows : 0;
     c.how.cols = x->tty ? x->cols : 0;
     c.how.config_size = (uint32_t)st.st_size;
+    c.how.secrets = (uint32_t)x->n_secrets;
     fds[n++] = x->config_fd;
     put_fd(&c, RELAY_FD_STDOUT, x->stdout_fd, O_WRONLY, fds, &n, &own_out);
     if (!x->tty)
         put_fd(&c, RELAY_FD_STDERR, x->stderr_fd, O_WRONLY, fds, &n, &own_err);
     if (x->stdin_fd >= 0)
         put_fd(&c, RELAY_FD_STDIN, x->stdin_fd, O_RDONLY, fds, &n, &own_in);
-    if (send_command(ch, &c, fds, n, e) < 0)
+    if (send_secrets(ch, x, e) < 0 || send_command(ch, &c, fds, n, e) < 0)
         return -1;
     ch->busy |= wire_exec_bit(x->exec);
     return 0;
@@ -307,7 +335,7 @@ int channel_adopt(struct channel *ch, uint32_t exec, int stdout_fd, int stderr_f
 
     if (ch->greeted)
         return err_set(e, ERR_HOST, "the guest was greeted: its jobs are known");
-    if (check_job(ch, exec, stdout_fd, stderr_fd, tty, e) < 0)
+    if (check_job(ch, exec, stdout_fd, stderr_fd, tty, 0, e) < 0)
         return -1;
     c.how.flags = tty ? WIRE_EXEC_TTY : 0;
     put_fd(&c, RELAY_FD_STDOUT, stdout_fd, O_WRONLY, fds, &n, &own_out);

@@ -105,6 +105,14 @@ int channel_hello(struct channel *ch, const struct channel_hello *m, struct err 
  * Pipes and terminals are opened anew through /proc/self/fd where that is allowed, so that the
  * relay can use O_NONBLOCK without changing the user's own.
  */
+/* What the job alone gets, beside its configuration: the relay reads the fd (a regular file or a
+ * pipe) to its end, and nobody else does. Borrowed. */
+struct channel_secret {
+    const char *name; /* wire_is_secret_name() */
+    int fd;
+    bool env; /* into its environment; else a file */
+};
+
 struct channel_exec {
     uint32_t exec; /* 1 to WIRE_EXEC_MAX */
     int config_fd;
@@ -112,6 +120,10 @@ struct channel_exec {
     uint64_t sink_max_bytes; /* of stdout and of stderr each, the rest is dropped; 0: no cap */
     bool tty;
     uint16_t rows, cols;
+    const struct channel_secret *secrets; /* up to WIRE_SECRETS_MAX */
+    size_t n_secrets;
+    uid_t uid; /* of the job in its container: whose they are */
+    gid_t gid;
 };
 int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e);
 /* For a job that has ended meanwhile these two do nothing; before STARTED they wait for it. */

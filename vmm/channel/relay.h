@@ -29,13 +29,14 @@ enum relay_fd_kind {
 
 enum relay_command_type {
     RELAY_HELLO = 1, /* hello */
-    RELAY_EXEC,      /* exec, how; fds: RELAY_FD_* below, those that are absent left out */
-    RELAY_ADOPT,     /* exec, how.flags (TTY), kinds, cap_bytes; fds: RELAY_FD_STDOUT, _STDERR */
-    RELAY_SIGNAL,    /* exec, signo */
-    RELAY_RESIZE,    /* exec, how.rows, how.cols */
-    RELAY_COLLECT,   /* cap_bytes; one fd: the spool */
-    RELAY_DROP,      /* exec: what it still writes goes nowhere */
-    RELAY_SYNC,      /* nothing else goes to the guest until: */
+    RELAY_SECRET,    /* exec, index, name, secret_flags; one fd: for the next EXEC of this number */
+    RELAY_EXEC,    /* exec, how, uid, gid; fds: RELAY_FD_* below, those that are absent left out */
+    RELAY_ADOPT,   /* exec, how.flags (TTY), kinds, cap_bytes; fds: RELAY_FD_STDOUT, _STDERR */
+    RELAY_SIGNAL,  /* exec, signo */
+    RELAY_RESIZE,  /* exec, how.rows, how.cols */
+    RELAY_COLLECT, /* cap_bytes; one fd: the spool */
+    RELAY_DROP,    /* exec: what it still writes goes nowhere */
+    RELAY_SYNC,    /* nothing else goes to the guest until: */
     RELAY_RESUME,
 };
 
@@ -46,6 +47,9 @@ struct relay_command {
     uint32_t type;
     uint32_t exec;
     uint32_t signo;
+    uint32_t index, secret_flags; /* 0 and up; WIRE_SECRET_* */
+    uint32_t uid, gid;            /* whose the secrets are */
+    char name[WIRE_SECRET_NAME_MAX + 1];
     uint32_t kinds[RELAY_FD_MAX]; /* enum relay_fd_kind, by RELAY_FD_* */
     uint64_t cap_bytes; /* COLLECT: of content; EXEC: kept of each output stream, 0: all */
     struct wire_exec how;

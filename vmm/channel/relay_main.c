@@ -4,6 +4,7 @@
  * How it works: one poll loop over the keeper's socket, the channel, the console and the jobs' fds;
  * the session (session.h) decides what is read and written. It ends when the keeper's socket does,
  * or after it has reported the end of the session.
+ * Secrets of the user pass through it, in memory that is locked and wiped (session_secret.c).
  * Must: be confined before the first guest byte; never block but in poll().
  * Must not: open a path, allocate, or outlive the keeper.
  */
@@ -24,7 +25,7 @@ enum { P_CONTROL, P_CHANNEL, P_CONSOLE, P_SESSION, P_MAX = P_SESSION + SESSION_P
 static const struct confine_call calls[] = {
     {SCMP_SYS(poll), CONFINE_ANY_ARG, "waiting"},
     {SCMP_SYS(ppoll), CONFINE_ANY_ARG, "waiting, where the C library has no poll"},
-    {SCMP_SYS(read), CONFINE_ANY_ARG, "console, stdin of a job"},
+    {SCMP_SYS(read), CONFINE_ANY_ARG, "console, stdin and secrets of a job"},
     {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the container's configuration"},
     {SCMP_SYS(write), CONFINE_ANY_ARG, "stdout and stderr of a job, console log, spool"},
     {SCMP_SYS(recvfrom), CONFINE_ANY_ARG, "channel, stdin that is a socket"},
@@ -162,7 +163,8 @@ int main(int argc, char **argv)
         .calls = calls,
         .n_calls = sizeof(calls) / sizeof(calls[0]),
         .dir_fd = -1,
-        .max_fds = RELAY_CONSOLE_LOG + 1 + 1 + RELAY_FD_MAX * (WIRE_EXEC_MAX + 1),
+        .max_fds = RELAY_CONSOLE_LOG + 1 + 1 + RELAY_FD_MAX * (WIRE_EXEC_MAX + 1) +
+                   WIRE_SECRETS_MAX * WIRE_EXEC_MAX,
         .max_file_bytes = UINT64_MAX,
     };
     struct console console;
@@ -170,6 +172,7 @@ int main(int argc, char **argv)
     struct err e;
 
     session_init(&session);
+    session_lock(&session);
     if (argc != 2 ||
         str_parse_u64(argv[1], "console log size", 0, UINT64_MAX, &console_max, &e) < 0)
         return 2; /* not started by channel_open() */

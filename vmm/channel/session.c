@@ -18,6 +18,8 @@ static void job_init(struct session_job *j)
     j->held_rows = j->held_cols = 0;
     j->last_denied = 0;
     j->n_denied = 0;
+    j->n_secrets = j->secrets_sent = 0;
+    j->no_secrets = false;
     sink_init(&j->out, -1, RELAY_FD_FILE, 0);
     sink_init(&j->err, -1, RELAY_FD_FILE, 0);
 }
@@ -34,6 +36,10 @@ void session_init(struct session *s)
         job_init(&s->jobs[i]);
     s->event_first = s->n_events = 0;
     s->out_start = s->out_end = 0;
+    s->unlocked = 0;
+    s->secret_exec = 0;
+    s->secret_whole = false;
+    s->secret_len = 0;
     wire_reader_init(&s->in);
 }
 
@@ -41,6 +47,7 @@ void session_job_done(struct session_job *j)
 {
     sink_done(&j->out);
     sink_done(&j->err);
+    session_secrets_done(j);
     if (j->config_fd >= 0)
         close(j->config_fd);
     if (j->stdin_fd >= 0)
@@ -126,6 +133,8 @@ void session_poll(const struct session *s, struct pollfd p[SESSION_POLL_MAX])
 
         at[AT_STDIN].fd =
             room && j->state == WIRE_IN_RUNNING && j->stdin_credit > 0 ? j->stdin_fd : -1;
+        if (session_wants_secret(s, i + 1))
+            at[AT_STDIN].fd = j->secrets[j->secrets_sent].fd;
         at[AT_STDIN].events = POLLIN;
         poll_sink(&j->out, &at[AT_STDOUT]);
         poll_sink(&j->err, &at[AT_STDERR]);
@@ -184,8 +193,10 @@ void session_io(struct session *s, const struct pollfd p[SESSION_POLL_MAX])
     for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++) {
         const struct pollfd *at = &p[AT_JOBS + AT_JOB_SIZE * i];
 
-        if (at[AT_STDIN].fd >= 0 && at[AT_STDIN].revents)
+        if (at[AT_STDIN].fd >= 0 && at[AT_STDIN].revents) {
+            session_read_secret(s, i + 1);
             session_read_stdin(s, i + 1);
+        }
         if (at[AT_STDOUT].fd >= 0 && at[AT_STDOUT].revents)
             sink_write(&s->jobs[i].out);
         if (at[AT_STDERR].fd >= 0 && at[AT_STDERR].revents)

@@ -15,6 +15,10 @@
  *   If the keeper does not take events, the guest is not read; if the guest does not take frames,
  *   neither stdin nor commands are read.
  *
+ *   Secrets are read into one buffer, one at a time, and go out from there; what was sent is wiped.
+ *   One that cannot be read, or of a job that is not wanted any more, is sent empty: the guest then
+ *   says that the job did not start.
+ *
  *   What is owed (EXEC, COLLECT, CREDIT, CLOSE, EOF) is kept as state, not as frames. So nothing
  *   lines up behind SYNC: until RESUME the guest gets no frame.
  */
@@ -42,6 +46,14 @@ struct session_job {
     struct wire_exit exit;
     uint64_t last_denied; /* wire_denied_order() of the last DENIED, 0: there was none */
     uint32_t n_denied;
+    /* For the guest, in this order; fd -1: sent, or cannot be. */
+    struct session_secret {
+        int fd;
+        uint32_t flags;
+        char name[WIRE_SECRET_NAME_MAX + 1];
+    } secrets[WIRE_SECRETS_MAX];
+    uint32_t n_secrets, secrets_sent, uid, gid;
+    bool no_secrets; /* one could not be read: the guest gets none of the rest, and starts no job */
     int config_fd;
     uint32_t config_size, config_sent;
     int stdin_fd;
@@ -76,12 +88,21 @@ struct session {
     struct session_job jobs[WIRE_EXEC_MAX];
     uint32_t event_first, n_events;
     struct channel_event events[SESSION_EVENTS];
+    int unlocked;         /* errno: why secrets are not taken; 0: they are */
+    uint32_t secret_exec; /* whose secret is in `secret`, read so far; 0: nobody's */
+    bool secret_whole;
+    size_t secret_len;
     size_t out_start, out_end; /* bytes for the guest that are not sent yet */
-    uint8_t out[SESSION_OUT_SIZE];
     struct wire_reader in;
+    /* Where secrets pass: in memory that is locked, and no longer than it takes. */
+    uint8_t secret[WIRE_SECRET_MAX + 1];
+    uint8_t out[SESSION_OUT_SIZE];
 };
 
 void session_init(struct session *s);
+/* Locks the memory that secrets pass through and keeps it out of core files; else there are none.
+ */
+void session_lock(struct session *s);
 /* Closes every fd that it holds. */
 void session_done(struct session *s);
 
@@ -128,6 +149,8 @@ void session_job_done(struct session_job *j);
 void session_parse(struct session *s);
 /* Appends a frame for the guest; false if there is no room. */
 bool session_put(struct session *s, uint16_t type, uint32_t stream, const void *data, uint32_t len);
+bool session_put_two(struct session *s, uint16_t type, uint32_t stream, const void *head,
+                     uint32_t head_len, const void *data, uint32_t len);
 /* Between SYNC and RESUME the guest gets no frame. */
 static inline bool session_is_holding(const struct session *s)
 {
@@ -137,6 +160,18 @@ static inline bool session_is_holding(const struct session *s)
 void session_fill(struct session *s);
 /* Room for a DATA or CONFIG payload, leaving some for frames that matter more. */
 uint32_t session_data_room(const struct session *s);
+/* Reads on in the secret that is next; takes note of its end. */
+void session_read_secret(struct session *s, uint32_t exec);
+/* May it be read now? */
+bool session_wants_secret(const struct session *s, uint32_t exec);
+/* RELAY_SECRET: takes the fd. */
+void session_add_secret(struct session *s, const struct relay_command *c, int fd);
+/* Sends those that are due, as far as there is room. */
+void session_fill_secrets(struct session *s, uint32_t exec);
+/* What is left of them is not sent. */
+void session_no_secrets(struct session *s, uint32_t exec);
+/* Closes what is left of them. */
+void session_secrets_done(struct session_job *j);
 /* Reads stdin into a DATA frame. */
 void session_read_stdin(struct session *s, uint32_t exec);
 

@@ -21,10 +21,13 @@ static size_t out_room(const struct session *s)
 /* Moves what is unsent to the front. */
 static void compact(struct session *s)
 {
+    size_t left = s->out_end - s->out_start;
+
     if (s->out_start == 0)
         return;
-    memmove(s->out, s->out + s->out_start, s->out_end - s->out_start);
-    s->out_end -= s->out_start;
+    memmove(s->out, s->out + s->out_start, left);
+    explicit_bzero(s->out + left, s->out_end - left); /* it may have been a secret */
+    s->out_end = left;
     s->out_start = 0;
 }
 
@@ -53,16 +56,25 @@ static void put_header(struct session *s, uint16_t type, uint32_t stream, uint32
     s->out_end += WIRE_HEADER_SIZE + len;
 }
 
+bool session_put_two(struct session *s, uint16_t type, uint32_t stream, const void *head,
+                     uint32_t head_len, const void *data, uint32_t len)
+{
+    uint8_t *at;
+
+    if (out_room(s) < WIRE_HEADER_SIZE + head_len + len)
+        return false;
+    at = payload_at(s);
+    if (head_len > 0)
+        memcpy(at, head, head_len);
+    if (len > 0)
+        memcpy(at + head_len, data, len);
+    put_header(s, type, stream, head_len + len);
+    return true;
+}
+
 bool session_put(struct session *s, uint16_t type, uint32_t stream, const void *data, uint32_t len)
 {
-    if (out_room(s) < WIRE_HEADER_SIZE + len)
-        return false;
-    if (len > 0)
-        memcpy(payload_at(s), data, len);
-    else
-        compact(s);
-    put_header(s, type, stream, len);
-    return true;
+    return session_put_two(s, type, stream, data, len, NULL, 0);
 }
 
 size_t session_output(const struct session *s, const uint8_t **ret_at)
@@ -73,6 +85,7 @@ size_t session_output(const struct session *s, const uint8_t **ret_at)
 
 void session_sent(struct session *s, size_t n)
 {
+    explicit_bzero(s->out + s->out_start, n);
     s->out_start += n;
     if (s->out_start == s->out_end)
         s->out_start = s->out_end = 0;
@@ -127,7 +140,12 @@ static void command_exec(struct session *s, const struct relay_command *c, const
 
     j->exec_due = true;
     j->how = c->how;
-    j->state = WIRE_IN_CONFIG;
+    if (j->n_secrets != c->how.secrets) /* of an exec that was not asked for in the end */
+        session_secrets_done(j);
+    j->how.secrets = j->n_secrets;
+    j->uid = c->uid;
+    j->gid = c->gid;
+    j->state = j->n_secrets ? WIRE_IN_SECRETS : WIRE_IN_CONFIG;
     j->config_size = c->how.config_size;
     j->config_fd = next_fd(true, fds, n_fds, &at);
     take_sinks(j, c, fds, n_fds, &at);
@@ -172,6 +190,9 @@ void session_command(struct session *s, const struct relay_command *c, const int
     if (!s->over) {
         if (c->type == RELAY_HELLO) {
             command_hello(s, &c->hello);
+        } else if (c->type == RELAY_SECRET && n_fds == 1 && is_exec(s, c, false)) {
+            session_add_secret(s, c, fds[0]);
+            return;
         } else if (c->type == RELAY_EXEC && is_exec(s, c, false)) {
             command_exec(s, c, fds, n_fds);
             return;
@@ -190,6 +211,7 @@ void session_command(struct session *s, const struct relay_command *c, const int
         } else if (c->type == RELAY_DROP && is_exec(s, c, true)) {
             sink_drop(&s->jobs[c->exec - 1].out);
             sink_drop(&s->jobs[c->exec - 1].err);
+            session_no_secrets(s, c->exec);
         } else if (c->type == RELAY_SYNC) {
             command_hold(s, WIRE_IN_READY, WIRE_SYNC, WIRE_IN_SYNCING);
         } else if (c->type == RELAY_RESUME) {
@@ -202,6 +224,7 @@ void session_command(struct session *s, const struct relay_command *c, const int
 
 /* ---- frames that are owed -------------------------------------------------------------------- */
 
+/* EXEC, its secrets and its configuration. */
 static void fill_config(struct session *s, uint32_t exec)
 {
     struct session_job *j = &s->jobs[exec - 1];
@@ -213,7 +236,8 @@ static void fill_config(struct session *s, uint32_t exec)
             return;
         j->exec_due = false;
     }
-
+    if (j->state == WIRE_IN_SECRETS)
+        session_fill_secrets(s, exec);
     while (j->state == WIRE_IN_CONFIG) {
         uint32_t left = j->config_size - j->config_sent, room = session_data_room(s);
         uint32_t len = left < room ? left : room;
@@ -244,7 +268,7 @@ void session_read_stdin(struct session *s, uint32_t exec)
     uint32_t len = j->stdin_credit < room ? j->stdin_credit : room;
     ssize_t n;
 
-    if (len == 0 || j->stdin_fd < 0 || session_is_holding(s))
+    if (len == 0 || j->stdin_fd < 0 || j->state != WIRE_IN_RUNNING || session_is_holding(s))
         return;
     if (j->stdin_kind == RELAY_FD_SOCKET)
         n = recv(j->stdin_fd, payload_at(s), len, MSG_DONTWAIT);
@@ -322,7 +346,7 @@ void session_fill(struct session *s)
     for (uint32_t exec = 1; exec <= WIRE_EXEC_MAX && !s->over; exec++) {
         if (s->jobs[exec - 1].state == WIRE_IN_RUNNING)
             fill_running(s, exec);
-        else if (s->jobs[exec - 1].state == WIRE_IN_CONFIG)
+        else if (s->jobs[exec - 1].state & (WIRE_IN_SECRETS | WIRE_IN_CONFIG))
             fill_config(s, exec);
     }
 }
