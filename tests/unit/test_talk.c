@@ -17,7 +17,7 @@
 /* Sends `len` bytes with `n_fds` fds through a socket pair; what the keeper's end makes of it. */
 static int through(const void *data, size_t len, size_t n_fds, bool busy, struct talk_request *ret)
 {
-    int pair[2], fds[TALK_FDS_MAX], many[16], rc;
+    int pair[2], fds[TALK_FDS_MAX], many[2 * TALK_FDS_MAX], rc;
     struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = len};
     union {
         struct cmsghdr h;
@@ -85,6 +85,8 @@ static const struct {
     {{.what = TALK_MARKS}, 0, false},
     {{.what = TALK_FORK, .name = "a"}, 0, false},
     {{.what = TALK_FILES}, 0, false},
+    {{.what = TALK_EXEC, .n_args = 1, .n_secrets = 2, .n_secret_env = 1}, 6, false},
+    {{.what = TALK_EXEC, .flags = TALK_DETACH, .n_args = 1, .n_secrets = 1}, 2, false},
 };
 
 static bool has_name(uint32_t what)
@@ -113,7 +115,7 @@ END_TEST
 START_TEST(a_field_that_is_not_the_requests_own_makes_it_illegal)
 {
     for (size_t i = 0; i < COUNT(legal); i++) {
-        for (int field = 0; field < 10; field++) {
+        for (int field = 0; field < 12; field++) {
             struct talk_request r = legal[i].r, got;
             bool exec = r.what == TALK_EXEC;
 
@@ -144,6 +146,12 @@ START_TEST(a_field_that_is_not_the_requests_own_makes_it_illegal)
             case 7:
                 r.timeout_ms = exec ? 0 : 1;
                 r.what = exec ? 0 : r.what;
+                break;
+            case 10:
+                r.n_secrets = exec ? WIRE_SECRETS_MAX + 1 : 1;
+                break;
+            case 11:
+                r.n_secret_env = exec ? UINT32_MAX : 1;
                 break;
             case 8:
                 snprintf(r.name, sizeof(r.name), "%s", has_name(r.what) ? "a/b" : "a");
@@ -258,12 +266,20 @@ START_TEST(a_command_arrives_as_it_was_packed)
     char *words[] = {(char[]){"sh"}, (char[]){""}, (char[]){"a b\n"}, NULL};
     char *vars[] = {(char[]){"A=1"}, NULL};
     const struct strv argv = {.items = words, .n = 3}, env = {.items = vars, .n = 1};
-    const struct talk_request r = {.n_args = 3, .n_env = 1};
+    char *file_names[] = {(char[]){"KEY"}, NULL}, *var_names[] = {(char[]){"TOKEN"}, NULL};
+    const struct strv file = {.items = file_names, .n = 1}, var = {.items = var_names, .n = 1};
+    const struct talk_request r = {.n_args = 3, .n_env = 1, .n_secrets = 1, .n_secret_env = 1};
     own_command struct talk_command c = {0};
     own_close int fd = -1;
     struct err e;
 
-    ck_assert_int_eq(talk_pack(&argv, &env, "/tmp", NULL, &fd, &e), 0);
+    ck_assert_int_eq(talk_pack(&(struct talk_words){.argv = &argv,
+                                                    .env = &env,
+                                                    .secrets = &file,
+                                                    .secret_env = &var,
+                                                    .workdir = "/tmp"},
+                               &fd, &e),
+                     0);
     ck_assert_int_eq(talk_unpack(fd, &r, &c, &e), 0);
     ck_assert_str_eq(c.workdir, "/tmp");
     ck_assert_str_eq(c.user, "");
@@ -272,6 +288,10 @@ START_TEST(a_command_arrives_as_it_was_packed)
     for (size_t i = 0; i < 3; i++)
         ck_assert_str_eq(c.argv.items[i], words[i]);
     ck_assert_str_eq(c.env.items[0], "A=1");
+    ck_assert_uint_eq(c.secrets.n, 1);
+    ck_assert_str_eq(c.secrets.items[0], "KEY");
+    ck_assert_uint_eq(c.secret_env.n, 1);
+    ck_assert_str_eq(c.secret_env.items[0], "TOKEN");
 }
 END_TEST
 

@@ -12,7 +12,8 @@
 
 struct asked {
     const char *name, *timeout, *workdir, *user, *after;
-    struct strv env, argv;
+    struct strv env, argv, asked_secrets, secret_env;
+    struct secrets secrets;
     bool interactive, tty, detach, mark, json, help;
 };
 
@@ -20,12 +21,17 @@ static void asked_done(struct asked *a)
 {
     strv_done(&a->env);
     strv_done(&a->argv);
+    strv_done(&a->asked_secrets);
+    strv_done(&a->secret_env);
+    secrets_done(&a->secrets);
 }
 #define own_asked __attribute__((cleanup(asked_done)))
 
 enum {
     OPT_TIMEOUT = 256,
     OPT_ENV,
+    OPT_SECRET,
+    OPT_SECRET_ENV,
     OPT_WORKDIR,
     OPT_USER,
     OPT_MARK,
@@ -38,6 +44,8 @@ enum {
 static const struct option longs[] = {
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"env", required_argument, NULL, OPT_ENV},
+    {"secret", required_argument, NULL, OPT_SECRET},
+    {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
     {"workdir", required_argument, NULL, OPT_WORKDIR},
     {"user", required_argument, NULL, OPT_USER},
     {"interactive", no_argument, NULL, 'i'},
@@ -59,6 +67,12 @@ static void take(struct asked *a, int opt)
         break;
     case OPT_ENV:
         options_add_env(&a->env, optarg);
+        break;
+    case OPT_SECRET:
+        strv_add(&a->asked_secrets, optarg);
+        break;
+    case OPT_SECRET_ENV:
+        strv_add(&a->secret_env, optarg);
         break;
     case OPT_WORKDIR:
         a->workdir = optarg;
@@ -119,10 +133,10 @@ static int parse(int argc, char **argv, struct asked *a)
         return cli_misuse(argv[0], "--detach excludes --interactive and --tty");
     if (a->json && a->tty)
         return cli_misuse(argv[0], "--json and --tty exclude each other");
-    return -1;
+    return options_secrets(argv[0], &a->asked_secrets, &a->secret_env, a->interactive, &a->secrets);
 }
 
-static int run(const struct cli_paths *paths, const struct asked *a, uint64_t timeout_ms,
+static int run(const struct cli_paths *paths, struct asked *a, uint64_t timeout_ms,
                enum sandbox_after after)
 {
     /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
@@ -132,6 +146,7 @@ static int run(const struct cli_paths *paths, const struct asked *a, uint64_t ti
     struct sandbox_exec x = {
         .argv = &a->argv,
         .env = &a->env,
+        .secrets = &a->secrets,
         .workdir = a->workdir,
         .user = a->user,
         .timeout_ms = timeout_ms,
@@ -175,7 +190,9 @@ int cmd_exec(int argc, char **argv)
         fputs(help_exec, stdout);
         return cli_flush();
     }
-    if ((a.timeout &&
+    /* First: an fd that is named is the caller's, not one of ours. */
+    if (secrets_open(&a.secrets, &e) < 0 ||
+        (a.timeout &&
          str_parse_duration(a.timeout, "--timeout", PLAN_TIMEOUT_MAX_MS, &timeout_ms, &e) < 0) ||
         options_after(a.after, &after, &e) < 0 || cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-static int run(const struct options *o, const struct cli_paths *paths, const struct plan *plan,
+static int run(struct options *o, const struct cli_paths *paths, const struct plan *plan,
                struct run_from *from)
 {
     /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
@@ -28,6 +28,7 @@ static int run(const struct options *o, const struct cli_paths *paths, const str
     c.warm = !o->cold;
     c.from = from;
     c.uri = o->uri;
+    c.secrets = &o->secrets;
     c.keep_logs = o->keep_logs;
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
@@ -59,6 +60,8 @@ static int derive(const struct options *o, const struct plan *base, struct plan 
     return plan_derive(base,
                        &(struct plan_exec){.argv = &argv,
                                            .env = &o->env,
+                                           .secrets = &o->secrets.files,
+                                           .secret_env = &o->secrets.env,
                                            .workdir = w->workdir,
                                            .user = w->user,
                                            .timeout_ms = timeout_ms,
@@ -78,7 +81,7 @@ static int check_logs(const struct options *o, const struct plan *plan, struct e
 }
 
 /* In a guest that begins where a sandbox is. */
-static int run_forked(const struct options *o, const struct cli_paths *paths)
+static int run_forked(struct options *o, const struct cli_paths *paths)
 {
     own_plan struct plan *plan = NULL;
     struct fork f = {0};
@@ -95,7 +98,7 @@ static int run_forked(const struct options *o, const struct cli_paths *paths)
 }
 
 /* In a sandbox of its own, which stays, or goes when the job has ended. */
-static int run_kept(const struct options *o, const struct cli_paths *paths, const struct plan *plan,
+static int run_kept(struct options *o, const struct cli_paths *paths, const struct plan *plan,
                     enum sandbox_after after)
 {
     bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
@@ -105,6 +108,7 @@ static int run_kept(const struct options *o, const struct cli_paths *paths, cons
     struct sandbox_exec x = {
         .argv = &plan->argv,
         .env = &no_env,
+        .secrets = &o->secrets,
         .timeout_ms = plan->timeout_ms,
         .interactive = plan->interactive,
         .tty = plan->tty,
@@ -141,11 +145,10 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--amnesic excludes --keep-logs and --connect");
     if (o->keep && (o->wish.out || o->wish.out_max || o->uri))
         return cli_misuse(command, "--keep excludes --out and --connect");
-    if (o->from &&
-        (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine || o->wish.memory ||
-         o->wish.cpus || o->wish.disk || o->wish.pids || o->wish.entrypoint ||
-         o->wish.writable_root || o->wish.amnesic || o->inputs.n > 0 ||
-         o->read.n + o->write.n + o->exec.n > 0))
+    if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
+                    o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
+                    o->wish.entrypoint || o->wish.writable_root || o->wish.amnesic ||
+                    o->inputs.n > 0 || o->read.n + o->write.n + o->exec.n > 0))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;
@@ -164,8 +167,9 @@ int cmd_run(int argc, char **argv)
         status = check_keep("run", &o);
     if (status >= 0)
         return status;
-    if (options_after(o.after, &after, &e) < 0 || (o.keep && sandbox_check_name(o.keep, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0)
+    /* First: an fd that is named is the caller's, not one of ours. */
+    if (secrets_open(&o.secrets, &e) < 0 || options_after(o.after, &after, &e) < 0 ||
+        (o.keep && sandbox_check_name(o.keep, &e) < 0) || cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
     if (o.keep)
         o.wish.marks = PLAN_AMNESIC_MARKS;

@@ -48,6 +48,9 @@ const char help_main[] =
     "  --timeout TIME     kill the job after TIME, counted from its start; s (default), ms, m, "   \
     "h\n"                                                                                          \
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"                   \
+    "  --secret NAME=FILE give it FILE as /run/secrets/NAME, for its user only, kept nowhere\n"    \
+    "                     (NAME=fd:N, NAME=-: an open fd, stdin; repeatable)\n"                    \
+    "  --secret-env NAME  that secret in the environment instead\n"                                \
     "  --workdir DIR      where the job starts (the image's, else /work)\n"                        \
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"                \
     "  --entrypoint CMD   in place of the image's entrypoint and command; '' for none\n"           \
@@ -179,6 +182,9 @@ const char help_exec[] =
     "\n"
     "  --timeout TIME     kill it after TIME, counted from its start; s (default), ms, m, h\n"
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"
+    "  --secret NAME=FILE give it FILE as /run/secrets/NAME, for its user only, kept nowhere\n"
+    "                     (NAME=fd:N, NAME=-: an open fd, stdin; repeatable)\n"
+    "  --secret-env NAME  that secret in the environment instead\n"
     "  --workdir DIR      where it starts\n"
     "  --user UID[:GID]   inside the container, never 0\n"
     "  -i, --interactive  connect stdin\n"

@@ -14,8 +14,9 @@ static const struct command {
     const char *name;
     int (*run)(int argc, char **argv);
     const char *help;
+    bool takes_fds; /* --secret: the others are closed by secrets_open(), before any is ours */
 } commands[] = {
-    {"run", cmd_run, help_run},
+    {"run", cmd_run, help_run, .takes_fds = true},
     {"check", cmd_check, help_check},
     {"ls", cmd_ls, help_ls},
     {"show", cmd_show, help_show},
@@ -25,7 +26,7 @@ static const struct command {
     {"image", cmd_image, help_image},
     {"warm", cmd_warm, help_warm},
     {"up", cmd_up, help_up},
-    {"exec", cmd_exec, help_exec},
+    {"exec", cmd_exec, help_exec, .takes_fds = true},
     {"down", cmd_down, help_down},
     {"pause", cmd_pause, help_pause},
     {"resume", cmd_resume, help_resume},
@@ -64,7 +65,8 @@ static void normalize_process(void)
     do
         fd = open("/dev/null", O_RDWR);
     while (fd >= 0 && fd <= STDERR_FILENO);
-    close_range(STDERR_FILENO + 1, ~0u, 0);
+    if (fd > STDERR_FILENO)
+        close(fd);
     signal(SIGCHLD, SIG_DFL);
     umask(umask(0) & 077);
 }
@@ -108,5 +110,7 @@ int main(int argc, char **argv)
         log_msg(LOG_ERROR, "there is no command '%s' (see 'lazaret --help')", argv[1]);
         return err_class_status(ERR_USAGE);
     }
+    if (!c->takes_fds)
+        close_range(STDERR_FILENO + 1, ~0u, 0);
     return c->run(argc - 1, argv + 1);
 }

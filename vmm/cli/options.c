@@ -23,6 +23,8 @@ enum {
     OPT_PIDS,
     OPT_TIMEOUT,
     OPT_ENV,
+    OPT_SECRET,
+    OPT_SECRET_ENV,
     OPT_WORKDIR,
     OPT_USER,
     OPT_ENTRYPOINT,
@@ -56,6 +58,8 @@ static const struct option longs[] = {
     {"pids", required_argument, NULL, OPT_PIDS},
     {"timeout", required_argument, NULL, OPT_TIMEOUT},
     {"env", required_argument, NULL, OPT_ENV},
+    {"secret", required_argument, NULL, OPT_SECRET},
+    {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
     {"workdir", required_argument, NULL, OPT_WORKDIR},
     {"user", required_argument, NULL, OPT_USER},
     {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
@@ -118,6 +122,18 @@ void options_add_env(struct strv *env, const char *text)
         strv_add(env, text);
     else if (value)
         strv_addf(env, "%s=%s", text, value);
+}
+
+int options_secrets(const char *command, const struct strv *asked, const struct strv *env,
+                    bool interactive, struct secrets *ret)
+{
+    struct err e;
+
+    if (secrets_parse(asked, env, ret, &e) < 0)
+        return cli_misuse(command, "%s", e.text);
+    if (interactive && secrets_use_stdin(ret))
+        return cli_misuse(command, "--secret NAME=- and -i exclude each other: both read stdin");
+    return -1;
 }
 
 static int add_input(struct strv *inputs, const char *path)
@@ -243,6 +259,12 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_ENV:
         options_add_env(&o->env, optarg);
         return -1;
+    case OPT_SECRET:
+        strv_add(&o->asked_secrets, optarg);
+        return -1;
+    case OPT_SECRET_ENV:
+        strv_add(&o->secret_env, optarg);
+        return -1;
     case OPT_IN:
         return add_input(&o->inputs, optarg);
     case OPT_OUT:
@@ -285,6 +307,8 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     ret->wish.read = &ret->read;
     ret->wish.write = &ret->write;
     ret->wish.exec = &ret->exec;
+    ret->wish.secrets = &ret->secrets.files;
+    ret->wish.secret_env = &ret->secrets.env;
     ret->wish.out = ret->out;
     if (ret->json && ret->wish.tty)
         return cli_misuse(argv[0], "--json and --tty exclude each other");
@@ -294,7 +318,8 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     if (ret->uri && geteuid() == 0)
         return cli_misuse(argv[0],
                           "--connect is for ordinary users, root's daemon is the system's");
-    return -1;
+    return options_secrets(argv[0], &ret->asked_secrets, &ret->secret_env, ret->wish.interactive,
+                           &ret->secrets);
 }
 
 int options_for_sandbox(const char *command, const struct options *o)
@@ -311,6 +336,8 @@ int options_for_sandbox(const char *command, const struct options *o)
         return cli_misuse(command, "--keep, --after and --fork-from are for 'lazaret run'");
     if (w->amnesic && o->keep_logs)
         return cli_misuse(command, "--amnesic excludes --keep-logs");
+    if (o->asked_secrets.n || o->secret_env.n)
+        return cli_misuse(command, "--secret is for 'lazaret run' and 'lazaret exec'");
     if (o->uri)
         return cli_misuse(command, "--connect is for 'lazaret run'");
     return -1;
@@ -323,6 +350,9 @@ void options_done(struct options *o)
     strv_done(&o->read);
     strv_done(&o->write);
     strv_done(&o->exec);
+    strv_done(&o->asked_secrets);
+    strv_done(&o->secret_env);
+    secrets_done(&o->secrets);
     free(o->out);
 }
 

@@ -11,12 +11,14 @@
 struct options {
     struct plan_wish wish;
     struct strv env, inputs, read, write, exec;
-    char *out;         /* absolute */
-    const char *accel; /* auto, kvm, tcg */
-    const char *uri;   /* --connect, or NULL */
-    const char *keep;  /* `run`: the new sandbox's name */
-    const char *from;  /* `run`: --fork-from */
-    const char *after; /* `run`, with `keep`: see options_after() */
+    struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
+    struct secrets secrets;                /* what they say; not opened */
+    char *out;                             /* absolute */
+    const char *accel;                     /* auto, kvm, tcg */
+    const char *uri;                       /* --connect, or NULL */
+    const char *keep;                      /* `run`: the new sandbox's name */
+    const char *from;                      /* `run`: --fork-from */
+    const char *after;                     /* `run`, with `keep`: see options_after() */
     const char *max_marks;
     bool json, keep_logs, cold, mark_each_exec;
 };
@@ -27,6 +29,9 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret);
 void options_add_env(struct strv *env, const char *text);
 /* Refuses what `run` takes and a sandbox does not. Returns -1 to go on. */
 int options_for_sandbox(const char *command, const struct options *o);
+/* What --secret and --secret-env say. Returns -1 to go on, else the exit status. */
+int options_secrets(const char *command, const struct strv *asked, const struct strv *env,
+                    bool interactive, struct secrets *ret);
 void options_done(struct options *o);
 #define own_options __attribute__((cleanup(options_done)))
 

@@ -3,7 +3,8 @@
  *
  * How it works
  *   One function per section of the runtime specification (config.md and config-linux.md, version
- *   1.0.2). What differs between two plans is: the process, sizes and limits, /in and /out. The
+ *   1.0.2). What differs between two plans is: the process, sizes and limits, /in, /out and
+ *   /run/secrets, which the agent fills. The
  *   rest is the same for every job and is kept by tests/golden/oci.json.
  *
  * Must: leave a job without capabilities, without new privileges and inside all seven namespaces,
@@ -21,6 +22,7 @@
 #define OCI_VERSION    "1.0.2"
 #define OCI_HOSTNAME   "lazaret"
 #define OCI_DEV_BYTES  65536u           /* of /dev: holds mount points only */
+#define OCI_RUN_BYTES  65536u           /* of /run, which has one then: the same */
 #define OCI_SHM_BYTES  (64u * PLAN_MIB) /* of /dev/shm; counts as the job's memory too */
 #define OCI_FILES_SOFT 1024u            /* what select(2) can take */
 #define OCI_FILES_HARD 4096u            /* the kernel's own default: nothing has to be raised */
@@ -141,10 +143,11 @@ static void mount_tmpfs(struct doc *list, const char *at, const char *mode, uint
  * crun 1.8.1 silently drops nosuid and nodev of a bind mount that is not read-only; the mount comes
  * with the flags of the one that it shows, so the agent mounts GUEST_SCRATCH with both as well.
  */
-static struct doc *mounts(const struct plan *p)
+static struct doc *mounts(const struct plan *p, unsigned exec)
 {
     struct doc *list = doc_new_array();
     own_free char *dev_size = str_printf("size=%u", OCI_DEV_BYTES);
+    own_free char *secrets = str_printf(GUEST_SECRETS "/%u", exec);
 
     mount(list, "/proc", "proc", "proc", LIST("nosuid", "noexec", "nodev"));
     mount(list, "/dev", "tmpfs", "tmpfs",
@@ -159,6 +162,12 @@ static struct doc *mounts(const struct plan *p)
         mount(list, "/in", "bind", GUEST_INPUT, LIST("bind", "ro", "nosuid", "nodev"));
     if (p->out)
         mount(list, "/out", "bind", GUEST_OUT, LIST("bind", "rw", "nosuid", "nodev"));
+    if (p->secrets.n) {
+        /* The image's own /run is not the container's to make a folder in. */
+        mount_tmpfs(list, "/run", "mode=755", OCI_RUN_BYTES);
+        mount(list, "/run/secrets", "bind", secrets,
+              LIST("bind", "ro", "nosuid", "nodev", "noexec"));
+    }
     return list;
 }
 
@@ -273,7 +282,7 @@ struct doc *oci_config(const struct plan *p, unsigned exec)
     doc_set_bool(root, "readonly", !p->writable_root);
     doc_set(d, "root", root);
     doc_set_str(d, "hostname", OCI_HOSTNAME);
-    doc_set(d, "mounts", mounts(p));
+    doc_set(d, "mounts", mounts(p, exec));
     doc_set(d, "linux", linux_section(p, exec));
     return d;
 }

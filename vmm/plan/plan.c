@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/own.h"
+#include "shared/wire.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -33,6 +34,8 @@ void plan_free(struct plan *p)
     strv_done(&p->declared.read);
     strv_done(&p->declared.write);
     strv_done(&p->declared.exec);
+    strv_done(&p->secrets);
+    strv_done(&p->secret_env);
     free(p);
 }
 
@@ -201,6 +204,36 @@ static int resolve_declared(const struct strv *wish, const char *option, struct 
     return 0;
 }
 
+static int resolve_names(const struct strv *names, const struct strv *other, struct strv *to,
+                         struct err *e)
+{
+    for (size_t i = 0; names && i < names->n; i++) {
+        const char *name = names->items[i];
+
+        if (!wire_is_secret_name(name, strlen(name)))
+            return err_set(e, ERR_USAGE, "secret %zu has no legal name", i);
+        for (size_t k = 0; k < to->n; k++)
+            if (strcmp(to->items[k], name) == 0)
+                return err_set(e, ERR_USAGE, "there are two secrets '%s'", name);
+        for (size_t k = 0; k < other->n; k++)
+            if (strcmp(other->items[k], name) == 0)
+                return err_set(e, ERR_USAGE, "there are two secrets '%s'", name);
+        strv_add(to, name);
+    }
+    return 0;
+}
+
+static int resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
+                           struct err *e)
+{
+    if (resolve_names(files, &p->secret_env, &p->secrets, e) < 0 ||
+        resolve_names(env, &p->secrets, &p->secret_env, e) < 0)
+        return -1;
+    if (p->secrets.n + p->secret_env.n > WIRE_SECRETS_MAX)
+        return err_set(e, ERR_USAGE, "more than %u secrets", WIRE_SECRETS_MAX);
+    return 0;
+}
+
 static size_t strv_bytes(const struct strv *v)
 {
     size_t sum = 0;
@@ -306,7 +339,8 @@ int plan_resolve(const struct plan_wish *w, struct plan **ret, struct err *e)
         resolve_folders(w, p, e) < 0 || resolve_out(w, p, e) < 0 ||
         resolve_declared(w->read, "--read", &p->declared.read, e) < 0 ||
         resolve_declared(w->write, "--write", &p->declared.write, e) < 0 ||
-        resolve_declared(w->exec, "--exec", &p->declared.exec, e) < 0)
+        resolve_declared(w->exec, "--exec", &p->declared.exec, e) < 0 ||
+        resolve_secrets(w->secrets, w->secret_env, p, e) < 0)
         return -1;
     p->accel = w->accel;
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;
@@ -327,7 +361,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->image_digest = base->image_digest ? str_dup(base->image_digest) : NULL;
     p->out = NULL;
     p->workdir = NULL;
-    p->argv = p->env = p->inputs = (struct strv){0};
+    p->argv = p->env = p->inputs = p->secrets = p->secret_env = (struct strv){0};
     p->declared = (struct plan_declared){0};
     add_all(&p->inputs, &base->inputs);
     add_all(&p->declared.read, &base->declared.read);
@@ -364,7 +398,8 @@ int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan 
     if (p->timeout_ms > PLAN_TIMEOUT_MAX_MS)
         return err_set(e, ERR_USAGE, "--timeout: over 30 days");
     if (resolve_user(&w, &p->uid, &p->gid, e) < 0 || resolve_env(&w, &p->env, e) < 0 ||
-        check_process(p, e) < 0 || resolve_out(&w, p, e) < 0 || resolve_out_max(&w, p, e) < 0)
+        check_process(p, e) < 0 || resolve_out(&w, p, e) < 0 || resolve_out_max(&w, p, e) < 0 ||
+        resolve_secrets(x->secrets, x->secret_env, p, e) < 0)
         return -1;
     *ret = own_steal_ptr(p);
     return 0;
@@ -385,6 +420,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "uid", p->uid);
     doc_set_u64(d, "gid", p->gid);
     doc_set_strv(d, "inputs", (const char *const *)p->inputs.items);
+    doc_set_strv(d, "secrets", (const char *const *)p->secrets.items);
+    doc_set_strv(d, "secret_env", (const char *const *)p->secret_env.items);
     if (p->out) {
         doc_set_str(d, "out", p->out);
         doc_set_u64(d, "out_max_bytes", p->out_max_bytes);

@@ -64,11 +64,12 @@ struct plan {
     uint64_t out_max_bytes;
     uid_t uid; /* inside the container, 1 to 65535 */
     gid_t gid;
-    char *workdir;          /* absolute */
-    struct strv argv;       /* the command; empty only if it was resolved with no_command */
-    struct strv env;        /* K=V, complete */
-    struct strv inputs;     /* absolute host folders; may be empty */
-    char *out;              /* absolute host folder, or NULL */
+    char *workdir;      /* absolute */
+    struct strv argv;   /* the command; empty only if it was resolved with no_command */
+    struct strv env;    /* K=V, complete */
+    struct strv inputs; /* absolute host folders; may be empty */
+    struct strv secrets, secret_env; /* names: files of the job's, and variables; never values */
+    char *out;                       /* absolute host folder, or NULL */
     struct plan_declared declared;
     bool writable_root;     /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
@@ -99,8 +100,9 @@ struct plan_wish {
     bool no_command;           /* a guest that waits for commands: argv is empty and stays so */
     const struct strv *env;    /* "K=V", or "K" for the caller's own value (looked up by the cli) */
     const struct strv *inputs; /* absolute */
-    const struct strv *read, *write, *exec; /* what is declared; NULL or empty: none */
-    const char *const *argv;                /* NULL-terminated; empty: the image's own command */
+    const struct strv *read, *write, *exec;  /* what is declared; NULL or empty: none */
+    const struct strv *secrets, *secret_env; /* names; NULL: none */
+    const char *const *argv;                 /* NULL-terminated; empty: the image's own command */
     bool interactive, tty;
     enum plan_accel accel;
     uint64_t tsc_khz;
@@ -113,6 +115,7 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
  * user may be NULL or "". */
 struct plan_exec {
     const struct strv *argv, *env;
+    const struct strv *secrets, *secret_env; /* names; NULL: none */
     const char *workdir, *user;
     uint64_t timeout_ms;       /* 0: none */
     const char *out, *out_max; /* as in struct plan_wish */

@@ -31,10 +31,17 @@ static int make_config(const struct plan *plan, unsigned number, int *ret_fd, st
 int job_start(struct job *j, unsigned number, const struct plan *plan, const struct job_io *io,
               struct run_result *result, struct channel *ch, struct err *e)
 {
+    struct channel_secret secrets[WIRE_SECRETS_MAX];
+    const size_t n_files = plan->secrets.n, n_secrets = n_files + plan->secret_env.n;
     own_close int config = -1;
 
     if (make_config(plan, number, &config, e) < 0)
         return -1;
+    for (size_t i = 0; i < n_secrets; i++)
+        secrets[i] = (struct channel_secret){
+            .name = i < n_files ? plan->secrets.items[i] : plan->secret_env.items[i - n_files],
+            .fd = io->secret_fds[i],
+            .env = i >= n_files};
     const struct channel_exec x = {
         .exec = number,
         .config_fd = config,
@@ -45,6 +52,10 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
         .tty = plan->tty,
         .rows = io->rows,
         .cols = io->cols,
+        .secrets = secrets,
+        .n_secrets = n_secrets,
+        .uid = plan->uid,
+        .gid = plan->gid,
     };
 
     if (channel_exec(ch, &x, e) < 0)

@@ -32,6 +32,7 @@ struct job_io {
     int stdout_fd, stderr_fd; /* stderr is not used with a terminal */
     uint64_t max_bytes;       /* kept of stdout and of stderr each; 0: all */
     uint16_t rows, cols;
+    const int *secret_fds; /* as many as the plan has secrets: files, then variables */
 };
 
 /* Tells the guest to start it. `number` is free. */

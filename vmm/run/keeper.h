@@ -65,6 +65,7 @@ struct keeper {
     struct job jobs[WIRE_EXEC_MAX]; /* number N is at N - 1; a run has the first one only */
     struct serve *serve;            /* a sandbox's */
     bool serving;                   /* the sandbox is up */
+    bool secret_delivered;          /* the guest has, or had, a secret of the user's in it */
     bool lost;                      /* keeper_pump() has failed: it cannot go on */
     bool ending;                    /* a sandbox was told to end by a signal */
     uint64_t up_ms;                 /* monotonic */

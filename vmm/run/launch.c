@@ -180,6 +180,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
     /* Held here, it would outlive the keeper that needs it. */
     if (l->c->from)
         fork_let_go(l->c->from);
+    secrets_close(l->c->secrets); /* the keeper has its own */
     return rc;
 }
 

@@ -205,14 +205,32 @@ static void prune(struct keeper *k, struct marks *m)
     }
 }
 
+/* The one rule for whatever is kept of a guest: marks, and with them forks and diffs. */
+static bool may_be_kept(const struct keeper *k)
+{
+    return !k->secret_delivered || k->plan->amnesic;
+}
+
+static int check_secret(const struct keeper *k, const struct marks *m, struct err *e)
+{
+    if (may_be_kept(k))
+        return 0;
+    return err_set(e, ERR_REFUSED,
+                   "a secret was given to a command in sandbox '%s': what the guest holds is not "
+                   "kept any more (%s)",
+                   k->folder->id,
+                   m->n > 0 ? "go back to a mark from before with 'lazaret revert'"
+                            : "make marks and forks before, or begin with 'up --amnesic'");
+}
+
 int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_life life,
               const struct mark **ret, struct err *e)
 {
-    struct mark new = {.held = life == MARK_HELD};
+    struct mark new = {.held = life == MARK_HELD, .secret = k->secret_delivered};
 
     if (m->n >= (k->plan->amnesic ? k->plan->marks + PLAN_AMNESIC_SPARE : MARK_ROOM))
         return err_set(e, ERR_USAGE, "there are %zu marks, the most at once", m->n);
-    if (choose_name(m, name, &new, e) < 0)
+    if (check_secret(k, m, e) < 0 || choose_name(m, name, &new, e) < 0)
         return -1;
     if (take(k, &new, e) < 0) {
         remove_files(k, new.id);
@@ -323,6 +341,7 @@ int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int st
         hv_resume(k->hv, e) < 0 || work_greet(k, e) < 0)
         return err_wrap(e, "going back to mark '%s'", to->name);
     m->at = to->id;
+    k->secret_delivered = to->secret;
     return 0;
 }
 

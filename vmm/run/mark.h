@@ -12,6 +12,7 @@
  *   Marks form a tree: each one's parent is where the guest was before. They live as long as their
  *   sandbox, so what is known of them, their digests too, is in the keeper's memory only.
  *
+ * Must: keep no guest that was given a secret, which would then be in a file.
  * Must: leave a guest that could not be marked as it was. A guest that half came back must not run.
  */
 #ifndef LZ_RUN_MARK_H
@@ -42,6 +43,7 @@ struct mark {
     uint64_t made_real_ns;
     uint64_t state_bytes;
     bool held;                    /* a command that runs goes back to it */
+    bool secret;                  /* the guest had been given a secret by then */
     char sha256[DIGEST_HEX_SIZE]; /* of the state's file */
     /* What ran, by its number less one. */
     struct mark_job {

@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "plan/plan.h"
 #include "run/denied.h"
+#include "run/secret.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -61,6 +62,7 @@ struct run_config {
     bool warm;                /* begin with a saved guest, and save one where there is none */
     const char *uri;          /* NULL: the embedded driver */
     struct run_from *from;    /* begin with a mark of a sandbox (fork.h), and let it go; or NULL */
+    struct secrets *secrets;  /* opened, of the plan's names; closed when passed on; or NULL */
     bool keep_logs;
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
     unsigned max_marks;          /* of a sandbox; 0: a default */

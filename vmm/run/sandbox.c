@@ -16,6 +16,7 @@
 #include <sys/pidfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define DOWN_MS 10000u /* for the keeper to take it down; then it is killed */
@@ -51,11 +52,16 @@ int sandbox_open(const char *data_dir, const char *name, int *ret_fd, const char
 
 /* ---- up: the supervisor ---------------------------------------------------------------------- */
 
-/* Nothing of the terminal, folder or session that it was started from is held. */
-static int leave_caller(struct err *e)
+/* Nothing of the terminal, folder or session that it was started from is held, and no file. */
+static int leave_caller(int starter_fd, struct err *e)
 {
-    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    const unsigned first = STDERR_FILENO + 1, keep = (unsigned)starter_fd;
+    own_close int null = -1;
 
+    if ((keep > first && syscall(SYS_close_range, first, keep - 1, 0) < 0) ||
+        syscall(SYS_close_range, keep + 1, ~0u, 0) < 0)
+        return err_sys(e, ERR_HOST, errno, "close_range");
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || chdir("/") < 0)
         return err_sys(e, ERR_HOST, errno, "cannot go into the background");
     setsid();
@@ -100,7 +106,7 @@ static int supervise(struct launch *l, const char *name, const struct plan *plan
                        .out_fd = -1,
                        .umask = 022};
 
-    if (leave_caller(e) < 0 || signals_hold(&l->signals, e) < 0 ||
+    if (leave_caller(l->starter_fd, e) < 0 || signals_hold(&l->signals, e) < 0 ||
         folder_create(l->c->data_dir, name, plan, l->c, &folder, e) < 0)
         return -1;
     if (launch_all(l, &k, e) < 0) {

@@ -28,6 +28,7 @@ enum sandbox_after { SANDBOX_KEEP, SANDBOX_REVERT, SANDBOX_DISCARD };
 /* One command in a sandbox that is up. Borrowed; workdir and user may be NULL. */
 struct sandbox_exec {
     const struct strv *argv, *env;
+    struct secrets *secrets; /* as in struct run_config */
     const char *workdir, *user;
     uint64_t timeout_ms;
     bool interactive, tty;

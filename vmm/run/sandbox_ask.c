@@ -339,7 +339,13 @@ static int begin(struct attend *a, const char *data_dir, struct err *e)
 {
     const struct sandbox_exec *x = a->x;
     own_close int args = -1, typed = -1;
-    int fds[TALK_FDS_MAX], streams[3];
+    const struct talk_words words = {.argv = x->argv,
+                                     .env = x->env,
+                                     .secrets = x->secrets ? &x->secrets->files : NULL,
+                                     .secret_env = x->secrets ? &x->secrets->env : NULL,
+                                     .workdir = x->workdir,
+                                     .user = x->user};
+    int fds[TALK_FDS_MAX], streams[3], rc;
     size_t n = 0;
     struct talk_request r = {
         .version = TALK_VERSION,
@@ -349,27 +355,31 @@ static int begin(struct attend *a, const char *data_dir, struct err *e)
         .cols = x->cols,
         .n_args = (uint32_t)x->argv->n,
         .n_env = (uint32_t)x->env->n,
+        .n_secrets = x->secrets ? (uint32_t)x->secrets->files.n : 0,
+        .n_secret_env = x->secrets ? (uint32_t)x->secrets->env.n : 0,
         .timeout_ms = x->timeout_ms,
         .max_bytes = x->capture ? RUN_CAPTURE_MAX + 1 : x->max_bytes,
     };
 
     if (x->argv->n > TALK_STRINGS_MAX || x->env->n > TALK_STRINGS_MAX)
         return err_set(e, ERR_USAGE, "more than %u arguments or variables", TALK_STRINGS_MAX);
-    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0 ||
-        talk_pack(x->argv, x->env, x->workdir, x->user, &args, e) < 0 ||
+    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0 || talk_pack(&words, &args, e) < 0 ||
         choose_streams(a, streams, &typed, e) < 0)
         return -1;
     fds[n++] = args;
-    if (x->detach)
-        return talk_ask(a->fd, &r, fds, n, e);
-    fds[n++] = streams[1];
-    if (!x->tty)
+    if (!x->detach)
+        fds[n++] = streams[1];
+    if (!x->detach && !x->tty)
         fds[n++] = streams[2];
-    if (streams[0] >= 0) {
+    if (!x->detach && streams[0] >= 0) {
         r.flags |= TALK_STDIN;
         fds[n++] = streams[0];
     }
-    return talk_ask(a->fd, &r, fds, n, e);
+    for (size_t i = 0; x->secrets && i < x->secrets->n_fds; i++)
+        fds[n++] = x->secrets->fds[i];
+    rc = talk_ask(a->fd, &r, fds, n, e);
+    secrets_close(x->secrets);
+    return rc;
 }
 
 int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_exec *x,

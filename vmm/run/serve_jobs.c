@@ -73,6 +73,8 @@ static int derive(const struct keeper *k, const struct talk_request *r, int args
     return plan_derive(k->plan,
                        &(struct plan_exec){.argv = &c.argv,
                                            .env = &c.env,
+                                           .secrets = &c.secrets,
+                                           .secret_env = &c.secret_env,
                                            .workdir = c.workdir,
                                            .user = c.user,
                                            .timeout_ms = r->timeout_ms,
@@ -85,11 +87,12 @@ static int derive(const struct keeper *k, const struct talk_request *r, int args
 static int choose_io(const struct keeper *k, const struct talk_request *r, const int *fds,
                      uint32_t serial, int files[2], struct job_io *ret, struct err *e)
 {
-    bool tty = r->flags & TALK_TTY;
+    bool tty = r->flags & TALK_TTY, detach = r->flags & TALK_DETACH;
 
     *ret = (struct job_io){
         .stdin_fd = -1, .max_bytes = r->max_bytes, .rows = r->rows, .cols = r->cols};
-    if (r->flags & TALK_DETACH) {
+    ret->secret_fds = fds + (detach ? 1 : 3 - tty + !!(r->flags & TALK_STDIN));
+    if (detach) {
         if (open_detached(k, serial, files, e) < 0)
             return -1;
         ret->stdout_fd = files[0];
@@ -111,9 +114,11 @@ static int begin_job(struct keeper *k, unsigned n, uint32_t serial, const struct
     struct job_io io;
     int rc = choose_io(k, r, fds, serial, files, &io, e);
 
-    if (rc == 0)
+    if (rc == 0) {
+        k->secret_delivered |= r->n_secrets || r->n_secret_env;
         rc =
             job_start(&k->jobs[n - 1], n, plan, &io, &k->serve->tasks[n - 1].result, k->channel, e);
+    }
     own_close_p(&files[0]);
     own_close_p(&files[1]);
     if (rc < 0 && r->flags & TALK_DETACH)

@@ -271,6 +271,7 @@ static int start_fork(struct keeper *k, int log_fd, struct err *e)
     struct domain_files f;
 
     k->blank_input = from->blank_input;
+    k->secret_delivered = from->mark.secret;
     f = transfer_files(k);
     if ((k->blank_input && make_file(BLANK_INPUT, BLANK_BYTES, NULL, e) < 0) ||
         make_shape(k, &f, of, &s, e) < 0)

@@ -153,6 +153,9 @@ static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fd
     bool tty = r->flags & TALK_TTY, detach = r->flags & TALK_DETACH;
     size_t want = detach ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
 
+    if (r->n_secrets > WIRE_SECRETS_MAX || r->n_secret_env > WIRE_SECRETS_MAX - r->n_secrets)
+        return false;
+    want += r->n_secrets + r->n_secret_env;
     if (n_fds != (u->has & HAS_COMMAND ? want : 0))
         return false;
     if (!flags_fit(r->flags) || !name_fits(r->name, u->has & HAS_NAME))
@@ -160,7 +163,9 @@ static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fd
     if ((r->flags && !(u->has & HAS_FLAGS)) || (r->serial && !(u->has & HAS_SERIAL)) ||
         (r->signo && !(u->has & HAS_SIGNO)) || ((r->rows || r->cols) && !(u->has & HAS_SIZE)))
         return false;
-    if ((r->n_args || r->n_env || r->timeout_ms || r->max_bytes) && !(u->has & HAS_COMMAND))
+    if ((r->n_args || r->n_env || r->n_secrets || r->n_secret_env || r->timeout_ms ||
+         r->max_bytes) &&
+        !(u->has & HAS_COMMAND))
         return false;
     if (u->has & HAS_SERIAL && r->serial == 0)
         return false;
@@ -296,18 +301,23 @@ static void add_string(struct str *s, const char *text)
     str_add_bytes(s, text, strlen(text) + 1);
 }
 
-int talk_pack(const struct strv *argv, const struct strv *env, const char *workdir,
-              const char *user, int *ret_fd, struct err *e)
+static void add_strings(struct str *s, const struct strv *v)
+{
+    for (size_t i = 0; v && i < v->n; i++)
+        add_string(s, v->items[i]);
+}
+
+int talk_pack(const struct talk_words *w, int *ret_fd, struct err *e)
 {
     own_close int fd = memfd_create("lazaret-command", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     own_str struct str s = {0};
 
-    add_string(&s, workdir ? workdir : "");
-    add_string(&s, user ? user : "");
-    for (size_t i = 0; i < argv->n; i++)
-        add_string(&s, argv->items[i]);
-    for (size_t i = 0; i < env->n; i++)
-        add_string(&s, env->items[i]);
+    add_string(&s, w->workdir ? w->workdir : "");
+    add_string(&s, w->user ? w->user : "");
+    add_strings(&s, w->argv);
+    add_strings(&s, w->env);
+    add_strings(&s, w->secrets);
+    add_strings(&s, w->secret_env);
     if (s.len > TALK_ARGS_MAX)
         return err_set(e, ERR_USAGE, "arguments and environment are over %d KiB",
                        PLAN_ARGS_MAX / 1024);
@@ -321,6 +331,8 @@ void talk_command_done(struct talk_command *c)
 {
     strv_done(&c->argv);
     strv_done(&c->env);
+    strv_done(&c->secrets);
+    strv_done(&c->secret_env);
     free(c->workdir);
     free(c->user);
     *c = (struct talk_command){0};
@@ -366,7 +378,8 @@ int talk_unpack(int fd, const struct talk_request *r, struct talk_command *ret, 
         return -1;
     for (size_t i = 0; i < len; i++)
         n += text[i] == '\0';
-    if (text[len - 1] != '\0' || n != (uint64_t)r->n_args + r->n_env + 2)
+    if (text[len - 1] != '\0' ||
+        n != (uint64_t)r->n_args + r->n_env + r->n_secrets + r->n_secret_env + 2)
         return err_set(e, ERR_USAGE, "the command's strings are not what was announced");
     ret->workdir = str_dup(next(text, len, &at));
     ret->user = str_dup(next(text, len, &at));
@@ -374,5 +387,9 @@ int talk_unpack(int fd, const struct talk_request *r, struct talk_command *ret, 
         strv_add(&ret->argv, next(text, len, &at));
     for (uint32_t i = 0; i < r->n_env; i++)
         strv_add(&ret->env, next(text, len, &at));
+    for (uint32_t i = 0; i < r->n_secrets; i++)
+        strv_add(&ret->secrets, next(text, len, &at));
+    for (uint32_t i = 0; i < r->n_secret_env; i++)
+        strv_add(&ret->secret_env, next(text, len, &at));
     return 0;
 }

@@ -10,8 +10,9 @@
  *   Clients name a job by its serial number, which is never used twice in a sandbox's life.
  *
  *   The command of TALK_EXEC travels in a sealed memfd: strings, each with its NUL, in the order
- *   workdir, user (both "" for the plan's own), arguments, environment. The seals are what keeps
- *   reading it from blocking or changing.
+ *   workdir, user (both "" for the plan's own), arguments, environment, names of secrets that are
+ *   files, and of those for the environment; their values are in fds that only the relay reads. The
+ * seals are what keeps reading it from blocking or changing.
  *
  * Must: the keeper checks everything in a request (talk_take_request() does), and never blocks on a
  * client; what a client says can end its own job and no other's. Client and keeper may be different
@@ -36,7 +37,8 @@
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
 enum talk_what {
-    TALK_EXEC = 1, /* flags, timeout_ms, max_bytes, rows, cols, n_args, n_env; fds TALK_FD_* */
+    TALK_EXEC = 1, /* flags, timeout_ms, max_bytes, rows, cols, n_args, n_env, n_secrets,
+                      n_secret_env; fds */
     TALK_SIGNAL,   /* signo: to the job of this connection */
     TALK_RESIZE,   /* rows, cols: the same */
     TALK_LIST,     /* the jobs */
@@ -67,8 +69,9 @@ enum talk_what {
 #define TALK_FLAGS   (TALK_STDIN | TALK_TTY | TALK_DETACH | TALK_MARK | TALK_BACK | TALK_DISCARD)
 
 /* The order of the fds of TALK_EXEC; no stderr with TALK_TTY, stdin with TALK_STDIN only, and only
- * the first one with TALK_DETACH. */
-enum { TALK_FD_ARGS, TALK_FD_STDOUT, TALK_FD_STDERR, TALK_FD_STDIN, TALK_FDS_MAX };
+ * the first one with TALK_DETACH. Behind them, one for each secret. */
+enum { TALK_FD_ARGS, TALK_FD_STDOUT, TALK_FD_STDERR, TALK_FD_STDIN, TALK_FD_SECRETS };
+#define TALK_FDS_MAX (TALK_FD_SECRETS + WIRE_SECRETS_MAX)
 
 /* The order of the fds in the answers to TALK_FILES (the first) and TALK_FORK (both). */
 enum { TALK_GIVEN_STATE, TALK_GIVEN_SHARE, TALK_GIVEN_MAX };
@@ -79,7 +82,7 @@ struct talk_request {
     uint32_t flags;
     uint32_t serial, signo;
     uint16_t rows, cols;
-    uint32_t n_args, n_env;
+    uint32_t n_args, n_env, n_secrets, n_secret_env;
     uint64_t timeout_ms; /* 0: none */
     uint64_t max_bytes;  /* kept of stdout and of stderr each; 0: all */
     char name[MARK_NAME_SIZE];
@@ -135,8 +138,11 @@ int talk_hear(int fd, bool wait, struct talk_answer *ret);
 /* The same, waiting, with fds that come with it; those that do not are -1. */
 int talk_hear_fds(int fd, struct talk_answer *ret, int fds[TALK_GIVEN_MAX]);
 /* Returns the memfd of a command in *ret_fd. */
-int talk_pack(const struct strv *argv, const struct strv *env, const char *workdir,
-              const char *user, int *ret_fd, struct err *e);
+struct talk_words {
+    const struct strv *argv, *env, *secrets, *secret_env;
+    const char *workdir, *user; /* may be NULL */
+};
+int talk_pack(const struct talk_words *w, int *ret_fd, struct err *e);
 
 /* ---- the keeper's end ------------------------------------------------------------------------ */
 
@@ -153,7 +159,7 @@ int talk_answer(int fd, const struct talk_answer *a);
 int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds);
 
 struct talk_command {
-    struct strv argv, env;
+    struct strv argv, env, secrets, secret_env;
     char *workdir, *user;
 };
 int talk_unpack(int fd, const struct talk_request *r, struct talk_command *ret, struct err *e);

@@ -92,14 +92,18 @@ static int start_job(struct keeper *k, struct err *e)
         .stderr_fd = STDERR_FILENO,
         .rows = k->c->rows,
         .cols = k->c->cols,
+        .secret_fds = k->c->secrets ? k->c->secrets->fds : NULL,
     };
+    int rc;
 
     if (k->c->capture) {
         io.stdout_fd = k->c->capture->stdout_fd;
         io.stderr_fd = k->c->capture->stderr_fd;
         io.max_bytes = RUN_CAPTURE_MAX + 1; /* one more shows that there was more */
     }
-    return job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
+    rc = job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
+    secrets_close(k->c->secrets);
+    return rc;
 }
 
 int work_job(struct keeper *k, struct err *e)
