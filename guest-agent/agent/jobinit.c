@@ -15,6 +15,7 @@
 #include "agent/jobinit.h"
 
 #include "agent/link.h"
+#include "shared/guest.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -183,15 +184,21 @@ static const char *find_program(const char *name, char ret[JOBINIT_FILE_MAX])
     return NULL;
 }
 
+/* It is a program of ours, and looks at everything else that confines a job (shared/probe.h). */
+static bool is_probe(char *const argv[])
+{
+    return strcmp(argv[0], GUEST_JOB_INIT) == 0 && argv[1] && strcmp(argv[1], "--probe") == 0;
+}
+
 /* False: it has been told why the job must not start. */
-static bool confine(char *const args[], const char *command)
+static bool confine(char *const args[], char *const argv[])
 {
     struct link_record r = {.kind = LINK_UNCONFINED};
     char file[JOBINIT_FILE_MAX];
     int rc = 0;
 
-    if (declared_is_any(args))
-        rc = declared_apply(args, find_program(command, file), r.text);
+    if (declared_is_any(args) && !is_probe(argv))
+        rc = declared_apply(args, find_program(argv[0], file), r.text);
     if (rc == 0)
         return true;
     r.value = -rc;
@@ -278,7 +285,7 @@ int jobinit_main(char *args[])
     signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     if (signal_fd < 0 || wait_for_go(&extra_fd) < 0 || take_extra(extra_fd, &extra) < 0)
         return JOBINIT_FAILED;
-    if (!confine(args, argv[0]))
+    if (!confine(args, argv))
         return JOBINIT_FAILED;
     pid = start_command(argv);
     wipe_extra(&extra);
