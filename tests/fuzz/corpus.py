@@ -306,6 +306,34 @@ seeds["apart"] = {
     "kind": record(6, b"a"),
 }
 
+# Made by age 1.1.1, to the identity in fuzz_seal.c and to another; and to a key of SSH.
+AGE = (
+    b'age-encryption.org/v1\n'
+    b'-> X25519 lR9gWGE+0YuLtetMlsi3Ec9u55PzNNrSKDWcnBWThUQ\n'
+    b'BUTktekF5CjzCO7VOaAX/X9FWb28RAyR2/vJc4J7Bwo\n'
+    b'-> X25519 oiir009JQlnTOSgR7DTI0tzmGeTDXS0jBvWey4ZjEhA\n'
+    b'hnAZ3gDs0KqsARieXXxkiSiGJtsIbkZziiTT9ktt9Mo\n'
+    b'--- JDueBH3NId3hpC9yQikq5y1oldFJsqE4jaAEkVgOyAo\n'
+    + bytes.fromhex('a0c23efb329756209b26d19e6cdcc19b9fe80d199ff304416d5901caa84e53923afb40abbe94592343a0dac42a'))
+AGE_SSH = (
+    b'age-encryption.org/v1\n'
+    b'-> ssh-ed25519 Aj1GnA yOT9QeCH/a8XAfcbi+QBvqLTLoN/+svEs1VFV4nbzx8\n'
+    b'ogNc77gd1N1BF60j0XjK7/LQeIGxrlpSTKYboIepVeE\n'
+    b'-> X25519 FD9nzHG+ks+8R6m5RHpbr5uq3ZWJ1xO5DFcv+eJGNBM\n'
+    b'6IaJa09ouxXbfbmLFnzhD6Lcm9BWgEm3vBACf7rjC/Q\n'
+    b'--- UFC5x1vPHGZTFLbNM0zEa2WYlPXotVbQ7Y3jx8zwI6w\n'
+    + bytes(40))
+seeds["seal"] = {
+    "age": AGE,
+    "other-types": AGE_SSH,
+    "crlf": AGE.replace(b"\n", b"\r\n"),
+    "padded": AGE.replace(b"\n---", b"=\n---"),
+    "no-stanza": b"age-encryption.org/v1\n" + AGE[AGE.index(b"---"):],
+    "two-lines": AGE.replace(b"\n-> ", b"\n" + b"A" * 64 + b"\n-> "),
+    "armored": b"-----BEGIN AGE ENCRYPTED FILE-----\nYWdl\n",
+    "cut": AGE[:-1],
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)
