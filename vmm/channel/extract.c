@@ -57,8 +57,18 @@ static int write_all(int fd, const uint8_t *data, size_t len)
     return 0;
 }
 
-/* Takes the content of the current entry from the stream, into fd or, if that is -1, nowhere. */
-static int take_content(struct extract *x, int fd, struct err *e)
+/* Where content goes: into a file, into the sealed archive, or nowhere. */
+enum to { TO_FILE, TO_SEALED, TO_NOWHERE };
+
+static int put(struct extract *x, enum to to, int fd, const uint8_t *data, size_t len)
+{
+    if (to == TO_FILE)
+        return write_all(fd, data, len);
+    return to == TO_SEALED ? sealed_out_put(x->sealed, data, len) : 0;
+}
+
+/* Takes the content of the current entry from the stream; `fd` is for TO_FILE. */
+static int take_content(struct extract *x, enum to to, int fd, struct err *e)
 {
     uint64_t left = x->entry.size;
 
@@ -75,7 +85,7 @@ static int take_content(struct extract *x, int fd, struct err *e)
         }
         if (have > left)
             have = (size_t)left;
-        if (fd >= 0 && write_all(fd, x->buf + x->start, have) < 0)
+        if (put(x, to, fd, x->buf + x->start, have) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot write the output folder");
         x->start += have;
         left -= have;
@@ -154,7 +164,7 @@ static int find_place(struct extract *x, const char **ret_leaf, enum tree_why *r
     *ret_why = tree_name_check(x->entry.name, x->entry.name_len);
     if (*ret_why == TREE_WHY_NONE && has_part_name(x->entry.name))
         *ret_why = TREE_WHY_NAME;
-    if (*ret_why != TREE_WHY_NONE)
+    if (*ret_why != TREE_WHY_NONE || x->sealed)
         return 0;
     slash = strrchr(x->entry.name, '/');
     len = slash ? (size_t)(slash - x->entry.name) : 0;
@@ -186,8 +196,7 @@ static int make_folder(struct extract *x, const char *leaf, enum tree_why *ret_w
     return 0;
 }
 
-/* Gives the whole file its name. 0, or -1 and errno: EEXIST if the name is taken. */
-static int give_name(int dir_fd, const char *leaf)
+int extract_give_name(int dir_fd, const char *leaf)
 {
     if (renameat2(dir_fd, EXTRACT_PART, dir_fd, leaf, RENAME_NOREPLACE) == 0)
         return 0;
@@ -207,11 +216,11 @@ static int make_file(struct extract *x, const char *leaf, enum tree_why *ret_why
 
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make a file of the output");
-    if (take_content(x, fd, e) < 0) {
+    if (take_content(x, TO_FILE, fd, e) < 0) {
         unlinkat(x->parent_fd, EXTRACT_PART, 0);
         return -1;
     }
-    if (give_name(x->parent_fd, leaf) == 0) {
+    if (extract_give_name(x->parent_fd, leaf) == 0) {
         x->files++;
         x->bytes += x->entry.size;
         return 0;
@@ -222,6 +231,23 @@ static int make_file(struct extract *x, const char *leaf, enum tree_why *ret_why
         *ret_why = TREE_WHY_EXISTS;
     unlinkat(x->parent_fd, EXTRACT_PART, 0);
     return *ret_why == TREE_WHY_EXISTS ? 0 : -1;
+}
+
+/* A file or folder of the archive. */
+static int seal_entry(struct extract *x, struct err *e)
+{
+    if (sealed_out_entry(x->sealed, &x->entry) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot write the sealed output");
+    if (take_content(x, TO_SEALED, -1, e) < 0)
+        return -1;
+    if (sealed_out_pad(x->sealed, x->entry.size) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot write the sealed output");
+    if (x->entry.kind == TREE_DIR)
+        x->folders++;
+    else
+        x->files++;
+    x->bytes += x->entry.size;
+    return 0;
 }
 
 static int make_entry(struct extract *x, struct err *e)
@@ -239,7 +265,10 @@ static int make_entry(struct extract *x, struct err *e)
     if (find_place(x, &leaf, &why, e) < 0)
         return -1;
     if (why != TREE_WHY_NONE) {
-        if (take_content(x, -1, e) < 0)
+        if (take_content(x, TO_NOWHERE, -1, e) < 0)
+            return -1;
+    } else if (x->sealed) {
+        if (seal_entry(x, e) < 0)
             return -1;
     } else if (x->entry.kind == TREE_DIR) {
         if (make_folder(x, leaf, &why, e) < 0)

@@ -8,12 +8,14 @@
  * under EXTRACT_PART and then by a rename that replaces nothing. A name that cannot be used is
  * refused and listed, and its content is skipped; a stream that is not legal, or that holds more
  * than the cap, ends the extraction. What was made stays, each file whole or not at all.
+ * With `sealed` the entries go there, under the same rules for their names.
  * Must: never follow a link, never replace anything, never set a bit beyond 0755.
  */
 #ifndef LZ_CHANNEL_EXTRACT_H
 #define LZ_CHANNEL_EXTRACT_H
 
 #include "base/err.h"
+#include "channel/sealed_out.h"
 #include "shared/tree.h"
 
 #include <stdbool.h>
@@ -23,7 +25,8 @@
 struct extract {
     int spool_fd; /* read with pread from offset 0 */
     int dir_fd;
-    uint64_t max_bytes; /* of content, refused content too */
+    struct sealed_out *sealed; /* in place of dir_fd; or NULL */
+    uint64_t max_bytes;        /* of content, refused content too */
     /* Called for each entry that is left out. */
     void (*refused)(struct extract *x, enum tree_why why, bool by_guest, const char *name,
                     size_t len);
@@ -38,7 +41,9 @@ struct extract {
     uint8_t buf[131072];
 };
 
-/* The caller sets the first four fields; the rest is zero and parent_fd -1. */
+/* The caller sets the first five fields; the rest is zero and parent_fd -1. */
 int extract_run(struct extract *x, struct err *e);
+/* Gives the whole file EXTRACT_PART its name. 0, or -1 and errno: EEXIST if the name is taken. */
+int extract_give_name(int dir_fd, const char *leaf);
 
 #endif

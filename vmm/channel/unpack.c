@@ -103,23 +103,26 @@ int unpack_print_json(const char *unpack_path, int spool_fd, int out_fd, struct 
     return spawn_tool(&s, NULL, UNPACK_PRINT_MS, NULL, e);
 }
 
-int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
-               uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
+int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
+                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
 {
     uint64_t deadline = clock_mono_ms() + timeout_ms;
-    char max[24];
-    const char *const argv[] = {unpack_path, max, NULL};
+    own_strv struct strv argv = {0};
     own_close int ours = -1, theirs = -1;
     int pair[2], r;
     pid_t pid;
 
-    snprintf(max, sizeof(max), "%" PRIu64, max_bytes);
+    strv_add(&argv, unpack_path);
+    strv_addf(&argv, "%" PRIu64, max_bytes);
+    for (size_t i = 0; i < to->n; i++)
+        strv_add(&argv, to->items[i]);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
     const int fds[] = {spool_fd, out_dir_fd, theirs};
-    const struct spawn s = program_spawn(argv, fds, sizeof(fds) / sizeof(fds[0]));
+    const struct spawn s =
+        program_spawn((const char *const *)argv.items, fds, sizeof(fds) / sizeof(fds[0]));
     if (spawn_start(&s, &pid, e) < 0)
         return err_wrap(e, "unpack");
     close(own_steal_fd(theirs));
@@ -129,4 +132,11 @@ int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t m
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return r;
+}
+
+int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
+               uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
+{
+    return unpack_seal(unpack_path, spool_fd, out_dir_fd, &(struct strv){0}, max_bytes, timeout_ms,
+                       ret, e);
 }

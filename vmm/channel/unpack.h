@@ -7,6 +7,7 @@
 
 #include "base/doc.h"
 #include "base/err.h"
+#include "base/str.h"
 
 #include <stdint.h>
 
@@ -24,6 +25,14 @@ struct unpack_result {
  */
 int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
                uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
+
+/*
+ * The same, but nobody here can read what comes out: it becomes the one file UNPACK_SEALED, a tar
+ * archive sealed to the public keys `to` (seal/age.h). When it fails there is none.
+ */
+int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
+                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
+#define UNPACK_SEALED "out.tar.age"
 
 /*
  * Writes what is in `spool_fd` to `out_fd` as one JSON string, quotes included, in ASCII only:

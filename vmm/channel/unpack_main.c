@@ -1,6 +1,7 @@
 /*
- * lazaret-unpack: turns a spooled output tree into files below one folder, or with `json` spooled
- * text into a JSON string, and does nothing else.
+ * lazaret-unpack: turns a spooled output tree into files below one folder, or into one file there
+ * that is sealed to public keys, or with `json` spooled text into a JSON string, and does nothing
+ * else.
  *
  * Must: be the folder's owner, and confined, before the first byte of the spool is read.
  * Must not: reach anything outside the folder (Landlock), outlive the keeper, or say anything but
@@ -8,12 +9,14 @@
  */
 #include "channel/extract.h"
 #include "channel/quote.h"
+#include "channel/unpack.h"
 #include "channel/unpack_record.h"
 
 #include "base/confine.h"
 #include "base/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <seccomp.h>
 #include <string.h>
@@ -31,6 +34,7 @@ static const struct confine_call calls[] = {
     {SCMP_SYS(unlinkat), CONFINE_ANY_ARG, "a file that did not become whole"},
     {SCMP_SYS(close), CONFINE_ANY_ARG, "fds of the above"},
     {SCMP_SYS(sendto), 4, "records, to the keeper only"},
+    {SCMP_SYS(brk), CONFINE_ANY_ARG, "headers of long names in a sealed archive"},
     CONFINE_CALLS_END,
 };
 
@@ -56,6 +60,7 @@ static int print_json(void)
     return 0;
 }
 
+static struct sealed_out sealed;
 static struct extract extract = {.spool_fd = UNPACK_SPOOL, .dir_fd = UNPACK_DIR, .parent_fd = -1};
 
 static void send_record(const struct unpack_record *r)
@@ -94,7 +99,27 @@ static int become_owner(struct err *e)
     return 0;
 }
 
-int main(int argc, char **argv)
+/* Half a file never has the name of a whole one. */
+static int extract_sealed(struct err *e)
+{
+    int fd = openat(UNPACK_DIR, EXTRACT_PART, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                    0666);
+    int rc;
+
+    if (fd < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make a file of the output");
+    extract.sealed = &sealed;
+    sealed.writer.fd = fd;
+    rc = extract_run(&extract, e);
+    if (rc == 0 &&
+        (sealed_out_end(&sealed) < 0 || extract_give_name(UNPACK_DIR, UNPACK_SEALED) < 0))
+        rc = err_sys(e, ERR_HOST, errno, "cannot write the sealed output");
+    if (rc < 0)
+        unlinkat(UNPACK_DIR, EXTRACT_PART, 0);
+    return rc;
+}
+
+static int unpack(const char *max, const char *const *keys, size_t n_keys, struct err *e)
 {
     struct confine rights = {
         .calls = calls,
@@ -102,18 +127,33 @@ int main(int argc, char **argv)
         .dir_fd = UNPACK_DIR,
         .max_fds = 16,
     };
+
+    if (str_parse_u64(max, "size", 0, UINT64_MAX, &extract.max_bytes, e) < 0)
+        return -1;
+    rights.max_file_bytes = extract.max_bytes;
+    if (n_keys > 0) {
+        rights.max_file_bytes = sealed_out_max_bytes(extract.max_bytes);
+        if (sealed_out_begin(&sealed, keys, n_keys, e) < 0)
+            return -1;
+    }
+    if (become_owner(e) < 0 || confine_self(&rights, e) < 0)
+        return -1;
+    return n_keys > 0 ? extract_sealed(e) : extract_run(&extract, e);
+}
+
+int main(int argc, char **argv)
+{
     struct unpack_record r = {.type = UNPACK_DONE};
     struct err e;
 
     if (argc == 2 && strcmp(argv[1], "json") == 0)
         _exit(print_json());
-    extract.refused = send_refused;
-    if (argc != 2 || str_parse_u64(argv[1], "size", 0, UINT64_MAX, &extract.max_bytes, &e) < 0)
+    if (argc < 2)
         return 2; /* not started by unpack_run() */
-    rights.max_file_bytes = extract.max_bytes;
-    if (become_owner(&e) < 0 || confine_self(&rights, &e) < 0 || extract_run(&extract, &e) < 0) {
+    extract.refused = send_refused;
+    if (unpack(argv[1], (const char *const *)argv + 2, (size_t)argc - 2, &e) < 0) {
         r.type = UNPACK_ERROR;
-        r.class = e.class;
+        r.class = e.class == ERR_PROTOCOL || e.class == ERR_LIMIT ? e.class : ERR_HOST;
         str_escape(r.text, sizeof(r.text), e.text, strlen(e.text));
     } else {
         r.files = extract.files;

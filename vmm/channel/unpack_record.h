@@ -11,7 +11,7 @@
 
 #include <stdint.h>
 
-/* The program's fds; argv[1] is max_bytes. */
+/* The program's fds; argv[1] is max_bytes, and what follows are public keys to seal to. */
 enum { UNPACK_SPOOL = 3, UNPACK_DIR, UNPACK_RESULT };
 
 #define UNPACK_TEXT_MAX    512u  /* bytes, with the NUL */
