@@ -14,6 +14,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -28,6 +29,7 @@ struct walk {
     size_t path_len[PACK_DEPTH_MAX]; /* bytes of `path` that name dirs[i] */
     size_t depth;
     size_t entries;
+    uint64_t left; /* bytes of content that may still come; of all folders together */
     struct str path;
 };
 
@@ -74,10 +76,44 @@ static int enter(struct walk *w, int parent, const char *name, struct err *e)
 static int check_file(struct walk *w, int parent, const char *name, struct err *e)
 {
     own_close int fd = openat(parent, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    struct stat st;
 
-    if (fd < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return refuse(w, "cannot read the file", errno, e);
+    if ((uint64_t)st.st_size > w->left)
+        return refuse(w, "with it the input is too large (raise it with --in-max)", 0, e);
+    w->left -= (uint64_t)st.st_size;
     return 0;
+}
+
+bool pack_link_stays(unsigned depth, const char *target)
+{
+    bool down = false;
+
+    if (target[0] == '/')
+        return false;
+    while (*target) {
+        size_t len = strcspn(target, "/");
+        bool up = len == 2 && target[0] == '.' && target[1] == '.';
+
+        if (up && (down || depth-- == 0))
+            return false;
+        if (!up && len > 0 && !(len == 1 && target[0] == '.'))
+            down = true;
+        target += len + (target[len] == '/');
+    }
+    return true;
+}
+
+static int check_link(struct walk *w, int parent, const char *name, struct err *e)
+{
+    char target[PATH_MAX];
+    ssize_t n = readlinkat(parent, name, target, sizeof(target) - 1);
+
+    if (n < 0)
+        return refuse(w, "cannot read the link", errno, e);
+    target[n] = '\0';
+    return pack_link_stays((unsigned)w->depth - 1, target) ? 0 : refuse(w, PACK_LINK_LEAVES, 0, e);
 }
 
 static int check_entry(struct walk *w, const char *name, struct err *e)
@@ -95,15 +131,14 @@ static int check_entry(struct walk *w, const char *name, struct err *e)
         return enter(w, dirfd(dir), name, e);
     if (S_ISREG(st.st_mode))
         return check_file(w, dirfd(dir), name, e);
-    if (!S_ISLNK(st.st_mode))
-        return refuse(w, "is a device, socket or pipe; only files, folders and links can go in", 0,
-                      e);
-    return 0;
+    if (S_ISLNK(st.st_mode))
+        return check_link(w, dirfd(dir), name, e);
+    return refuse(w, "is a device, socket or pipe; only files, folders and links can go in", 0, e);
 }
 
-static int scan(const char *folder, struct err *e)
+static int scan(const char *folder, uint64_t *left, struct err *e)
 {
-    __attribute__((cleanup(walk_done))) struct walk w = {0};
+    __attribute__((cleanup(walk_done))) struct walk w = {.left = *left};
 
     str_add(&w.path, folder);
     if (enter(&w, AT_FDCWD, folder, e) < 0)
@@ -121,6 +156,7 @@ static int scan(const char *folder, struct err *e)
                  check_entry(&w, d->d_name, e) < 0)
             return -1;
     }
+    *left = w.left;
     return 0;
 }
 
@@ -175,7 +211,8 @@ static int squash(const struct strv *folders, const char *path, uid_t uid, gid_t
     return tool_run(&t, e);
 }
 
-int pack_folders(const struct strv *folders, const char *path, uid_t uid, gid_t gid, struct err *e)
+int pack_folders(const struct strv *folders, uint64_t max_bytes, const char *path, uid_t uid,
+                 gid_t gid, struct err *e)
 {
     own_strv struct strv resolved = {0};
     own_close int fd = -1;
@@ -185,7 +222,7 @@ int pack_folders(const struct strv *folders, const char *path, uid_t uid, gid_t 
     if (resolve(folders, &resolved, e) < 0)
         return -1;
     for (size_t i = 0; i < resolved.n; i++)
-        if (scan(resolved.items[i], e) < 0)
+        if (scan(resolved.items[i], &max_bytes, e) < 0)
             return -1;
     /* Ours from the start, and readable by nobody else. */
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);

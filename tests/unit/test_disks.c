@@ -26,7 +26,7 @@ static void make_inputs(void)
     put("in/text", "hello");
     put("in/sub/-dash", "x");
     link = in_dir("in/sub/link");
-    ck_assert_int_eq(symlink("/etc/shadow", link), 0);
+    ck_assert_int_eq(symlink("../text", link), 0);
     make("more");
     put("more/other", "x");
     {
@@ -36,6 +36,8 @@ static void make_inputs(void)
     }
 }
 
+static uint64_t max_bytes = 1 << 20; /* of the inputs of a test */
+
 static int pack(const char *const *names, struct err *e)
 {
     own_strv struct strv folders = {0};
@@ -43,7 +45,7 @@ static int pack(const char *const *names, struct err *e)
 
     for (; *names; names++)
         strv_addf(&folders, "%s/%s", dir, *names);
-    return pack_folders(&folders, path, 1234, 567, e);
+    return pack_folders(&folders, max_bytes, path, 1234, 567, e);
 }
 
 static char *list_disk(void)
@@ -71,7 +73,7 @@ START_TEST(one_folder_is_packed_with_its_contents_at_the_top)
     ck_assert_ptr_nonnull(strstr(list, "-rw------- 1234/567"));
     ck_assert_ptr_nonnull(strstr(list, "squashfs-root/text\n"));
     ck_assert_ptr_nonnull(strstr(list, "squashfs-root/sub/-dash\n"));
-    ck_assert_ptr_nonnull(strstr(list, "squashfs-root/sub/link -> /etc/shadow\n"));
+    ck_assert_ptr_nonnull(strstr(list, "squashfs-root/sub/link -> ../text\n"));
     ck_assert_ptr_null(strstr(list, " 0/0 "));
     ck_assert_int_eq(stat(path, &st), 0);
     ck_assert_int_eq(st.st_mode & 0777, 0600);
@@ -115,6 +117,31 @@ static void spoil_depth(void)
     }
 }
 
+static void spoil_with_link(const char *target)
+{
+    own_free char *path = in_dir("in/sub/away");
+
+    ck_assert_int_eq(symlink(target, path), 0);
+}
+
+static void spoil_absolute(void)
+{
+    spoil_with_link("/etc/shadow");
+}
+
+static void spoil_above(void)
+{
+    spoil_with_link("../../beside");
+}
+
+static void spoil_size(void)
+{
+    own_free char *path = in_dir("in/sub/large");
+    own_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    ck_assert_int_eq(ftruncate(fd, (off_t)max_bytes - 5), 0); /* in/text and -dash have 6 bytes */
+}
+
 static void spoil_nothing(void)
 {
 }
@@ -128,6 +155,9 @@ START_TEST(what_cannot_be_packed_is_named_before_anything_is_written)
         {spoil_fifo, "in", NULL, "/in/sub/pipe': is a device, socket or pipe"},
         {spoil_fifo, "more", "in", "/in/sub/pipe': is a device, socket or pipe"},
         {spoil_depth, "in", NULL, "nested too deeply"},
+        {spoil_absolute, "in", NULL, "/in/sub/away': is a link that leads out of the folder"},
+        {spoil_above, "more", "in", "/in/sub/away': is a link that leads out of the folder"},
+        {spoil_size, "in", NULL, "the input is too large (raise it with --in-max)"},
         {spoil_nothing, "absent", NULL, "/absent': No such file or directory"},
         {spoil_nothing, "in/text", NULL, "/in/text': cannot read the folder: Not a directory"},
         {spoil_nothing, "in", "in/.", "have the same name"},
@@ -146,6 +176,47 @@ START_TEST(what_cannot_be_packed_is_named_before_anything_is_written)
         ck_assert(!exists("disk"));
         end();
     }
+}
+END_TEST
+
+START_TEST(a_link_that_goes_up_further_than_it_is_deep_leaves)
+{
+    static const struct {
+        unsigned depth;
+        const char *target;
+        bool stays;
+    } rows[] = {
+        {0, "a", true},          {0, "./a/./b", true},    {0, ".", true},
+        {0, "..a/...", true},    {1, "..", true},         {1, "../a", true},
+        {2, "./../..//b", true}, {0, "..", false},        {0, "./..", false},
+        {1, "../..", false},     {0, "/", false},         {1, "/in/a", false},
+        {0, "a/..", false},      {2, "../a/../b", false}, {2, "../../../a", false},
+        {0, "a//../..", false},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        ck_assert_msg(pack_link_stays(rows[i].depth, rows[i].target) == rows[i].stays,
+                      "%u levels down: '%s'", rows[i].depth, rows[i].target);
+}
+END_TEST
+
+START_TEST(inputs_of_exactly_the_cap_go_in)
+{
+    static const char *const names[] = {"in", "more", NULL};
+    struct err e;
+
+    begin();
+    make_inputs();
+    max_bytes = 7; /* of three files */
+    ck_assert_msg(pack(names, &e) == 0, "%s", e.text);
+    end();
+    begin();
+    make_inputs();
+    max_bytes = 6;
+    ck_assert_int_eq(pack(names, &e), -1);
+    ck_assert_int_eq(e.class, ERR_USAGE);
+    ck_assert(!exists("disk"));
+    end();
 }
 END_TEST
 
@@ -252,6 +323,7 @@ END_TEST
 SUITE("disks", one_folder_is_packed_with_its_contents_at_the_top,
       several_folders_are_packed_by_their_names,
       what_cannot_be_packed_is_named_before_anything_is_written,
+      a_link_that_goes_up_further_than_it_is_deep_leaves, inputs_of_exactly_the_cap_go_in,
       an_unreadable_input_is_refused_to_who_cannot_read_it, an_existing_disk_is_never_touched,
       a_scratch_disk_is_an_empty_sparse_ext4_without_journal,
       a_scratch_disk_that_cannot_be_made_leaves_no_file)

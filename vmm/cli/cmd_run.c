@@ -145,6 +145,10 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--amnesic excludes --keep-logs and --connect");
     if (o->keep && (o->wish.out || o->wish.out_max || o->uri))
         return cli_misuse(command, "--keep excludes --out and --connect");
+    if ((o->out_recipients.n > 0 || o->in_identity) &&
+        (o->keep || o->from || o->uri || o->keep_logs))
+        return cli_misuse(command, "--out-recipient and --in-identity exclude --keep, "
+                                   "--fork-from, --keep-logs and --connect");
     if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
                     o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
                     o->wish.entrypoint || o->wish.writable_root || o->wish.amnesic ||

@@ -30,6 +30,7 @@ const char help_main[] =
     "  gc           finish what crashed runs and sandboxes left\n"
     "  image        make, list and look after images\n"
     "  warm         list and remove the saved guests that runs begin with\n"
+    "  keygen       make a key for sealed files; unseal: open one\n"
     "  doctor       what this host gives, and what to do about what it does not\n"
     "  prove        is what is promised true of a sandbox, live? Read from outside, tried inside\n"
     "\n"
@@ -60,8 +61,14 @@ const char help_main[] =
     "  --exec PATH        let it execute PATH, and nothing else (repeatable); any of the three\n"  \
     "                     forbids what is in none of them\n"                                       \
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"     \
+    "  --in-max SIZE      most that may go in (1G)\n"                                              \
+    "  --in-identity FILE --in is a tar archive that age sealed to the key in FILE: it is "        \
+    "opened\n"                                                                                     \
+    "                     into memory only, and the run's disks are in memory\n"                   \
     "  --out DIR          gets what the job wrote under /out; must be empty or new\n"              \
     "  --out-max SIZE     most that may come out (256M)\n"                                         \
+    "  --out-recipient KEY  seal it to KEY (age1...), so that nobody here can read it: DIR gets\n" \
+    "                     out.tar.age, the run's disks are in memory (repeatable)\n"               \
     "  -i, --interactive  connect stdin\n"                                                         \
     "  -t, --tty          a terminal for the job\n"                                                \
     "  --json             one JSON object on stdout: the result and the job's output\n"            \
@@ -164,6 +171,7 @@ const char help_up[] =
     "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"
     "  --exec PATH        let them execute PATH, and nothing else (repeatable)\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
+    "  --in-max SIZE      most that may go in (1G)\n"
     "  --machine TYPE     microvm (default) or q35\n"
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"
     "  --cold             boot, do not begin with a saved guest, and save none\n"

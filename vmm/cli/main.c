@@ -43,6 +43,8 @@ static const struct command {
     {"diff", cmd_diff, help_diff},
     {"attach", cmd_attach, help_attach},
     {"logs", cmd_logs, help_logs},
+    {"keygen", cmd_keygen, help_keygen},
+    {"unseal", cmd_unseal, help_unseal},
 };
 
 static const struct command *find(const char *name)

@@ -33,8 +33,11 @@ enum {
     OPT_WRITE,
     OPT_EXEC,
     OPT_IN,
+    OPT_IN_MAX,
+    OPT_IN_IDENTITY,
     OPT_OUT,
     OPT_OUT_MAX,
+    OPT_OUT_RECIPIENT,
     OPT_JSON,
     OPT_KEEP_LOGS,
     OPT_COLD,
@@ -68,8 +71,11 @@ static const struct option longs[] = {
     {"write", required_argument, NULL, OPT_WRITE},
     {"exec", required_argument, NULL, OPT_EXEC},
     {"in", required_argument, NULL, OPT_IN},
+    {"in-max", required_argument, NULL, OPT_IN_MAX},
+    {"in-identity", required_argument, NULL, OPT_IN_IDENTITY},
     {"out", required_argument, NULL, OPT_OUT},
     {"out-max", required_argument, NULL, OPT_OUT_MAX},
+    {"out-recipient", required_argument, NULL, OPT_OUT_RECIPIENT},
     {"interactive", no_argument, NULL, 'i'},
     {"tty", no_argument, NULL, 't'},
     {"json", no_argument, NULL, OPT_JSON},
@@ -144,6 +150,13 @@ static int add_input(struct strv *inputs, const char *path)
         return cli_misuse("run", "--in: folder '%s': %s", path, strerror(errno));
     strv_add(inputs, real);
     return -1;
+}
+
+static int set_identity(char **ret, const char *path)
+{
+    free(*ret);
+    *ret = realpath(path, NULL);
+    return *ret ? -1 : cli_misuse("run", "--in-identity: '%s': %s", path, strerror(errno));
 }
 
 /* The folder may not exist yet: its parent must. */
@@ -265,6 +278,14 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_SECRET_ENV:
         strv_add(&o->secret_env, optarg);
         return -1;
+    case OPT_IN_MAX:
+        w->in_max = optarg;
+        return -1;
+    case OPT_IN_IDENTITY:
+        return set_identity(&o->in_identity, optarg);
+    case OPT_OUT_RECIPIENT:
+        strv_add(&o->out_recipients, optarg);
+        return -1;
     case OPT_IN:
         return add_input(&o->inputs, optarg);
     case OPT_OUT:
@@ -309,6 +330,8 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     ret->wish.exec = &ret->exec;
     ret->wish.secrets = &ret->secrets.files;
     ret->wish.secret_env = &ret->secrets.env;
+    ret->wish.in_identity = ret->in_identity;
+    ret->wish.out_recipients = &ret->out_recipients;
     ret->wish.out = ret->out;
     if (ret->json && ret->wish.tty)
         return cli_misuse(argv[0], "--json and --tty exclude each other");
@@ -328,8 +351,10 @@ int options_for_sandbox(const char *command, const struct options *o)
 
     if (w->interactive || w->tty || w->timeout)
         return cli_misuse(command, "-i, -t and --timeout are for 'lazaret exec'");
-    if (w->out || w->out_max)
+    if (w->out || w->out_max || w->out_recipients->n > 0)
         return cli_misuse(command, "--out is for 'lazaret run'");
+    if (w->in_identity)
+        return cli_misuse(command, "--in-identity is for 'lazaret run'");
     if (w->entrypoint)
         return cli_misuse(command, "--entrypoint is for 'lazaret run'");
     if (o->keep || o->after || o->from)
@@ -353,6 +378,8 @@ void options_done(struct options *o)
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
     secrets_done(&o->secrets);
+    strv_done(&o->out_recipients);
+    free(o->in_identity);
     free(o->out);
 }
 

@@ -10,7 +10,8 @@
 
 struct options {
     struct plan_wish wish;
-    struct strv env, inputs, read, write, exec;
+    struct strv env, inputs, out_recipients, read, write, exec;
+    char *in_identity;                     /* absolute */
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
     char *out;                             /* absolute */

@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/own.h"
+#include "seal/key.h"
 #include "shared/wire.h"
 
 #include <stdlib.h>
@@ -27,6 +28,7 @@ void plan_free(struct plan *p)
     free(p->image);
     free(p->image_digest);
     free(p->workdir);
+    free(p->in_identity);
     free(p->out);
     strv_done(&p->argv);
     strv_done(&p->env);
@@ -36,6 +38,7 @@ void plan_free(struct plan *p)
     strv_done(&p->declared.exec);
     strv_done(&p->secrets);
     strv_done(&p->secret_env);
+    strv_done(&p->out_recipients);
     free(p);
 }
 
@@ -180,9 +183,14 @@ static int resolve_folders(const struct plan_wish *w, struct plan *p, struct err
                                p->inputs.items[k], path);
         strv_add(&p->inputs, path);
     }
-    if (check_utf8(&p->inputs, "--in: folder", e) < 0)
-        return -1;
-    return 0;
+    if (w->in_max && p->inputs.n == 0)
+        return err_set(e, ERR_USAGE, "--in-max needs --in");
+    if (w->in_identity && p->inputs.n != 1)
+        return err_set(e, ERR_USAGE, "--in-identity needs exactly one --in, the sealed archive");
+    if (w->in_identity && !str_is_utf8(w->in_identity))
+        return err_set(e, ERR_USAGE, "--in-identity is not valid UTF-8");
+    p->in_identity = w->in_identity ? str_dup(w->in_identity) : NULL;
+    return check_utf8(&p->inputs, "--in: folder", e);
 }
 
 static int resolve_declared(const struct strv *wish, const char *option, struct strv *to,
@@ -251,12 +259,27 @@ static int resolve_out_max(const struct plan_wish *w, struct plan *p, struct err
                         &p->out_max_bytes, e);
 }
 
+static int resolve_recipients(const struct plan_wish *w, struct plan *p, struct err *e)
+{
+    struct seal_public key;
+
+    if (w->out_recipients->n > 0 && !w->out)
+        return err_set(e, ERR_USAGE, "--out-recipient needs --out");
+    if (w->out_recipients->n > SEAL_RECIPIENTS_MAX)
+        return err_set(e, ERR_USAGE, "--out-recipient: more than %d keys", SEAL_RECIPIENTS_MAX);
+    for (size_t i = 0; i < w->out_recipients->n; i++)
+        if (seal_public_parse(w->out_recipients->items[i], &key, e) < 0)
+            return err_wrap(e, "--out-recipient: number %zu", i + 1);
+    add_all(&p->out_recipients, w->out_recipients);
+    return 0;
+}
+
 static int resolve_out(const struct plan_wish *w, struct plan *p, struct err *e)
 {
     if (w->out && !str_is_utf8(w->out))
         return err_set(e, ERR_USAGE, "--out is not valid UTF-8");
     p->out = w->out ? str_dup(w->out) : NULL;
-    return 0;
+    return w->out_recipients ? resolve_recipients(w, p, e) : 0;
 }
 
 static int resolve_limits(const struct plan_wish *w, struct plan *p, struct err *e)
@@ -267,6 +290,8 @@ static int resolve_limits(const struct plan_wish *w, struct plan *p, struct err 
                      &p->memory_bytes, e) < 0 ||
         resolve_size(w->disk, "--disk", PLAN_DISK_MIN, PLAN_DISK_MAX, PLAN_DISK_DEFAULT,
                      &p->disk_bytes, e) < 0 ||
+        resolve_size(w->in_max, "--in-max", 0, PLAN_DISK_MAX, PLAN_IN_MAX_DEFAULT, &p->in_max_bytes,
+                     e) < 0 ||
         resolve_out_max(w, p, e) < 0)
         return -1;
     if ((w->cpus && str_parse_u64(w->cpus, "--cpus", 1, PLAN_CPUS_MAX, &cpus, e) < 0) ||
@@ -287,8 +312,9 @@ static void resolve_amnesic(const struct plan_wish *w, struct plan *p)
 {
     uint64_t marks = w->marks ? w->marks + PLAN_AMNESIC_SPARE : 0;
 
-    p->amnesic = w->amnesic;
-    if (!w->amnesic)
+    /* What nobody may read here is on no disk of this host in the clear either. */
+    p->amnesic = w->amnesic || p->in_identity || p->out_recipients.n > 0;
+    if (!p->amnesic)
         return;
     p->marks = w->marks;
     p->amnesic_bytes = (marks + 1) * (p->disk_bytes + p->disk_bytes / 512 + PLAN_AMNESIC_LOGS) +
@@ -359,9 +385,10 @@ static void copy_machine(const struct plan *base, struct plan *p)
     *p = *base;
     p->image = str_dup(base->image);
     p->image_digest = base->image_digest ? str_dup(base->image_digest) : NULL;
-    p->out = NULL;
+    p->out = p->in_identity = NULL;
     p->workdir = NULL;
     p->argv = p->env = p->inputs = p->secrets = p->secret_env = (struct strv){0};
+    p->out_recipients = (struct strv){0};
     p->declared = (struct plan_declared){0};
     add_all(&p->inputs, &base->inputs);
     add_all(&p->declared.read, &base->declared.read);
@@ -422,10 +449,16 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_strv(d, "inputs", (const char *const *)p->inputs.items);
     doc_set_strv(d, "secrets", (const char *const *)p->secrets.items);
     doc_set_strv(d, "secret_env", (const char *const *)p->secret_env.items);
+    if (p->inputs.n > 0)
+        doc_set_u64(d, "in_max_bytes", p->in_max_bytes);
+    if (p->in_identity)
+        doc_set_str(d, "in_identity", p->in_identity);
     if (p->out) {
         doc_set_str(d, "out", p->out);
         doc_set_u64(d, "out_max_bytes", p->out_max_bytes);
     }
+    if (p->out_recipients.n > 0)
+        doc_set_strv(d, "out_recipients", (const char *const *)p->out_recipients.items);
     doc_set_u64(d, "memory_bytes", p->memory_bytes);
     doc_set_u64(d, "guest_bytes", p->guest_bytes);
     doc_set_u64(d, "cpus", p->cpus);

@@ -27,6 +27,7 @@
 #define PLAN_DISK_MAX        (16ull * 1024 * 1024 * PLAN_MIB)
 #define PLAN_DISK_DEFAULT    (1024 * PLAN_MIB)
 #define PLAN_OUT_MAX_DEFAULT (256 * PLAN_MIB)
+#define PLAN_IN_MAX_DEFAULT  (1024 * PLAN_MIB)
 #define PLAN_CPUS_MAX        64
 #define PLAN_AMNESIC_MARKS   4 /* that an amnesic sandbox keeps by default: they are in memory */
 #define PLAN_AMNESIC_SPARE   2 /* more that commands and forks make for a while */
@@ -70,6 +71,9 @@ struct plan {
     struct strv inputs; /* absolute host folders; may be empty */
     struct strv secrets, secret_env; /* names: files of the job's, and variables; never values */
     char *out;                       /* absolute host folder, or NULL */
+    uint64_t in_max_bytes; /* content of all inputs together */
+    char *in_identity;     /* absolute host file: `inputs` is one archive that it opens; or NULL */
+    struct strv out_recipients; /* public keys that the output is sealed to; empty: to nobody */
     struct plan_declared declared;
     bool writable_root;     /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
@@ -102,7 +106,9 @@ struct plan_wish {
     const struct strv *inputs; /* absolute */
     const struct strv *read, *write, *exec;  /* what is declared; NULL or empty: none */
     const struct strv *secrets, *secret_env; /* names; NULL: none */
-    const char *const *argv;                 /* NULL-terminated; empty: the image's own command */
+    const char *in_max, *in_identity; /* in_identity: absolute */
+    const struct strv *out_recipients;
+    const char *const *argv; /* NULL-terminated; empty: the image's own command */
     bool interactive, tty;
     enum plan_accel accel;
     uint64_t tsc_khz;

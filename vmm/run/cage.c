@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <linux/mount.h>
 #include <poll.h>
 #include <sched.h>
@@ -157,6 +158,16 @@ int cage_start(const struct cage *c, pid_t *ret_init, struct err *e)
     if (pid == 0)
         _exit(init_main(c, uid, gid));
     *ret_init = (pid_t)pid;
+    return 0;
+}
+
+int cage_memory(const char *path, uint64_t bytes, struct err *e)
+{
+    own_free char *options = str_printf("mode=755,size=%" PRIu64, bytes);
+
+    if (mkdir(path, 0755) < 0 ||
+        mount("tmpfs", path, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot mount %s in memory", path);
     return 0;
 }
 

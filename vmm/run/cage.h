@@ -21,6 +21,7 @@
 #include "wrap/wrap.h" /* the places inside */
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 struct cage {
@@ -47,5 +48,8 @@ int cage_start(const struct cage *c, pid_t *ret_init, struct err *e);
  * inside CAGE_DIR, which is made as the same type first.
  */
 int cage_bind(int fd, const char *path, bool read_only, struct err *e);
+
+/* Keeper only: mounts a new tmpfs for at most that much on `path`, which is made. */
+int cage_memory(const char *path, uint64_t bytes, struct err *e);
 
 #endif

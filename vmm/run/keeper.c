@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define GUEST_LINES_MAX 4
 
@@ -69,11 +70,32 @@ static const struct step *step_at(const struct keeper *k, size_t i)
     return (k->folder->kind == FOLDER_SANDBOX ? sandbox_steps : run_steps) + (i - COUNT(steps));
 }
 
+/* The archive and the key to it: both are read later, when there is memory to open it into. */
+static int open_sealed_input(struct keeper *k, struct err *e)
+{
+    const char *path = k->plan->inputs.items[0];
+    struct stat st;
+
+    k->identity_fd = open(k->plan->in_identity, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (k->identity_fd < 0)
+        return err_sys(e, ERR_USAGE, errno, "--in-identity: cannot open '%s'",
+                       k->plan->in_identity);
+    k->input_fds[0] = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (k->input_fds[0] < 0 || fstat(k->input_fds[0], &st) < 0)
+        return err_sys(e, ERR_USAGE, errno, "--in: cannot open '%s'", path);
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_USAGE, "--in: '%s' is not a file, which --in-identity is for", path);
+    k->n_inputs = 1;
+    return 0;
+}
+
 int keeper_before(struct keeper *k, struct err *e)
 {
     k->data_fd = open(k->c->data_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (k->data_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open '%s'", k->c->data_dir);
+    if (k->plan->in_identity)
+        return open_sealed_input(k, e);
     for (size_t i = 0; i < k->plan->inputs.n && !k->c->from; i++) {
         const char *path = k->plan->inputs.items[i];
 

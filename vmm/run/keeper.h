@@ -43,6 +43,7 @@ struct keeper {
     int data_fd;                      /* opened in init, before /run is covered */
     int input_fds[KEEPER_INPUTS_MAX]; /* the same */
     size_t n_inputs;
+    int identity_fd; /* the same: opens the only input */
 
     char *data;     /* data_dir as it is seen from inside */
     char *run_path; /* the run's folder, the same */

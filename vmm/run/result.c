@@ -1,6 +1,8 @@
 /* result: how a run went, as an exit status, a class name and JSON. */
 #include "run/run.h"
 
+#include "channel/unpack.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -85,6 +87,8 @@ struct doc *run_result_to_doc(const struct run_result *r)
         doc_set_u64(out, "folders", r->out_folders);
         doc_set_u64(out, "bytes", r->out_bytes);
         doc_set_u64(out, "refused", r->out_refused);
+        if (r->out_sealed)
+            doc_set_str(out, "sealed", UNPACK_SEALED);
         doc_set(d, "out", out);
     }
     add_notes(d, r->notes);

@@ -42,6 +42,7 @@ struct run_result {
     uint64_t cpu_us, peak_bytes; /* the guest's word */
     struct run_denied denied;
     bool collected;
+    bool out_sealed; /* the output is one file that nobody here can read */
     uint64_t out_files, out_folders, out_bytes, out_refused;
     char notes[RUN_NOTES_SIZE]; /* lines for people, '\n' between them; printable */
 };

@@ -100,12 +100,8 @@ static int make_file(const char *path, uint64_t bytes, int *ret_fd, struct err *
 /* The cage's own file system is small; this one holds what the template's guest uses. */
 static int make_memory(const struct keeper *k, int *ret_fd, struct err *e)
 {
-    own_free char *options =
-        str_printf("mode=755,size=%" PRIu64, k->plan->guest_bytes + BLANK_BYTES);
-
-    if (mkdir(TEMPLATE_DIR, 0755) < 0 ||
-        mount("tmpfs", TEMPLATE_DIR, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot make room for a template's memory");
+    if (cage_memory(TEMPLATE_DIR, k->plan->guest_bytes + BLANK_BYTES, e) < 0)
+        return err_wrap(e, "a template's memory");
     return make_file(TEMPLATE_RAM, k->plan->guest_bytes, ret_fd, e);
 }
 

@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "domain/domain.h"
 #include "images/pack.h"
+#include "images/sealed_tar.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/fork.h"
@@ -74,9 +75,10 @@ void up_image_undo(struct keeper *k)
 static int hand_over(struct keeper *k, const char *file, const char *name, bool read_only,
                      struct err *e)
 {
-    own_close int fd = openat(k->state_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     own_free char *from = str_printf("%s/%s", k->state_path, file);
-    own_close int inside = -1;
+    own_free char *path = str_printf("%s/%s", k->vm_path, name);
+    /* By its path in this mount namespace: another namespace's cannot be bound. */
+    own_close int fd = open(from, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     uid_t uid;
     gid_t gid;
 
@@ -88,13 +90,7 @@ static int hand_over(struct keeper *k, const char *file, const char *name, bool 
         return -1;
     if (uid != geteuid() && fchown(fd, uid, gid) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot hand '%s' to QEMU's user", file);
-    /* Reopened by its path in this mount namespace: another namespace's cannot be bound. */
-    inside = open(from, O_PATH | O_CLOEXEC | O_NOFOLLOW);
-    if (inside < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot open '%s'", from);
-    own_free char *path = str_printf("%s/%s", k->vm_path, name);
-
-    return cage_bind(inside, path, read_only, e);
+    return cage_bind(fd, path, read_only, e);
 }
 
 static bool keeps_marks(const struct keeper *k)
@@ -183,6 +179,19 @@ static int place_inputs(struct keeper *k, struct strv *ret_folders, struct err *
     return 0;
 }
 
+/* From the sealed archive into memory; the key is there no longer than that takes. */
+static int open_input(struct keeper *k, const char *path, struct err *e)
+{
+    own_seal_identity struct seal_identity *id = NULL;
+
+    if (seal_identity_read(k->identity_fd, k->plan->in_identity, &id, e) < 0)
+        return err_wrap(e, "--in-identity");
+    if (sealed_tar_pack(k->input_fds[0], id, k->plan->in_max_bytes, path,
+                        GUEST_ID_BASE + k->plan->uid, GUEST_ID_BASE + k->plan->gid, e) < 0)
+        return err_wrap(e, "--in '%s'", k->plan->inputs.items[0]);
+    return hand_over(k, FOLDER_INPUT, FOLDER_INPUT, true, e);
+}
+
 static int make_input(struct keeper *k, struct err *e)
 {
     own_free char *path = str_printf("%s/" FOLDER_INPUT, k->state_path);
@@ -195,10 +204,12 @@ static int make_input(struct keeper *k, struct err *e)
         return hand_over(k, FOLDER_INPUT, FOLDER_INPUT, true, e);
     if (k->n_inputs == 0)
         return 0;
+    if (k->plan->in_identity)
+        return open_input(k, path, e);
     if (place_inputs(k, &folders, e) < 0)
         return -1;
-    if (pack_folders(&folders, path, GUEST_ID_BASE + k->plan->uid, GUEST_ID_BASE + k->plan->gid,
-                     e) < 0)
+    if (pack_folders(&folders, k->plan->in_max_bytes, path, GUEST_ID_BASE + k->plan->uid,
+                     GUEST_ID_BASE + k->plan->gid, e) < 0)
         return err_wrap(e, "--in");
     return hand_over(k, FOLDER_INPUT, FOLDER_INPUT, true, e);
 }

@@ -131,9 +131,10 @@ int work_job(struct keeper *k, struct err *e)
 /* Lists what was refused: the first few by name, all of them by number. */
 static void note_refused(struct keeper *k, const struct doc *list)
 {
-    enum { SHOWN = 10 };
+    /* Names are a part of what nobody here may read. */
+    const size_t shown = k->plan->out_recipients.n > 0 ? 0 : 10;
 
-    for (size_t i = 0; i < doc_len(list) && i < SHOWN; i++) {
+    for (size_t i = 0; i < doc_len(list) && i < shown; i++) {
         const struct doc *row = doc_at(list, i);
         const char *name = "?", *why = "?";
         struct err ignored;
@@ -142,7 +143,7 @@ static void note_refused(struct keeper *k, const struct doc *list)
         doc_get_str(row, "why", &why, &ignored);
         run_note(&k->result, "output refused: '%.100s': %s", name, why);
     }
-    if (k->result.out_refused > SHOWN)
+    if (k->result.out_refused > shown)
         run_note(&k->result, "output refused: %" PRIu64 " entries in all", k->result.out_refused);
 }
 
@@ -150,11 +151,12 @@ static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct er
 {
     struct unpack_result u = {0};
     mode_t ours = umask(k->umask);
-    int rc =
-        unpack_run(k->c->unpack_path, spool, k->out_fd, k->plan->out_max_bytes, time_ms, &u, e);
+    int rc = unpack_seal(k->c->unpack_path, spool, k->out_fd, &k->plan->out_recipients,
+                         k->plan->out_max_bytes, time_ms, &u, e);
 
     umask(ours);
     k->result.collected = true;
+    k->result.out_sealed = rc == 0 && k->plan->out_recipients.n > 0;
     k->result.out_files = u.files;
     k->result.out_folders = u.folders;
     k->result.out_bytes = u.bytes;
