@@ -17,6 +17,8 @@ static struct strv words(const char *first, const char *second)
     return v;
 }
 
+static bool debugging; /* in the plans of config() */
+
 /* Returns new: the configuration of a plan with these extras. */
 static struct doc *config(const char *input, const char *out, bool tty)
 {
@@ -33,6 +35,7 @@ static struct doc *config(const char *input, const char *out, bool tty)
         .argv = argv,
         .env = env,
         .tty = tty,
+        .debug = debugging,
     };
     own_free char *out_copy = out ? str_dup(out) : NULL;
 
@@ -41,6 +44,16 @@ static struct doc *config(const char *input, const char *out, bool tty)
     p.inputs = inputs;
     p.out = out_copy;
     return oci_config(&p, 3);
+}
+
+static struct doc *config_of(bool debug)
+{
+    struct doc *d;
+
+    debugging = debug;
+    d = config(NULL, NULL, false);
+    debugging = false;
+    return d;
 }
 
 static const struct doc *object(const struct doc *d, const char *key)
@@ -243,6 +256,36 @@ START_TEST(some_calls_are_allowed_with_harmless_arguments_only)
 }
 END_TEST
 
+/* Every name of every rule that allows. */
+static void list_allowed(const struct doc *seccomp, struct strv *ret)
+{
+    const struct doc *rules = array(seccomp, "syscalls");
+
+    for (size_t i = 0; i < doc_len(rules); i++) {
+        const struct doc *names = array(doc_at(rules, i), "names");
+        const char *action = NULL;
+        struct err e;
+
+        ck_assert_int_eq(doc_get_str(doc_at(rules, i), "action", &action, &e), 0);
+        for (size_t k = 0; k < doc_len(names) && strcmp(action, "SCMP_ACT_ALLOW") == 0; k++)
+            strv_add(ret, doc_str_at(names, k));
+    }
+}
+
+START_TEST(debug_allows_tracing_and_nothing_else)
+{
+    static const char *const more[] = {"ptrace", "process_vm_readv", "process_vm_writev"};
+    own_doc struct doc *plain = config_of(false), *debug = config_of(true);
+    own_strv struct strv before = {0}, after = {0};
+
+    list_allowed(object(object(plain, "linux"), "seccomp"), &before);
+    list_allowed(object(object(debug, "linux"), "seccomp"), &after);
+    ck_assert_uint_eq(after.n, before.n + 3);
+    for (size_t i = 0; i < after.n; i++)
+        ck_assert_str_eq(after.items[i], i < before.n ? before.items[i] : more[i - before.n]);
+}
+END_TEST
+
 START_TEST(everything_else_is_refused_and_only_for_one_architecture)
 {
     own_doc struct doc *d = config(NULL, NULL, false);
@@ -411,7 +454,7 @@ END_TEST
 SUITE("oci", every_system_call_has_a_name_that_libseccomp_knows,
       dangerous_system_calls_are_in_no_rule, some_calls_are_allowed_with_harmless_arguments_only,
       everything_else_is_refused_and_only_for_one_architecture,
-      the_job_has_no_capability_and_all_namespaces,
+      debug_allows_tracing_and_nothing_else, the_job_has_no_capability_and_all_namespaces,
       the_build_of_an_image_may_change_files_and_nothing_else,
       no_mount_carries_set_id_or_device_files_but_dev, in_and_out_are_there_only_when_asked_for,
       the_command_runs_below_the_agents_init, what_is_declared_stands_in_front_of_the_command,

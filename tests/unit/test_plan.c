@@ -13,6 +13,9 @@ static char *odd_path[] = {(char[]){"/\xff"}, NULL};
 static const struct strv odd_paths = {.items = odd_path, .n = 1};
 static char *same_names[] = {(char[]){"/a/x"}, (char[]){"/b/x"}, NULL};
 static const struct strv twice = {.items = same_names, .n = 2};
+static char *keys[] = {(char[]){"age1aee3gyy2tntz4tku6wmduev9dnh9kmyjqppg32udh98pqqnz4evqrznfg3"},
+                       NULL};
+static const struct strv key = {.items = keys, .n = 1};
 static const char *const not_utf8[] = {"echo", "\xff", NULL};
 
 static bool has_env(const struct plan *p, const char *pair)
@@ -101,6 +104,11 @@ START_TEST(a_bad_wish_is_refused_and_named)
         {{.argv = command, .out = "/\xff"}, ERR_USAGE, "--out"},
         {{.argv = command, .inputs = &twice}, ERR_USAGE, "same name"},
         {{.argv = command, .out_max = "1M"}, ERR_USAGE, "--out-max"},
+        {{.argv = command, .in_max = "1M"}, ERR_USAGE, "--in-max needs --in"},
+        {{.argv = command, .in_identity = "/key"}, ERR_USAGE, "exactly one --in"},
+        {{.argv = command, .out_recipients = &key}, ERR_USAGE, "--out-recipient needs --out"},
+        {{.argv = command, .out = "/o", .out_recipients = &twice}, ERR_USAGE, "number 1: is not a"},
+        {{.argv = command, .debug = true, .no_debug = true}, ERR_REFUSED, "--debug"},
     };
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -112,6 +120,41 @@ START_TEST(a_bad_wish_is_refused_and_named)
         ck_assert_msg(strstr(e.text, rows[i].names) != NULL, "row %zu: %s", i, e.text);
         ck_assert_ptr_null(p);
     }
+}
+END_TEST
+
+START_TEST(what_is_sealed_has_its_disks_in_memory)
+{
+    struct plan_wish w = {.argv = command, .out = "/o"};
+    own_plan struct plan *plain = NULL, *sealed = NULL;
+    struct err e;
+
+    ck_assert_int_eq(plan_resolve(&w, &plain, &e), 0);
+    ck_assert(!plain->amnesic);
+    w.out_recipients = &key;
+    ck_assert_msg(plan_resolve(&w, &sealed, &e) == 0, "%s", e.text);
+    ck_assert(sealed->amnesic);
+    ck_assert_str_eq(sealed->out_recipients.items[0], keys[0]);
+}
+END_TEST
+
+START_TEST(a_debug_plan_stays_one_and_has_more_processes)
+{
+    struct plan_wish w = {.argv = command, .debug = true};
+    const struct strv none = {0}, words = {.items = keys, .n = 1};
+    own_plan struct plan *p = NULL, *read = NULL, *derived = NULL;
+    own_doc struct doc *d = NULL;
+    struct err e;
+
+    ck_assert_int_eq(plan_resolve(&w, &p, &e), 0);
+    ck_assert(p->debug);
+    ck_assert_uint_eq(p->pids, PLAN_PIDS_MAX);
+    d = plan_to_doc(p);
+    ck_assert_msg(plan_from_doc(d, &read, &e) == 0, "%s", e.text);
+    ck_assert(read->debug);
+    ck_assert_int_eq(
+        plan_derive(read, &(struct plan_exec){.argv = &words, .env = &none}, &derived, &e), 0);
+    ck_assert(derived->debug);
 }
 END_TEST
 
@@ -337,6 +380,7 @@ SUITE("plan", a_command_in_a_sandbox_starts_from_its_plan,
       a_command_in_a_sandbox_is_checked_like_a_run, an_empty_wish_gives_the_documented_defaults,
       a_bad_wish_is_refused_and_named,
       what_is_declared_is_kept_by_the_plan_and_holds_for_each_command,
+      what_is_sealed_has_its_disks_in_memory, a_debug_plan_stays_one_and_has_more_processes,
       the_last_value_of_a_variable_wins, an_image_says_what_runs_as_docker_has_it,
       an_image_says_as_whom_and_where_and_the_command_line_wins, no_image_makes_a_job_root,
       a_command_too_large_to_deliver_is_refused,

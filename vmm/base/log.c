@@ -4,6 +4,12 @@
 #include <stdio.h>
 
 static enum log_level shown = LOG_NOTE;
+static const char *marked; /* or NULL */
+
+void log_mark(const char *mark)
+{
+    marked = mark;
+}
 
 void log_set_level(enum log_level level)
 {
@@ -37,7 +43,8 @@ void log_msg(enum log_level level, const char *fmt, ...)
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
     make_plain(line);
-    fprintf(stderr, "lazaret: %s%s\n", level == LOG_WARN ? "warning: " : "", line);
+    fprintf(stderr, "lazaret: %s%s%s%s\n", marked ? marked : "", marked ? ": " : "",
+            level == LOG_WARN ? "warning: " : "", line);
 }
 
 void log_err(const struct err *e)

@@ -14,7 +14,7 @@ struct asked {
     const char *name, *timeout, *workdir, *user, *after;
     struct strv env, argv, asked_secrets, secret_env;
     struct secrets secrets;
-    bool interactive, tty, detach, mark, json, help;
+    bool interactive, tty, detach, mark, json, shell, help;
 };
 
 static void asked_done(struct asked *a)
@@ -37,6 +37,7 @@ enum {
     OPT_MARK,
     OPT_AFTER,
     OPT_REVERT_AFTER,
+    OPT_SHELL,
     OPT_JSON,
     OPT_HELP
 };
@@ -54,6 +55,7 @@ static const struct option longs[] = {
     {"mark", no_argument, NULL, OPT_MARK},
     {"after", required_argument, NULL, OPT_AFTER},
     {"revert-after", no_argument, NULL, OPT_REVERT_AFTER},
+    {"shell", no_argument, NULL, OPT_SHELL},
     {"json", no_argument, NULL, OPT_JSON},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
@@ -89,6 +91,9 @@ static void take(struct asked *a, int opt)
     case OPT_REVERT_AFTER:
         a->after = "revert";
         break;
+    case OPT_SHELL:
+        a->shell = true;
+        break;
     case OPT_JSON:
         a->json = true;
         break;
@@ -100,6 +105,16 @@ static void take(struct asked *a, int opt)
         a->tty |= opt == 't';
         a->detach |= opt == 'd';
     }
+}
+
+/* The best that the image has, with what we have of a terminal. */
+static void take_shell(struct asked *a)
+{
+    strv_add(&a->argv, "sh");
+    strv_add(&a->argv, "-c");
+    strv_add(&a->argv, "command -v bash >/dev/null && exec bash; exec sh");
+    a->interactive = true;
+    a->tty |= isatty(STDIN_FILENO) == 1;
 }
 
 /* Options may stand before and behind the name, up to the command. Returns -1 to go on. */
@@ -129,6 +144,10 @@ static int parse(int argc, char **argv, struct asked *a)
         return -1;
     if (!a->name)
         return cli_misuse(argv[0], "which sandbox?");
+    if (a->shell && (a->argv.n > 0 || a->detach || a->json))
+        return cli_misuse(argv[0], "--shell is a command of its own, and excludes -d and --json");
+    if (a->shell)
+        take_shell(a);
     if (a->detach && (a->interactive || a->tty))
         return cli_misuse(argv[0], "--detach excludes --interactive and --tty");
     if (a->json && a->tty)

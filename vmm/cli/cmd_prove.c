@@ -114,6 +114,8 @@ int cmd_prove(int argc, char **argv)
     if (status < 0 && (o.keep_logs || o.mark_each_exec || o.max_marks))
         status =
             cli_misuse("prove", "it keeps nothing: --keep-logs and marks are for 'lazaret up'");
+    if (status < 0 && o.wish.debug)
+        status = cli_misuse("prove", "with --debug nothing is promised");
     if (status >= 0)
         return status;
     if ((name && sandbox_check_name(name, &e) < 0) || cli_paths_find(&paths, &e) < 0)

@@ -25,6 +25,8 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     struct err e;
     int status;
 
+    if (plan->debug)
+        outcome_mark_debug();
     c.warm = !o->cold;
     c.from = from;
     c.uri = o->uri;
@@ -123,6 +125,8 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     struct run_result up, r;
     struct err e;
 
+    if (plan->debug)
+        outcome_mark_debug();
     c.warm = !o->cold;
     c.keep_logs = o->keep_logs;
     terminal_size(STDIN_FILENO, &x.rows, &x.cols);
@@ -152,7 +156,7 @@ static int check_keep(const char *command, const struct options *o)
     if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
                     o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
                     o->wish.entrypoint || o->wish.writable_root || o->wish.amnesic ||
-                    o->inputs.n > 0 || o->read.n + o->write.n + o->exec.n > 0))
+                    o->wish.debug || o->inputs.n > 0 || o->read.n + o->write.n + o->exec.n > 0))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;

@@ -16,9 +16,14 @@ static void format_command(const struct doc *row, char *out, size_t out_size)
 {
     own_str struct str line = {0};
     const struct doc *words;
+    bool sandbox = strcmp(cli_text(row, "kind"), "sandbox") == 0;
     struct err ignored;
 
-    if (doc_get_array(row, "command", &words, &ignored) == 0)
+    if (doc_has(row, "debug"))
+        str_add(&line, "(debug, not confined) ");
+    if (sandbox)
+        str_add(&line, "(a sandbox)");
+    else if (doc_get_array(row, "command", &words, &ignored) == 0)
         for (size_t i = 0; i < doc_len(words); i++)
             str_addf(&line, "%s%s", i ? " " : "", doc_str_at(words, i) ? doc_str_at(words, i) : "");
     str_escape(out, out_size, line.data ? line.data : "", line.len);
@@ -46,8 +51,6 @@ int cmd_ls(int argc, char **argv)
         char command[64];
 
         format_command(row, command, sizeof(command));
-        if (strcmp(cli_text(row, "kind"), "sandbox") == 0)
-            snprintf(command, sizeof(command), "(a sandbox)");
         printf("%-24s %-8s %-25s %-12s %s\n", cli_text(row, "id"), cli_text(row, "state"),
                cli_text(row, "started"), cli_text(row, "image"), command);
     }

@@ -59,6 +59,8 @@ int cmd_up(int argc, char **argv)
     o.wish.marks = (unsigned)max_marks;
     if (options_resolve(&o, &paths, &plan, &e) < 0)
         return cli_fail(&e);
+    if (plan->debug)
+        outcome_mark_debug();
     c = options_run_config(&paths);
     c.warm = !o.cold;
     c.keep_logs = o.keep_logs;

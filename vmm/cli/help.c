@@ -77,6 +77,9 @@ const char help_main[] =
     "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n" \
     "  --machine TYPE     microvm (default) or q35\n"                                              \
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"                       \
+    "  --debug            the job may trace its processes (strace, gdb); everything that is "      \
+    "said\n"                                                                                       \
+    "                     of the run is marked: debug, not confined\n"                             \
     "  --connect URI      an ordinary user's own libvirt daemon: qemu:///session\n"
 
 const char help_run[] =
@@ -175,6 +178,9 @@ const char help_up[] =
     "  --machine TYPE     microvm (default) or q35\n"
     "  --accel WHICH      auto (default), kvm or tcg (software emulation)\n"
     "  --cold             boot, do not begin with a saved guest, and save none\n"
+    "  --debug            its commands may trace their processes (strace, gdb); everything that "
+    "is\n"
+    "                     said of them is marked: debug, not confined\n"
     "  --mark-each-exec   make a mark before each command\n"
     "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128; 4 with\n"
     "                     --amnesic)\n"
@@ -185,6 +191,7 @@ const char help_up[] =
 
 const char help_exec[] =
     "usage: lazaret exec NAME [OPTION]... [--] CMD [ARG...]\n"
+    "       lazaret exec NAME [OPTION]... --shell\n"
     "\n"
     "Runs CMD in a container of its own in the sandbox NAME; its status is the status.\n"
     "\n"
@@ -197,6 +204,7 @@ const char help_exec[] =
     "  --user UID[:GID]   inside the container, never 0\n"
     "  -i, --interactive  connect stdin\n"
     "  -t, --tty          a terminal for it\n"
+    "  --shell            in place of CMD: bash, or else sh, with -i, and -t on a terminal\n"
     "  -d, --detach       print its number once it has started, and leave it; its output is kept\n"
     "  --mark             make a mark before it, named before-N\n"
     "  --after WHAT       the sandbox when it has ended, however: keep (default), revert to\n"

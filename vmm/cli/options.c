@@ -47,6 +47,7 @@ enum {
     OPT_MARK_EACH_EXEC,
     OPT_MAX_MARKS,
     OPT_AMNESIC,
+    OPT_DEBUG,
     OPT_ACCEL,
     OPT_CONNECT,
     OPT_HELP,
@@ -87,6 +88,7 @@ static const struct option longs[] = {
     {"mark-each-exec", no_argument, NULL, OPT_MARK_EACH_EXEC},
     {"max-marks", required_argument, NULL, OPT_MAX_MARKS},
     {"amnesic", no_argument, NULL, OPT_AMNESIC},
+    {"debug", no_argument, NULL, OPT_DEBUG},
     {"accel", required_argument, NULL, OPT_ACCEL},
     {"connect", required_argument, NULL, OPT_CONNECT},
     {"help", no_argument, NULL, OPT_HELP},
@@ -241,6 +243,9 @@ static int take(struct options *o, int opt, const char *help)
         return -1;
     case OPT_CONNECT:
         o->uri = optarg;
+        return -1;
+    case OPT_DEBUG:
+        w->debug = true;
         return -1;
     case OPT_JSON:
         o->json = true;

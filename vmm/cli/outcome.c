@@ -55,11 +55,25 @@ void outcome_print_notes(const char *notes)
     }
 }
 
+void outcome_mark_debug(void)
+{
+    static bool done;
+
+    if (done)
+        return;
+    done = true;
+    log_mark("debug, not confined");
+    log_msg(LOG_WARN, "the job may trace its processes; what it does here proves nothing about a "
+                      "run without --debug");
+}
+
 int outcome_print(const struct cli_paths *paths, const struct run_result *r,
                   struct run_capture *captured)
 {
     int status;
 
+    if (r->debug)
+        outcome_mark_debug();
     outcome_print_notes(r->notes);
     if (r->err.class != ERR_NONE)
         log_err(&r->err);

@@ -7,6 +7,9 @@
 #include "cli/cli.h"
 #include "run/run.h"
 
+/* Every line from now on is marked; the first says what it means. Twice is once. */
+void outcome_mark_debug(void);
+
 /*
  * Notes and error on stderr. With `captured` (--json; may be NULL) one object on stdout: the
  * result, and what the job wrote, which is closed. Returns the exit status.

@@ -266,7 +266,7 @@ static struct doc *linux_section(const struct plan *p, unsigned exec)
     doc_set_str(d, "cgroupsPath", cgroup);
     doc_set(d, "resources", resources(p));
     doc_set_str(d, "rootfsPropagation", "private");
-    doc_set(d, "seccomp", oci_seccomp(plan_is_declared(p)));
+    doc_set(d, "seccomp", oci_seccomp(plan_is_declared(p), p->debug));
     doc_set_strv(d, "maskedPaths", masked_paths);
     doc_set_strv(d, "readonlyPaths", readonly_paths);
     return d;

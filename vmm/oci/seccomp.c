@@ -12,8 +12,8 @@
  *   Arguments are compared as 64 bits although the kernel may look at 32 of them: an exact match is
  *   then stricter than the kernel, never laxer.
  *
- * Must not: allow what makes a namespace, a mount, a kernel-side program or another process's
- * memory reachable. test_oci keeps a list of such names.
+ * Must not: allow (but for --debug, see tracing()) what makes a namespace, a mount, a kernel-side
+ * program or another process's memory reachable. test_oci keeps a list of such names.
  */
 #include "oci/seccomp.h"
 
@@ -196,7 +196,18 @@ static void conditional(struct doc *rules)
     doc_add(rules, clone3);
 }
 
-struct doc *oci_seccomp(bool declared)
+/* strace and gdb, on processes of the same container: what a job without --debug never has. */
+static void tracing(struct doc *rules)
+{
+    static const char *const names[] = {"ptrace", "process_vm_readv", "process_vm_writev", NULL};
+    struct doc *rule = doc_new_object();
+
+    doc_set_strv(rule, "names", names);
+    doc_set_str(rule, "action", "SCMP_ACT_ALLOW");
+    doc_add(rules, rule);
+}
+
+struct doc *oci_seccomp(bool declared, bool debug)
 {
     struct doc *d = doc_new_object(), *rules = doc_new_array();
 
@@ -206,6 +217,8 @@ struct doc *oci_seccomp(bool declared)
     doc_set_strv(d, "flags", (const char *const[]){"SECCOMP_FILTER_FLAG_LOG", NULL});
     plain(rules, declared);
     conditional(rules);
+    if (debug)
+        tracing(rules);
     doc_set(d, "syscalls", rules);
     return d;
 }

@@ -7,6 +7,6 @@
 #include <stdbool.h>
 
 /* Returns new: the value of linux.seccomp, of a job with declared paths or without. */
-struct doc *oci_seccomp(bool declared);
+struct doc *oci_seccomp(bool declared, bool debug);
 
 #endif

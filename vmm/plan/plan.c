@@ -284,7 +284,7 @@ static int resolve_out(const struct plan_wish *w, struct plan *p, struct err *e)
 
 static int resolve_limits(const struct plan_wish *w, struct plan *p, struct err *e)
 {
-    uint64_t cpus = 1, pids = PLAN_PIDS_DEFAULT;
+    uint64_t cpus = 1, pids = w->debug ? PLAN_PIDS_MAX : PLAN_PIDS_DEFAULT;
 
     if (resolve_size(w->memory, "--memory", PLAN_MEMORY_MIN, PLAN_MEMORY_MAX, PLAN_MEMORY_DEFAULT,
                      &p->memory_bytes, e) < 0 ||
@@ -295,7 +295,7 @@ static int resolve_limits(const struct plan_wish *w, struct plan *p, struct err 
         resolve_out_max(w, p, e) < 0)
         return -1;
     if ((w->cpus && str_parse_u64(w->cpus, "--cpus", 1, PLAN_CPUS_MAX, &cpus, e) < 0) ||
-        (w->pids && str_parse_u64(w->pids, "--pids", 2, 32768, &pids, e) < 0) ||
+        (w->pids && str_parse_u64(w->pids, "--pids", 2, PLAN_PIDS_MAX, &pids, e) < 0) ||
         (w->timeout &&
          str_parse_duration(w->timeout, "--timeout", PLAN_TIMEOUT_MAX_MS, &p->timeout_ms, e) < 0))
         return -1;
@@ -359,6 +359,9 @@ int plan_resolve(const struct plan_wish *w, struct plan **ret, struct err *e)
                        p->image);
     p->image_digest = w->from ? str_dup(w->from->digest) : NULL;
     p->workdir = str_dup(w->workdir ? w->workdir : w->from ? w->from->workdir : "/work");
+    if (w->debug && w->no_debug)
+        return err_set(e, ERR_REFUSED, "--debug: the policy of this host does not allow it");
+    p->debug = w->debug;
     if (resolve_machine(w->machine, &p->machine, e) < 0 || resolve_limits(w, p, e) < 0 ||
         resolve_user(w, &p->uid, &p->gid, e) < 0 || resolve_env(w, &p->env, e) < 0 ||
         resolve_command(w, &p->argv, e) < 0 || check_process(p, e) < 0 ||
@@ -480,6 +483,8 @@ struct doc *plan_to_doc(const struct plan *p)
         doc_set_u64(d, "amnesic_bytes", p->amnesic_bytes);
         doc_set_u64(d, "marks", p->marks);
     }
+    if (p->debug)
+        doc_set_bool(d, "debug", true);
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);

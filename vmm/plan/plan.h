@@ -34,6 +34,7 @@
 #define PLAN_AMNESIC_LOGS    (64 * PLAN_MIB)   /* console, what tables a disk needs, devices */
 #define PLAN_AMNESIC_OUTPUTS (1536 * PLAN_MIB) /* of detached commands: 48 of 32 MiB */
 #define PLAN_PIDS_DEFAULT    512
+#define PLAN_PIDS_MAX        32768
 #define PLAN_UID_DEFAULT     1000
 #define PLAN_TIMEOUT_MAX_MS  (30ull * 24 * 3600 * 1000)
 #define PLAN_ARGS_MAX        (512 * 1024) /* bytes of arguments and environment together */
@@ -71,12 +72,13 @@ struct plan {
     struct strv inputs; /* absolute host folders; may be empty */
     struct strv secrets, secret_env; /* names: files of the job's, and variables; never values */
     char *out;                       /* absolute host folder, or NULL */
-    uint64_t in_max_bytes; /* content of all inputs together */
-    char *in_identity;     /* absolute host file: `inputs` is one archive that it opens; or NULL */
+    uint64_t in_max_bytes;           /* content of all inputs together */
+    char *in_identity; /* absolute host file: `inputs` is one archive that it opens; or NULL */
     struct strv out_recipients; /* public keys that the output is sealed to; empty: to nobody */
     struct plan_declared declared;
     bool writable_root;     /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
+    bool debug;             /* not confined as others are: may trace its processes */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
@@ -106,10 +108,12 @@ struct plan_wish {
     const struct strv *inputs; /* absolute */
     const struct strv *read, *write, *exec;  /* what is declared; NULL or empty: none */
     const struct strv *secrets, *secret_env; /* names; NULL: none */
-    const char *in_max, *in_identity; /* in_identity: absolute */
+    const char *in_max, *in_identity;        /* in_identity: absolute */
     const struct strv *out_recipients;
     const char *const *argv; /* NULL-terminated; empty: the image's own command */
     bool interactive, tty;
+    bool debug;
+    bool no_debug; /* the policy does not allow it */
     enum plan_accel accel;
     uint64_t tsc_khz;
 };

@@ -72,7 +72,8 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
         get_number(d, "uid", 1, 65535, &uid, e) < 0 ||
         get_number(d, "gid", 1, 65535, &gid, e) < 0 ||
         get_number(d, "timeout_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->timeout_ms, e) < 0 ||
-        doc_get_bool(d, "writable_root", &p->writable_root, e) < 0)
+        doc_get_bool(d, "writable_root", &p->writable_root, e) < 0 ||
+        (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0))
         return -1;
     p->uid = (uid_t)uid;
     p->gid = (gid_t)gid;

@@ -118,6 +118,8 @@ static int write_run_json(const struct folder *f, const struct plan *plan,
     doc_set_str(d, "connect", c->uri ? c->uri : "embedded");
     doc_set_bool(d, "keep", c->keep_logs);
     doc_set_bool(d, "amnesic", plan->amnesic);
+    if (plan->debug)
+        doc_set_bool(d, "debug", true);
     return write_doc(f->fd, "run.json", d, e);
 }
 
@@ -180,6 +182,7 @@ int folder_create(const char *data_dir, const char *name, const struct plan *pla
         file_remove_tree(AT_FDCWD, f.path, &(struct err){0});
         return -1;
     }
+    f.debug = plan->debug;
     *ret = f;
     f = (struct folder){.fd = -1, .lock_fd = -1};
     return 0;
@@ -209,6 +212,8 @@ int folder_journal(const struct folder *f, const char *step, const char *state, 
     doc_set_str(d, "t", clock_format_utc(when, clock_real_ns()));
     doc_set_str(d, "step", step);
     doc_set_str(d, "state", state);
+    if (f->debug)
+        doc_set_bool(d, "debug", true);
     text = doc_format(d, false);
     line = str_printf("%s\n", text);
     if (fd < 0 || file_write_all(fd, line, strlen(line)) < 0)

@@ -47,6 +47,7 @@ struct folder {
     char *path;           /* absolute */
     int fd;               /* of the folder */
     int lock_fd;
+    bool debug; /* each line of the journal says so */
 };
 
 /* "runs" or "sandboxes". */

@@ -217,6 +217,7 @@ int launch_all(struct launch *l, struct keeper *k, struct err *e)
         end_init(l->init);
     if (rc == 0)
         judge(l, k->folder->id);
+    l->result.debug = k->plan->debug; /* whoever said how it ended */
     return rc;
 }
 

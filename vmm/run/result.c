@@ -73,6 +73,8 @@ struct doc *run_result_to_doc(const struct run_result *r)
         doc_set_i64(d, "exit_code", r->exit_code);
     if (r->end == RUN_ENDED_SIGNAL || r->end == RUN_ENDED_OOM)
         doc_set_i64(d, "signal", r->signal);
+    if (r->debug)
+        doc_set_bool(d, "debug", true);
     doc_set_bool(d, "warm", r->warm);
     doc_set_u64(d, "boot_ms", r->boot_ms);
     doc_set_u64(d, "job_ms", r->job_ms);

@@ -36,6 +36,7 @@ struct run_result {
     int exit_code;               /* RUN_ENDED_EXIT */
     int signal;                  /* RUN_ENDED_SIGNAL, RUN_ENDED_OOM */
     uint32_t oom_kills;          /* the guest's word */
+    bool debug;                  /* the job was not confined as others are */
     bool warm;                   /* it began with a saved guest */
     uint64_t boot_ms;            /* QEMU start to READY */
     uint64_t job_ms;             /* STARTED to EXIT, by the host's clock */

@@ -80,6 +80,8 @@ static int list_one(void *arg, const struct found *f)
                 doc_set_str(row, keys[i], text);
         if (doc_has(run, "amnesic") && doc_get_bool(run, "amnesic", &amnesic, &ignored) == 0)
             doc_set_bool(row, "amnesic", amnesic);
+        if (doc_has(run, "debug"))
+            doc_set_bool(row, "debug", true);
         if (doc_get_array(run, "command", &command, &ignored) == 0) {
             struct doc *copy = doc_new_array();
 
@@ -176,7 +178,8 @@ static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
     if (!s->kept && folder_read_doc(f->fd, "run.json", &run, &missing) == 0)
         doc_get_bool(run, "keep", &keep, &missing);
     if (keep) {
-        struct run_result lost = {.err = {.class = ERR_HOST, .text = "the manager died"}};
+        struct run_result lost = {.err = {.class = ERR_HOST, .text = "the manager died"},
+                                  .debug = doc_has(run, "debug")};
 
         snprintf(lost.id, sizeof(lost.id), "%s", f->id);
         if (folder_write_result(f->fd, &lost, e) < 0)

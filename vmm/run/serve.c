@@ -401,7 +401,7 @@ int serve_go(struct keeper *k, struct err *e)
 void serve_undo(struct keeper *k)
 {
     struct serve *s = k->serve;
-    struct run_result last = {.err = k->result.err};
+    struct run_result last = {.err = k->result.err, .debug = k->plan->debug};
 
     if (!s)
         return;

@@ -183,6 +183,7 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
                        .keep_mark = r->name[0] || k->c->mark_each_exec};
     memcpy(t->mark, mark, sizeof(t->mark));
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
+    t->result.debug = k->plan->debug;
     c->exec = n;
     c->until_ms = UINT64_MAX;
     return 0;
