@@ -192,6 +192,8 @@ static int walk(struct job *j, uint64_t bytes, struct err *e)
         clean_path(&en.path);
         if (en.path.len == 0 && en.type == TAR_DIR)
             continue; /* the folder itself */
+        if (en.path.len == 0)
+            return err_set(e, ERR_IMAGE, "it has something without a name");
         if ((j->to_tree ? add_to_tree(j, &en, e) : add_to_disk(j, &en, e)) < 0)
             return -1;
     }

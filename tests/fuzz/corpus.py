@@ -334,6 +334,18 @@ seeds["seal"] = {
     "cut": AGE[:-1],
 }
 
+FOLDER, LINK, HARD, PIPE = b"5", b"2", b"1", b"6"
+seeds["sealed_tar"] = {
+    "plain": tar((FOLDER, b"./", b""), (FOLDER, b"./a/", b""), (b"0", b"./a/f", b"content")),
+    "links": tar((b"0", b"f", b"x"), (LINK, b"l", b"/etc/passwd"), (HARD, b"h", b"f"), (PIPE, b"p", b"")),
+    "names": tar((b"0", b"../up", b""), (b"0", b"/abs", b""), (b"0", b"./", b"x"), (FOLDER, b".", b""),
+                 (FOLDER, b"a//", b"")),
+    "long": tar(pax(path=b"n" * 2000), (b"0", b"n", b"")),
+    "nameless": tar((b"0", b".", b"x"), (LINK, b"./", b"f")),
+    "cut": tar((b"0", b"f", b"x" * 600))[:700],
+    "empty": b"",
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

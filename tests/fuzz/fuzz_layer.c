@@ -2,6 +2,7 @@
  */
 #include "images/rootfs_private.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/fuzz/tar_blocks.h"
 
 #include "base/own.h"
 #include "base/str.h"
@@ -19,24 +20,6 @@ static int make_fd(const void *data, size_t len)
 
     MUST(fd >= 0 && write(fd, data, len) == (ssize_t)len);
     return fd;
-}
-
-/* Where a header may be, its checksum is made right: no fuzzer finds it. */
-static void fix_checksums(uint8_t *data, size_t len)
-{
-    for (size_t at = 0; at + 512 <= len;) {
-        uint8_t *h = data + at;
-        unsigned sum = 8 * ' ';
-        uint64_t size = 0;
-
-        for (size_t i = 0; i < 512; i++)
-            sum += i < 148 || i >= 156 ? h[i] : 0;
-        if (sum > 8 * ' ')
-            snprintf((char *)h + 148, 8, "%06o", sum & 0777777u);
-        for (size_t i = 124; i < 136 && h[i] >= '0' && h[i] <= '7'; i++)
-            size = size << 3 | (h[i] - '0');
-        at += 512 + (size < len ? (size_t)((size + 511) & ~511ull) : 0);
-    }
 }
 
 static bool climbs_out(const char *path, const char *target)
