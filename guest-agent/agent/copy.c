@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -202,14 +203,19 @@ static int open_place(struct place *p, char *path)
     return p->dir_fd < 0 ? -errno : 0;
 }
 
-static int place(const char *path)
+static int place(const char *path, bool in)
 {
     static struct place p;
     static char copy[PATH_MAX];
+    struct stat st;
     int rc, status;
 
     if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
         return GUEST_COPY_FAILED;
+    if (in && stat(copy, &st) < 0)
+        return status_of(errno);
+    if (in && !S_ISDIR(st.st_mode))
+        return GUEST_COPY_NO_FOLDER;
     rc = open_place(&p, copy);
     if (rc < 0)
         return status_of(-rc);
@@ -229,6 +235,8 @@ int copy_main(char *const argv[])
     if (argv[0] && strcmp(argv[0], "--collect") == 0 && argv[1] && argv[2])
         return collect(argv[1], argv[2]);
     if (argv[0] && strcmp(argv[0], "--place") == 0 && argv[1])
-        return place(argv[1]);
+        return place(argv[1], false);
+    if (argv[0] && strcmp(argv[0], "--place-in") == 0 && argv[1])
+        return place(argv[1], true);
     return GUEST_COPY_FAILED;
 }

@@ -43,7 +43,7 @@
 /*
  * The same program as a command in a container copies files for the host: GUEST_JOB_INIT
  * "--collect" PATH CAP writes a tree stream (tree.h) with one entry at its top to stdout, "--place"
- * PATH makes what it reads from stdin. Its exit status is the guest's word, like any other.
+ * PATH makes what it reads from stdin, "--place-in" PATH in a folder that is there. Its exit status is the guest's word, like any other.
  */
 enum guest_copy {
     GUEST_COPY_DONE = 0,
@@ -52,6 +52,7 @@ enum guest_copy {
     GUEST_COPY_DENIED = 3, /* the user of the container may not */
     GUEST_COPY_OVER = 4,   /* larger than CAP, or too many entries */
     GUEST_COPY_FULL = 5,   /* no space */
+    GUEST_COPY_NO_FOLDER = 6,
 };
 
 /* Container uid N is guest uid GUEST_ID_BASE + N, for N below GUEST_ID_COUNT. */

@@ -158,6 +158,16 @@ seeds = {
         "over": entry(FILE, b"a", size=10001),
         "behind": entry(END) + b"x",
     },
+    "copy": {
+        "plain": entry(DIR, b"a", mode=0o755) + entry(FILE, b"a/b", b"text") + entry(END),
+        "skipped": entry(DIR, b"a") + entry(SKIPPED, b"a/link", why=1) + entry(END),
+        "escape": entry(DIR, b"a") + entry(FILE, b"a/../b", b"evil") + entry(FILE, b"/a") + entry(END),
+        "twice": entry(DIR, b"a") + entry(FILE, b"a/b", b"1") + entry(DIR, b"a/b") + entry(END),
+        "long": entry(DIR, b"a") + entry(FILE, b"a/" + b"n" * 255, b"1") + entry(END),
+        "tops": entry(DIR, b"a") + entry(FILE, b"b", b"2") + entry(END),
+        "over": entry(FILE, b"a", size=10001),
+        "behind": entry(FILE, b"a", b"1") + entry(END) + b"x",
+    },
     "inventory": {
         "dpkg": b"\0Package: libc6\nStatus: install ok installed\nArchitecture: amd64\n"
         b"Source: glibc (2.36-9)\nVersion: 2.36-9+b1\nDescription: x\n more\n .\n\n"

@@ -1,4 +1,4 @@
-/* cmd_cp: `lazaret cp`: files and folders into a sandbox and out of it. */
+/* cmd_cp: `lazaret cp`: files, folders and tars into a sandbox and out of it. */
 #include "base/own.h"
 #include "cli/cli.h"
 #include "cli/outcome.h"

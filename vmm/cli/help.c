@@ -243,12 +243,12 @@ const char help_console[] = "usage: lazaret console NAME\n"
                             "Prints what the guest wrote to its console: escaped, the first MiB.\n";
 
 const char help_cp[] =
-    "usage: lazaret cp [--max SIZE] NAME:PATH DST | SRC NAME:PATH\n"
+    "usage: lazaret cp [--max SIZE] NAME:PATH DST|- | SRC|- NAME:PATH\n"
     "\n"
-    "Copies a file or folder out of a sandbox or into it, as the sandbox's user. Links, devices\n"
-    "and set-id files are left out, and said.\n"
+    "Copies a file or folder out of a sandbox or into it, as the sandbox's user. '-' is a tar, on\n"
+    "stdout or on stdin. Links, devices and set-id files are left out, and said.\n"
     "\n"
-    "  --max SIZE  the most that may come out (256M)\n";
+    "  --max SIZE  the most that may come out, and that a tar on stdin may have (256M)\n";
 
 const char help_stats[] =
     "usage: lazaret stats [--json] NAME\n"

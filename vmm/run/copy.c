@@ -6,6 +6,7 @@
 #include "channel/relay.h"
 #include "channel/unpack.h"
 #include "run/amnesia.h"
+#include "run/copy_tar.h"
 #include "run/folder.h"
 #include "run/sandbox.h"
 #include "shared/guest.h"
@@ -21,7 +22,6 @@
 #include <sys/stat.h>
 
 #define UNPACK_MS 600000u
-#define SHOWN     10 /* refused entries by name */
 
 /* A file without a name, in the data folder: trees may be larger than memory. What an amnesic
  * sandbox has, and gets, is in memory all the same. */
@@ -81,6 +81,9 @@ static int say_status(const struct copy *c, int status, struct err *e)
     char size[32];
 
     switch (status) {
+    case GUEST_COPY_NO_FOLDER:
+        return err_set(e, ERR_USAGE, "'%s:%s' is not a folder, which a tar is unpacked into",
+                       c->sandbox, c->inside);
     case GUEST_COPY_NOT_FOUND:
         return err_set(e, ERR_USAGE, "'%s:%s': there is no such file or folder", c->sandbox,
                        c->inside);
@@ -143,7 +146,7 @@ static int find_place(const struct copy *c, char **ret_dir, char **ret_name, str
 
 static void note_refused(struct run_result *r, const struct unpack_result *u)
 {
-    for (size_t i = 0; i < doc_len(u->refused_list) && i < SHOWN; i++) {
+    for (size_t i = 0; i < doc_len(u->refused_list) && i < COPY_SHOWN; i++) {
         const struct doc *row = doc_at(u->refused_list, i);
         const char *name = "?", *why = "?";
         struct err ignored;
@@ -152,7 +155,7 @@ static void note_refused(struct run_result *r, const struct unpack_result *u)
         doc_get_str(row, "why", &why, &ignored);
         run_note(r, "not copied: '%.100s': %s", name, why);
     }
-    if (u->refused > SHOWN)
+    if (u->refused > COPY_SHOWN)
         run_note(r, "not copied: %" PRIu64 " entries in all", u->refused);
 }
 
@@ -207,11 +210,26 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     return rc;
 }
 
+/* To stdout, as a tar. */
+static int give_tar(const struct copy *c, int spool, struct run_result *r, struct err *e)
+{
+    own_free char *top = last_part(c->inside);
+
+    if (!top)
+        return err_set(e, ERR_USAGE, "'%s' has no name for the top of the tar", c->inside);
+    if (copy_tree_to_tar(spool, top, c->max_bytes, STDOUT_FILENO, r, e) < 0)
+        return err_wrap(e, "'%s:%s'", c->sandbox, c->inside);
+    return 0;
+}
+
 int copy_out(const struct copy *c, struct run_result *ret, struct err *e)
 {
     own_strv struct strv argv = {0};
     own_close int spool = -1;
+    bool as_tar = strcmp(c->outside, COPY_TAR) == 0;
 
+    if (as_tar && isatty(STDOUT_FILENO))
+        return err_set(e, ERR_USAGE, "a tar is not written to a terminal");
     if (open_spool(c, &spool, e) < 0)
         return -1;
     strv_add(&argv, GUEST_JOB_INIT);
@@ -222,7 +240,7 @@ int copy_out(const struct copy *c, struct run_result *ret, struct err *e)
         return -1;
     if (ret->exit_code != GUEST_COPY_DONE)
         return say_status(c, ret->exit_code, e);
-    return unpack(c, spool, ret, e);
+    return as_tar ? give_tar(c, spool, ret, e) : unpack(c, spool, ret, e);
 }
 
 /* ---- in -------------------------------------------------------------------------------------- */
@@ -256,18 +274,54 @@ static int fill_spool(const struct copy *c, int spool, struct run_result *r, str
     return 0;
 }
 
+/* All of stdin, which may be no tar and never end. */
+static int fill_tar(const struct copy *c, int tar, struct err *e)
+{
+    static uint8_t buf[65536];
+    uint64_t left = c->max_bytes;
+    char size[32];
+    ssize_t n;
+
+    while ((n = read(STDIN_FILENO, buf, sizeof(buf))) != 0) {
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return err_sys(e, ERR_USAGE, errno, "cannot read stdin");
+        if ((uint64_t)n > left)
+            return err_set(e, ERR_LIMIT, "the tar on stdin is over %s (raise it with --max)",
+                           str_format_size(size, sizeof(size), c->max_bytes));
+        left -= (uint64_t)n;
+        if (file_write_all(tar, buf, (size_t)n) < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot write a file in '%s'", c->data_dir);
+    }
+    return 0;
+}
+
+static int take_tar(const struct copy *c, int spool, struct run_result *r, struct err *e)
+{
+    own_close int tar = -1;
+
+    if (isatty(STDIN_FILENO))
+        return err_set(e, ERR_USAGE, "stdin is a terminal, and no tar");
+    if (open_spool(c, &tar, e) < 0 || fill_tar(c, tar, e) < 0)
+        return -1;
+    return copy_tar_to_tree(tar, spool, r, e) < 0 ? err_wrap(e, "the tar on stdin") : 0;
+}
+
 int copy_in(const struct copy *c, struct run_result *ret, struct err *e)
 {
     own_strv struct strv argv = {0};
     own_close int spool = -1;
     struct run_result notes = {0};
+    bool as_tar = strcmp(c->outside, COPY_TAR) == 0;
 
-    if (open_spool(c, &spool, e) < 0 || fill_spool(c, spool, &notes, e) < 0)
+    if (open_spool(c, &spool, e) < 0 ||
+        (as_tar ? take_tar(c, spool, &notes, e) : fill_spool(c, spool, &notes, e)) < 0)
         return -1;
     if (lseek(spool, 0, SEEK_SET) < 0)
         return err_sys(e, ERR_HOST, errno, "lseek");
     strv_add(&argv, GUEST_JOB_INIT);
-    strv_add(&argv, "--place");
+    strv_add(&argv, as_tar ? "--place-in" : "--place");
     strv_add(&argv, c->inside);
     if (run_agent(c, &argv, spool, -1, ret, e) < 0)
         return -1;

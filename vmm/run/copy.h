@@ -7,18 +7,23 @@
  *   destination, and what is there gets the name that the caller gave: no name of the guest's is
  *   ever used. In: the folder is walked into a spool, which is the exec's stdin.
  *   Only files and folders cross. The copying is done as the sandbox's user.
+ *   "-" outside is a tar: stdin, whose entries go into a folder that is there, or stdout. It is
+ * read and written by copy_tar.h, from and to a spool, so that a tar that is refused puts nothing
+ * in.
  */
 #ifndef LZ_RUN_COPY_H
 #define LZ_RUN_COPY_H
 
 #include "run/run.h"
 
+#define COPY_TAR "-"
+
 struct copy {
     const char *data_dir, *unpack_path;
     const char *sandbox;
     const char *inside;  /* a path in the sandbox */
-    const char *outside; /* a path here */
-    uint64_t max_bytes;  /* of what comes out */
+    const char *outside; /* a path here, or COPY_TAR */
+    uint64_t max_bytes;  /* of what comes out, and of a tar that goes in */
 };
 
 /* ret->notes says what was left out; otherwise only the error counts, and ret->signal. */

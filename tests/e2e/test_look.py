@@ -1,0 +1,125 @@
+"""What goes in and out of a sandbox beside commands: tars, and what it says of itself."""
+import atexit
+import io
+import os
+import subprocess
+import tarfile
+
+from e2e import *
+from live import execute, state, up
+
+BOX = "looked"  # the one that these tests share
+
+
+def _box():
+    if state(BOX) == "dead":
+        finished(lazaret("down", BOX))
+    if BOX not in sandboxes():
+        finished(up(BOX, "--cold"))  # with a console
+        atexit.register(lambda: BOX in sandboxes() and lazaret("down", BOX))
+    return BOX
+
+
+# ---- tars ------------------------------------------------------------------------------------
+
+
+def _tar(*entries, **more):
+    """(name, content or None for a folder, mode), or a whole TarInfo."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", **more) as t:
+        for en in entries:
+            if isinstance(en, tarfile.TarInfo):
+                t.addfile(en)
+                continue
+            name, content, mode = en
+            info = tarfile.TarInfo(name)
+            info.mode = mode
+            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            info.size = len(content or b"")
+            t.addfile(info, io.BytesIO(content or b""))
+    return out.getvalue()
+
+
+def _put(data, path):
+    return lazaret("cp", "-", f"{_box()}:{path}", input=data)
+
+
+def a_tar_goes_in_and_comes_out_again(folder):
+    box = _box()
+    big, long = os.urandom(3 << 20), "e" * 95
+    before = sorted(os.listdir(DATA))
+    for form in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
+        finished(execute(box, "--", "sh", "-c", "rm -rf /work/*; mkdir /work/to"))
+        finished(_put(_tar(("./", None, 0o755), ("./run.sh", b"#!/bin/sh\n", 0o755),
+                           (f"deep/{long}/n\u00e4me", b"text\n", 0o640), ("big", big, 0o600),
+                           ("empty", None, 0o750), format=form), "/work/to"))
+        r = lazaret("cp", f"{box}:/work/to", "-")
+        finished(r)
+        with tarfile.open(fileobj=io.BytesIO(r.stdout)) as t:
+            seen = {m.name: (m.isdir(), m.mode, b"" if m.isdir() else t.extractfile(m).read())
+                    for m in t.getmembers()}
+            equal({m.uid for m in t.getmembers()}, {os.geteuid()})
+        equal(seen, {"to": (True, 0o755, b""), "to/run.sh": (False, 0o755, b"#!/bin/sh\n"),
+                     "to/deep": (True, 0o755, b""), f"to/deep/{long}": (True, 0o755, b""),
+                     f"to/deep/{long}/n\u00e4me": (False, 0o640, b"text\n"),
+                     "to/big": (False, 0o600, big), "to/empty": (True, 0o750, b"")})
+    # GNU tar takes it, and what it makes is taken.
+    subprocess.run(["tar", "-x", "-C", folder], input=r.stdout, check=True)
+    tar = subprocess.run(["tar", "-c", "-C", folder, "to"], capture_output=True, check=True).stdout
+    finished(_put(tar, "/work"))
+    equal(finished(execute(box, "--", "sh", "-c", "cmp /work/to/big /work/to/big && ls /work/to")),
+          b"big\ndeep\nempty\nrun.sh\n")
+    r = lazaret("cp", f"{box}:/work/to/run.sh", "-")
+    with tarfile.open(fileobj=io.BytesIO(finished(r))) as t:
+        equal(t.getnames(), ["run.sh"])
+    equal(sorted(os.listdir(DATA)), before, "spools left:")
+
+
+def a_hostile_tar_puts_nothing_in():
+    box = _box()
+    finished(execute(box, "--", "sh", "-c", "rm -rf /work/*; mkdir /work/to; echo f > /work/file"))
+    first = ("first", b"first", 0o644)
+    link, device = tarfile.TarInfo("hard"), tarfile.TarInfo("null")
+    link.type, link.linkname = tarfile.LNKTYPE, "first"
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 3
+    away = tarfile.TarInfo("away")
+    away.type, away.linkname = tarfile.SYMTYPE, "/etc"
+    whole = _tar(first)
+    rows = [
+        (_tar(first, ("../out", b"x", 0o644)), "/work/to", 126, "'../out'"),
+        (_tar(first, ("/etc/out", b"x", 0o644)), "/work/to", 126, "'/etc/out'"),
+        (_tar(first, link), "/work/to", 126, "hard link"),
+        (whole[:700], "/work/to", 126, "cut off"),
+        (b"no tar " * 200, "/work/to", 126, "checksum"),
+        (b"", "/work/to", 126, "missing"),
+        (whole, "/work/file", 125, "not a folder"),
+        (whole, "/work/none", 125, "no such"),
+        (whole, "/etc", 126, "may not"),
+    ]
+    for data, path, status, said in rows:
+        one_line_error(_put(data, path), status, said)
+    one_line_error(lazaret("cp", "--max", "4K", "-", f"{box}:/work/to", input=_tar(first)), 121, "--max")
+    equal(finished(execute(box, "--", "ls", "/work/to")), b"")
+    r = _put(_tar(first, away, device, ("away/x", b"x", 0o644)), "/work/to")
+    finished(r)
+    check(b"'away': symbolic link" in r.stderr and b"'null': device" in r.stderr, r.stderr)
+    equal(finished(execute(box, "--", "sh", "-c", "cd /work/to; find . -type f | sort")),
+          b"./away/x\n./first\n")
+
+
+def what_may_not_come_out_is_not_in_the_tar():
+    box = _box()
+    finished(execute(box, "--", "sh", "-c", "rm -rf /work/*; mkdir /work/odd; cd /work/odd; echo f > f; "
+                                            "ln -s /etc/passwd link; mkfifo pipe; chmod 777 f"))
+    r = lazaret("cp", f"{box}:/work/odd", "-")
+    with tarfile.open(fileobj=io.BytesIO(finished(r))) as t:
+        equal({m.name: m.mode for m in t.getmembers()}, {"odd": 0o755, "odd/f": 0o755})
+    check(b"'odd/link': symbolic link" in r.stderr and b"'odd/pipe'" in r.stderr, r.stderr)
+    one_line_error(lazaret("cp", f"{box}:/work/none", "-"), 125, "no such")
+    r = lazaret("cp", f"{box}:/work/odd/pipe", "-")
+    finished(r, 126)
+    check(b"neither a file nor a folder" in r.stderr, r.stderr)
+
+
+if __name__ == "__main__":
+    main()
