@@ -182,29 +182,34 @@ bool container_is_frozen(const struct container_paths *p)
     return number_of(text, "frozen ") == 1;
 }
 
-void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret)
+/* The number behind `key` in one of the cgroup's files. */
+static uint64_t told(const struct container_paths *p, unsigned exec, const char *file,
+                     const char *key)
 {
     char path[CONTAINER_PATH_MAX], text[FILE_MAX];
 
-    cgroup_path(p, exec, "/memory.events", path);
+    cgroup_path(p, exec, file, path);
     read_text(path, text);
-    denials_add(ret, WIRE_DENIED_MEMORY, number_of(text, "max "));
-    cgroup_path(p, exec, "/pids.events", path);
-    read_text(path, text);
-    denials_add(ret, WIRE_DENIED_PIDS, number_of(text, "max "));
+    return number_of(text, key);
+}
+
+void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret)
+{
+    denials_add(ret, WIRE_DENIED_MEMORY, told(p, exec, "/memory.events", "max "));
+    denials_add(ret, WIRE_DENIED_PIDS, told(p, exec, "/pids.events", "max "));
 }
 
 void container_usage(const struct container_paths *p, unsigned exec, struct wire_exit *ret)
 {
-    char path[CONTAINER_PATH_MAX], text[FILE_MAX];
+    ret->oom = (uint32_t)told(p, exec, "/memory.events", "oom_kill ");
+    ret->cpu_us = told(p, exec, "/cpu.stat", "usage_usec ");
+    ret->peak_bytes = told(p, exec, "/memory.peak", "");
+}
 
-    cgroup_path(p, exec, "/memory.events", path);
-    read_text(path, text);
-    ret->oom = (uint32_t)number_of(text, "oom_kill ");
-    cgroup_path(p, exec, "/cpu.stat", path);
-    read_text(path, text);
-    ret->cpu_us = number_of(text, "usage_usec ");
-    cgroup_path(p, exec, "/memory.peak", path);
-    read_text(path, text);
-    ret->peak_bytes = number_of(text, "");
+void container_used(const struct container_paths *p, unsigned exec, struct wire_used_exec *ret)
+{
+    ret->cpu_us = told(p, exec, "/cpu.stat", "usage_usec ");
+    ret->memory_bytes = told(p, exec, "/memory.current", "");
+    ret->peak_bytes = told(p, exec, "/memory.peak", "");
+    ret->pids = told(p, exec, "/pids.current", "");
 }

@@ -57,5 +57,7 @@ bool container_is_frozen(const struct container_paths *p);
 void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret);
 /* Fills oom, cpu_us and peak_bytes; 0 where the kernel does not say. */
 void container_usage(const struct container_paths *p, unsigned exec, struct wire_exit *ret);
+/* The same for one that runs; all 0 if there is none. */
+void container_used(const struct container_paths *p, unsigned exec, struct wire_used_exec *ret);
 
 #endif

@@ -7,6 +7,7 @@
 #include "agent/outbox.h"
 #include "agent/say.h"
 #include "agent/syncer.h"
+#include "agent/usage.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -33,6 +34,7 @@ struct session {
     bool failed;           /* FAILED has been told for a bring-up that failed */
     unsigned serial;       /* of the next job: names are never used twice */
     bool collected;        /* a COLLECTED was sent: credit for it may be on its way */
+    bool usage_due;        /* USED has not been told yet */
     struct collect collect;
     struct syncer syncer;
     struct audit audit;
@@ -74,7 +76,7 @@ static uint32_t drop_old(struct session *s, uint32_t keep)
         exec_rearm(&s->execs[i]);
     }
     collect_close(&s->collect);
-    s->collected = false;
+    s->collected = s->usage_due = false;
     syncer_init(&s->syncer);
     return kept;
 }
@@ -175,18 +177,43 @@ static int on_sync_frame(struct session *s, const struct wire_header *h)
     return 0;
 }
 
+static void tell_used(struct session *s)
+{
+    uint8_t raw[WIRE_USED_SIZE];
+    struct wire_used used;
+    uint32_t running = 0;
+
+    if (!s->usage_due)
+        return;
+    for (uint32_t exec = 1; exec <= WIRE_EXEC_MAX; exec++)
+        if (s->execs[exec - 1].state == WIRE_IN_RUNNING)
+            running |= wire_exec_bit(exec);
+    usage_take(&s->config->container, s->config->scratch, running, &used);
+    wire_used_format(raw, &used);
+    if (outbox_put(&s->outbox, WIRE_USED, wire_stream(0, WIRE_CONTROL), raw, sizeof(raw)))
+        s->usage_due = false;
+}
+
 /* The last word before the session is held. */
 static void tell_synced(struct session *s)
 {
     uint8_t raw[4];
 
-    if (!s->syncer.ended)
+    if (!s->syncer.ended || s->usage_due)
         return;
     wire_u32_format(raw, s->syncer.how);
     if (!outbox_put(&s->outbox, WIRE_SYNCED, wire_stream(0, WIRE_CONTROL), raw, sizeof(raw)))
         return;
     syncer_init(&s->syncer);
     s->state = WIRE_IN_HELD;
+}
+
+static int on_usage(struct session *s, const struct wire_header *h)
+{
+    if (wire_check(h, WIRE_TO_GUEST, s->state) < 0 || s->usage_due)
+        return -EPROTO;
+    s->usage_due = true;
+    return 0;
 }
 
 /* Frames of a running job. */
@@ -245,6 +272,8 @@ static int on_frame(struct session *s, const struct wire_header *h, const uint8_
         rc = wire_check(h, WIRE_TO_GUEST, s->state) < 0 ? -EPROTO : on_hello(s, p, h->length);
     else if (h->type == WIRE_SYNC || h->type == WIRE_RESUME)
         rc = on_sync_frame(s, h);
+    else if (h->type == WIRE_USAGE)
+        rc = on_usage(s, h);
     else if (s->state == WIRE_IN_READY && wire_stream_exec(h->stream) > 0)
         rc = on_exec_frame(s, h, p);
     else if (s->state == WIRE_IN_READY)
@@ -345,6 +374,7 @@ static void pump(struct session *s, const struct pollfd *fds)
     for (size_t i = 0; i < WIRE_EXEC_MAX; i++)
         exec_pump(&s->execs[i], fds + i * EXEC_SLOTS, &s->outbox);
     collect_pump(&s->collect, &s->outbox);
+    tell_used(s);
     tell_synced(s);
 }
 

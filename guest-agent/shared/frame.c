@@ -9,6 +9,7 @@
 #define K(kind) (1u << WIRE_##kind)
 enum {
     IN_SPEECH = WIRE_IN_BOOT | WIRE_IN_READY | WIRE_IN_SYNCING,
+    IN_TALK = WIRE_IN_READY | WIRE_IN_SYNCING,
     IN_SESSION = IN_SPEECH | WIRE_IN_HELD,
 };
 
@@ -44,6 +45,8 @@ const struct wire_rule wire_rules[] = {
     {WIRE_SYNC, WIRE_TO_GUEST, K(CONTROL), true, WIRE_IN_READY, 0, 0},
     {WIRE_SYNCED, WIRE_TO_HOST, K(CONTROL), true, WIRE_IN_SYNCING, 4, 4},
     {WIRE_RESUME, WIRE_TO_GUEST, K(CONTROL), true, WIRE_IN_HELD, 0, 0},
+    {WIRE_USAGE, WIRE_TO_GUEST, K(CONTROL), true, WIRE_IN_READY, 0, 0},
+    {WIRE_USED, WIRE_TO_HOST, K(CONTROL), true, IN_TALK, WIRE_USED_SIZE, WIRE_USED_SIZE},
 };
 /* clang-format on */
 const size_t wire_n_rules = sizeof(wire_rules) / sizeof(wire_rules[0]);
@@ -58,8 +61,8 @@ const char *wire_type_name(uint16_t type)
         [WIRE_SIGNAL] = "SIGNAL",   [WIRE_RESIZE] = "RESIZE",       [WIRE_EXIT] = "EXIT",
         [WIRE_COLLECT] = "COLLECT", [WIRE_COLLECTED] = "COLLECTED", [WIRE_PARKED] = "PARKED",
         [WIRE_SYNC] = "SYNC",       [WIRE_SYNCED] = "SYNCED",       [WIRE_RESUME] = "RESUME",
-        [WIRE_DENIED] = "DENIED",
-        [WIRE_SECRET] = "SECRET",
+        [WIRE_DENIED] = "DENIED",   [WIRE_SECRET] = "SECRET",       [WIRE_USAGE] = "USAGE",
+        [WIRE_USED] = "USED",
     };
 
     return type < WIRE_TYPE_END && names[type] ? names[type] : "?";

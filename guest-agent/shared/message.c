@@ -204,6 +204,59 @@ int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret)
     return 0;
 }
 
+/* One way for both: every field of USED in its order, the numbers of each exec last. */
+static uint64_t *used_field(struct wire_used *m, size_t i, uint64_t *ret_max)
+{
+    uint64_t *const first[] = {&m->memory_total_bytes, &m->memory_free_bytes, &m->disk_total_bytes,
+                               &m->disk_free_bytes};
+    const size_t n = sizeof(first) / sizeof(first[0]);
+    struct wire_used_exec *x;
+
+    *ret_max = WIRE_BYTES_MAX;
+    if (i < n)
+        return first[i];
+    x = &m->execs[(i - n) / 4];
+    switch ((i - n) % 4) {
+    case 0:
+        return &x->cpu_us;
+    case 1:
+        return &x->memory_bytes;
+    case 2:
+        return &x->peak_bytes;
+    default:
+        *ret_max = WIRE_PIDS_MAX;
+        return &x->pids;
+    }
+}
+
+void wire_used_format(uint8_t out[WIRE_USED_SIZE], const struct wire_used *m)
+{
+    struct wire_used copy = *m;
+
+    for (size_t i = 0; i < WIRE_USED_SIZE / 8; i++) {
+        uint64_t max, v = *used_field(&copy, i, &max);
+
+        bytes_put_u64(out + 8 * i, v < max ? v : max);
+    }
+}
+
+int wire_used_parse(const uint8_t *p, size_t len, struct wire_used *ret)
+{
+    struct wire_used m;
+
+    if (len != WIRE_USED_SIZE)
+        return -EBADMSG;
+    for (size_t i = 0; i < WIRE_USED_SIZE / 8; i++) {
+        uint64_t max, *to = used_field(&m, i, &max);
+
+        *to = bytes_get_u64(p + 8 * i);
+        if (*to > max)
+            return -EBADMSG;
+    }
+    *ret = m;
+    return 0;
+}
+
 /* A payload that is one u32 in a range. */
 static int parse_u32(const uint8_t *p, size_t len, uint32_t min, uint32_t max, uint32_t *ret)
 {

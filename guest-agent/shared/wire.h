@@ -29,6 +29,8 @@
  *   SYNC                          ------------>  stops the jobs, writes the scratch disk
  *                                 <------------  SYNCED (how); it is silent from here on
  *   RESUME                        ------------>  lets the jobs go on
+ *   USAGE                         ------------>
+ *                                 <------------  USED (what the guest says it uses), before SYNCED
  *   LOG may come from the guest unless it is silent; its total is bounded.
  *
  * A guest that is to be saved for later runs is greeted with WIRE_HELLO_PARK: it lets go of the
@@ -93,6 +95,8 @@ enum wire_type {
     WIRE_RESUME,
     WIRE_DENIED,
     WIRE_SECRET,
+    WIRE_USAGE,
+    WIRE_USED,
     WIRE_TYPE_END
 };
 
@@ -291,6 +295,20 @@ enum wire_synced_how {
     WIRE_SYNC_DONE = 0,
     WIRE_SYNC_ERROR = 1, /* the guest could not stop its jobs or write its disk; it is held */
 };
+
+/* USED: all of it the guest's word; 0 is also what it cannot tell. Execs that are not there are 0.
+ */
+#define WIRE_BYTES_MAX (1ull << 60) /* of every number but: */
+#define WIRE_PIDS_MAX  (1u << 22)   /* the kernel's PID_MAX_LIMIT */
+struct wire_used_exec {
+    uint64_t cpu_us, memory_bytes, peak_bytes, pids;
+};
+struct wire_used {
+    uint64_t memory_total_bytes, memory_free_bytes;
+    uint64_t disk_total_bytes, disk_free_bytes; /* of the scratch disk's file system */
+    struct wire_used_exec execs[WIRE_EXEC_MAX];
+};
+#define WIRE_USED_SIZE (32u + WIRE_EXEC_MAX * 32u)
 /* CREDIT, SIGNAL, COLLECTED, SYNCED: a u32. RESIZE: rows u16, cols u16. COLLECT: cap u64 in bytes.
  */
 
@@ -301,6 +319,7 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m);
 void wire_secret_format(uint8_t out[WIRE_SECRET_HEAD], const struct wire_secret *m);
 void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m);
 void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
+void wire_used_format(uint8_t out[WIRE_USED_SIZE], const struct wire_used *m);
 void wire_u32_format(uint8_t out[4], uint32_t value);
 void wire_u64_format(uint8_t out[8], uint64_t value);
 void wire_resize_format(uint8_t out[4], uint16_t rows, uint16_t cols);
@@ -316,6 +335,7 @@ int wire_secret_parse(const uint8_t *p, size_t len, struct wire_secret *ret);
 int wire_unstarted_parse(const uint8_t *p, size_t len, struct wire_unstarted *ret);
 int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret);
 int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret);
+int wire_used_parse(const uint8_t *p, size_t len, struct wire_used *ret);
 int wire_credit_parse(const uint8_t *p, size_t len, uint32_t *ret_bytes); /* 1 to WIRE_WINDOW */
 int wire_signal_parse(const uint8_t *p, size_t len, uint32_t *ret_signo); /* 1 to 64 */
 int wire_collected_parse(const uint8_t *p, size_t len, uint32_t *ret_how);

@@ -1,12 +1,14 @@
 """What goes in and out of a sandbox beside commands: tars, and what it says of itself."""
 import atexit
 import io
+import json
 import os
+import signal
 import subprocess
 import tarfile
 
 from e2e import *
-from live import execute, state, up
+from live import execute, family, jobs, started, state, up
 
 BOX = "looked"  # the one that these tests share
 
@@ -119,6 +121,51 @@ def what_may_not_come_out_is_not_in_the_tar():
     r = lazaret("cp", f"{box}:/work/odd/pipe", "-")
     finished(r, 126)
     check(b"neither a file nor a folder" in r.stderr, r.stderr)
+
+
+# ---- what it says of itself ------------------------------------------------------------------
+
+
+def _guest():
+    d = json.loads(finished(lazaret("stats", _box(), "--json")))
+    check(d["memory_bytes"] > d["resident_bytes"] > 0, d)
+    return d["guest"]
+
+
+def stats_have_the_guests_word_apart():
+    box = _box()
+    p = started(box, "head -c 30000000 /dev/zero > /tmp/x; echo started; exec sleep 300")
+    serial = jobs(box)[0]["exec"]
+    guest = _guest()
+    equal((guest["state"], [x["exec"] for x in guest["execs"]]), ("told", [serial]))
+    check(guest["memory_total_bytes"] > guest["memory_free_bytes"] > 0, guest)
+    check(guest["disk_total_bytes"] > guest["disk_free_bytes"] > 0, guest)
+    x = guest["execs"][0]
+    check(x["peak_bytes"] >= x["memory_bytes"] >= 30000000 and x["cpu_us"] > 0, x)
+    check(1 <= x["pids"] <= 10, x)
+    text = finished(lazaret("stats", box)).decode()
+    host, _, word = text.partition("as the guest says:\n")
+    check("resident" in host and "PIDS" not in host and f"  {serial} " in word, text)
+    finished(lazaret("kill", box, str(serial)))
+    p.communicate(timeout=60)
+
+
+def a_guest_that_does_not_answer_is_not_waited_for():
+    box = _box()
+    finished(lazaret("pause", box))
+    equal(_guest(), {"state": "paused"})
+    check(b"it is paused" in finished(lazaret("stats", box)), "what is said of a paused guest")
+    finished(lazaret("resume", box))
+    with open(f"/proc/{family(box)['keeper']}/task/{family(box)['keeper']}/children",
+              encoding="ascii") as f:
+        relay = [int(c) for c in f.read().split()
+                 if open(f"/proc/{c}/comm", encoding="ascii").read() == "lazaret-relay\n"]
+    equal(len(relay), 1, "relays:")
+    os.kill(relay[0], signal.SIGSTOP)  # what a guest that says nothing looks like
+    equal(_guest(), {"state": "silent"})
+    check(b"did not answer" in finished(lazaret("stats", box)), "what is said of a silent guest")
+    os.kill(relay[0], signal.SIGCONT)
+    equal(_guest()["state"], "told")
 
 
 if __name__ == "__main__":

@@ -568,7 +568,7 @@ def _connect(name=BOX):
     return s
 
 
-def _request(what, version=2, flags=0, number=0, signo=0, rows=0, cols=0, args=0, env=0, ms=0,
+def _request(what, version=4, flags=0, number=0, signo=0, rows=0, cols=0, args=0, env=0, ms=0,
              most=0, name=b""):
     return struct.pack(REQUEST, version, what, flags, number, signo, rows, cols, args, env, ms,
                        most, name)

@@ -426,6 +426,54 @@ START_TEST(reports_what_the_cgroup_says)
 }
 END_TEST
 
+START_TEST(says_what_it_uses_when_asked)
+{
+    static const struct {
+        const char *name, *text;
+    } files[] = {{"memory.current", "4096\n"},
+                 {"cpu.stat", "usage_usec 123456\nuser_usec 1\n"},
+                 {"memory.peak", "99999999999999999999\n"}, /* more than there can be */
+                 {"pids.current", "3\n"}};
+    struct wire_used used;
+    struct peer pe;
+    struct peer_frame f;
+
+    peer_open(&pe, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        char path[128];
+        int fd;
+
+        (void)snprintf(path, sizeof(path), "%s/cgroup/exec-1/%s", pe.dir, files[i].name);
+        fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+        ck_assert_int_eq(write(fd, files[i].text, strlen(files[i].text)),
+                         (int)strlen(files[i].text));
+        close(fd);
+    }
+    peer_meet(&pe);
+    for (int running = 0; running < 2; running++) {
+        if (running) {
+            peer_exec(&pe, 1, 0, "sleep\n1000");
+            peer_expect(&pe, WIRE_STARTED, &f);
+        }
+        peer_send(&pe, WIRE_USAGE, 0, NULL, 0);
+        peer_expect(&pe, WIRE_USED, &f);
+        ck_assert_int_eq(wire_used_parse(f.p, f.h.length, &used), 0);
+        ck_assert_uint_gt(used.memory_total_bytes, 0);
+        ck_assert_uint_eq(used.execs[0].cpu_us, running ? 123456 : 0);
+        ck_assert_uint_eq(used.execs[0].memory_bytes, running ? 4096 : 0);
+        ck_assert_uint_eq(used.execs[0].peak_bytes, running ? WIRE_BYTES_MAX : 0);
+        ck_assert_uint_eq(used.execs[0].pids, running ? 3 : 0);
+        ck_assert_uint_eq(used.execs[1].cpu_us, 0);
+    }
+    /* What it says comes before it is held. */
+    peer_send(&pe, WIRE_USAGE, 0, NULL, 0);
+    peer_send(&pe, WIRE_SYNC, 0, NULL, 0);
+    peer_expect(&pe, WIRE_USED, &f);
+    peer_expect(&pe, WIRE_SYNCED, &f);
+    peer_close(&pe);
+}
+END_TEST
+
 /* What the host may not send ends the agent's session. */
 enum crime {
     NOT_A_FRAME,
@@ -442,6 +490,7 @@ enum crime {
     SYNC_TWICE,
     RESUME_UNASKED,
     EXEC_WHILE_HELD,
+    USAGE_WHILE_HELD,
     CRIMES
 };
 
@@ -471,6 +520,10 @@ static void commit_crime(struct peer *pe, enum crime crime)
     if (crime == EXEC_WHILE_HELD) {
         ck_assert_uint_eq(peer_sync(pe), WIRE_SYNC_DONE);
         peer_exec(pe, 1, 0, "true");
+    }
+    if (crime == USAGE_WHILE_HELD) {
+        ck_assert_uint_eq(peer_sync(pe), WIRE_SYNC_DONE);
+        peer_send(pe, WIRE_USAGE, 0, NULL, 0);
     }
     if (crime == CONFIG_TOO_LONG) {
         peer_exec(pe, 1, 0, "true");
@@ -537,5 +590,5 @@ SUITE("agent", answers_hello_with_its_nonce_after_the_resync,
       passes_signals_on_and_kills_for_certain, sixteen_mebibytes_come_back_whole_and_in_order,
       a_host_that_gives_no_credit_stops_the_job, input_that_the_job_does_not_want_costs_nothing,
       a_terminal_has_its_size_from_the_first_instruction, hello_ends_the_jobs_of_the_old_session,
-      sixteen_jobs_run_side_by_side, reports_what_the_cgroup_says,
+      sixteen_jobs_run_side_by_side, reports_what_the_cgroup_says, says_what_it_uses_when_asked,
       illegal_traffic_of_the_host_ends_the_session, frames_that_cross_an_exit_are_dropped)

@@ -133,6 +133,10 @@ static const struct {
     {UNMET, WIRE_SYNCED, 0, 4, 0},
     {RUNNING, WIRE_SYNCED, 0, 4, 0}, /* nobody asked */
     {RUNNING, WIRE_SYNC, 0, 0, 0},
+    {UNMET, WIRE_USED, 0, WIRE_USED_SIZE, 0},
+    {READY, WIRE_USED, 0, WIRE_USED_SIZE, 0}, /* nobody asked */
+    {READY, WIRE_USAGE, 0, 0, 0},
+    {HELD, WIRE_USED, 0, WIRE_USED_SIZE, 0},
     {SYNCING, WIRE_SYNC, 0, 0, 0},
     {SYNCING, WIRE_SYNCED, CONTROL(1), 4, 0},
     {SYNCING, WIRE_SYNCED, 0, 4, 2}, /* how is out of range */

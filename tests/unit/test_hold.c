@@ -54,6 +54,51 @@ START_TEST(a_held_guest_gets_no_frame_and_nothing_is_lost)
 }
 END_TEST
 
+static void send_used(struct rig *r, uint64_t cpu_us)
+{
+    struct wire_used u = {.memory_total_bytes = 1, .disk_free_bytes = WIRE_BYTES_MAX};
+    uint8_t raw[WIRE_USED_SIZE];
+
+    u.execs[15].pids = WIRE_PIDS_MAX;
+    wire_used_format(raw, &u);
+    for (size_t i = 0; i < 8; i++)
+        raw[32 + i] = (uint8_t)(cpu_us >> 8 * i);
+    guest_send(r, WIRE_USED, 0, raw, sizeof(raw));
+}
+
+START_TEST(what_the_guest_says_it_uses_comes_when_asked_once_and_within_bounds)
+{
+    struct channel_event ev;
+    const uint8_t *p;
+
+    rig_open(&rig, 0);
+    meet(&rig);
+    for (int i = 0; i < 2; i++) {
+        ck_ok(channel_usage(rig.ch, &rig_err));
+        guest_expect(&rig, WIRE_USAGE, 0, &p);
+        ck_ok(channel_usage(rig.ch, &rig_err)); /* asked already: no frame, for SYNC comes next */
+        if (i == 1)
+            sync_guest(&rig);
+        send_used(&rig, 7);
+        ev = expect_event(&rig, CHANNEL_USED);
+        ck_assert_uint_eq(ev.used.memory_total_bytes, 1);
+        ck_assert_uint_eq(ev.used.disk_free_bytes, WIRE_BYTES_MAX);
+        ck_assert_uint_eq(ev.used.execs[0].cpu_us, 7);
+        ck_assert_uint_eq(ev.used.execs[15].pids, WIRE_PIDS_MAX);
+    }
+    ck_assert_int_eq(channel_usage(rig.ch, &rig_err), -1); /* a guest that is held is not asked */
+    send_used(&rig, 7);
+    expect_event(&rig, CHANNEL_TAMPERED);
+    rig_close(&rig);
+    rig_open(&rig, 0);
+    meet(&rig);
+    ck_ok(channel_usage(rig.ch, &rig_err));
+    send_used(&rig, WIRE_BYTES_MAX + 1);
+    expect_event(&rig, CHANNEL_TAMPERED);
+    rig_close(&rig);
+}
+END_TEST
+
 static uint32_t bits(uint32_t a, uint32_t b, uint32_t c)
 {
     return wire_exec_bit(a) | wire_exec_bit(b) | wire_exec_bit(c);
@@ -216,6 +261,7 @@ START_TEST(what_cannot_be_adopted_is_refused)
 END_TEST
 
 SUITE("hold", a_held_guest_gets_no_frame_and_nothing_is_lost,
+      what_the_guest_says_it_uses_comes_when_asked_once_and_within_bounds,
       an_adopted_job_goes_on_and_one_that_is_not_there_is_gone, all_sixteen_may_be_gone,
       an_adopted_jobs_window_is_whole_and_no_larger,
       a_restored_guest_keeps_what_was_asked_for_and_nothing_else,

@@ -27,6 +27,7 @@ struct channel {
     bool over;                                 /* TAMPERED or LOST was handed out */
     bool collecting;                           /* COLLECT sent, its end not seen */
     enum { NOT_SYNCED, SYNCING, SYNCED } sync; /* SYNCED: until RESUME */
+    bool asked;                                /* USAGE sent, USED not seen */
     bool greeted;                              /* channel_hello() was called */
     uint32_t adopted;                          /* bit exec - 1: HELLO will ask for it */
     uint32_t busy;                             /* bit exec - 1: the job's end was not seen */
@@ -90,6 +91,16 @@ static bool is_busy(const struct channel *ch, uint32_t exec)
     return exec >= 1 && exec <= WIRE_EXEC_MAX && (ch->busy & wire_exec_bit(exec));
 }
 
+static bool used_is_sane(const struct wire_used *u)
+{
+    uint8_t raw[WIRE_USED_SIZE];
+    struct wire_used again;
+
+    /* What is out of range does not come back as it was. */
+    wire_used_format(raw, u);
+    return wire_used_parse(raw, sizeof(raw), &again) == 0 && memcmp(u, &again, sizeof(again)) == 0;
+}
+
 /* Can a relay that does its duty have sent this? It may have been taken over by the guest. */
 static bool event_is_sane(const struct channel *ch, const struct channel_event *ev)
 {
@@ -122,6 +133,8 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
         return ev->exec == 0 && ch->collecting && ev->how <= WIRE_COLLECT_ERROR;
     case CHANNEL_SYNCED:
         return ev->exec == 0 && ch->sync == SYNCING && ev->how <= WIRE_SYNC_ERROR;
+    case CHANNEL_USED:
+        return ev->exec == 0 && ch->asked && used_is_sane(&ev->used);
     default:
         return false;
     }
@@ -160,6 +173,8 @@ int channel_next(struct channel *ch, struct channel_event *ret)
         ch->collecting = false;
     } else if (ev.type == CHANNEL_SYNCED) {
         ch->sync = SYNCED;
+    } else if (ev.type == CHANNEL_USED) {
+        ch->asked = false;
     }
     *ret = ev;
     return 1;
@@ -405,5 +420,19 @@ int channel_resume(struct channel *ch, struct err *e)
     if (send_command(ch, &c, NULL, 0, e) < 0)
         return -1;
     ch->sync = NOT_SYNCED;
+    return 0;
+}
+
+int channel_usage(struct channel *ch, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_USAGE};
+
+    if (ch->sync != NOT_SYNCED)
+        return err_set(e, ERR_HOST, "the guest is held");
+    if (ch->asked)
+        return 0;
+    if (send_command(ch, &c, NULL, 0, e) < 0)
+        return -1;
+    ch->asked = true;
     return 0;
 }

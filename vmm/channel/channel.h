@@ -42,6 +42,7 @@ enum channel_event_type {
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
     CHANNEL_SYNCED,      /* how (enum wire_synced_how): the guest is held */
+    CHANNEL_USED,        /* used: the guest's word */
     CHANNEL_HOST_FAILED, /* text, exec (0: the spool or the relay itself): the host could not write
                             a file (out of space); that stream's rest is lost, COLLECTED will not
                             come */
@@ -58,6 +59,7 @@ struct channel_event {
     uint64_t boot_us; /* READY: the guest's word */
     struct wire_exit exit;
     struct wire_denied denied;   /* the guest's word */
+    struct wire_used used;
     char text[CHANNEL_TEXT_MAX]; /* printable ASCII */
 };
 
@@ -145,5 +147,11 @@ int channel_collect(struct channel *ch, int spool_fd, uint64_t cap_bytes, struct
  */
 int channel_sync(struct channel *ch, struct err *e);
 int channel_resume(struct channel *ch, struct err *e);
+
+/*
+ * Asks the guest what it uses; CHANNEL_USED is the answer, or none ever comes. Does nothing while
+ * one is asked already. The guest must have answered channel_hello() and not be held.
+ */
+int channel_usage(struct channel *ch, struct err *e);
 
 #endif

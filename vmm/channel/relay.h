@@ -38,6 +38,7 @@ enum relay_command_type {
     RELAY_DROP,    /* exec: what it still writes goes nowhere */
     RELAY_SYNC,    /* nothing else goes to the guest until: */
     RELAY_RESUME,
+    RELAY_USAGE,
 };
 
 /* The order of the fds of RELAY_EXEC. stdin is there with WIRE_EXEC_STDIN, stderr without TTY. */

@@ -27,7 +27,7 @@ static void job_init(struct session_job *j)
 void session_init(struct session *s)
 {
     s->state = WIRE_IN_BOOT;
-    s->greeted = s->park = s->failed = s->over = false;
+    s->greeted = s->park = s->asked = s->failed = s->over = false;
     s->keep = s->log_bytes = 0;
     s->tree.state = WIRE_IN_NONE;
     s->tree.collect_due = s->tree.collected = false;

@@ -79,6 +79,7 @@ struct session {
     enum wire_state state; /* WIRE_IN_BOOT, _READY, _SYNCING or _HELD */
     bool greeted;          /* HELLO was sent; READY is due, or PARKED: */
     bool park;             /* the HELLO said PARK */
+    bool asked;            /* USAGE was sent, USED is due */
     bool failed;           /* FAILED came */
     bool over;             /* tampering, loss or failure: nothing is taken any more */
     uint8_t nonce[WIRE_NONCE_SIZE];

@@ -199,6 +199,19 @@ static const char *on_synced(struct session *s, const struct wire_header *h, con
     return NULL;
 }
 
+static const char *on_used(struct session *s, const struct wire_header *h, const uint8_t *p)
+{
+    struct wire_used m;
+
+    if (!s->asked)
+        return "nobody asked";
+    if (wire_used_parse(p, h->length, &m) < 0)
+        return "not a USED";
+    s->asked = false;
+    session_add_event(s, CHANNEL_USED, 0)->used = m;
+    return NULL;
+}
+
 /* One frame that the table allows here: NULL, or why it is illegal all the same. */
 static const char *dispatch(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
@@ -226,6 +239,8 @@ static const char *dispatch(struct session *s, const struct wire_header *h, cons
         return on_collected(s, h, p);
     case WIRE_SYNCED:
         return on_synced(s, h, p);
+    case WIRE_USED:
+        return on_used(s, h, p);
     default:
         return "no such frame for us";
     }

@@ -106,7 +106,7 @@ static void command_hello(struct session *s, const struct wire_hello *m)
     s->state = WIRE_IN_BOOT;
     s->greeted = true;
     s->park = m->flags & WIRE_HELLO_PARK;
-    s->failed = false;
+    s->failed = s->asked = false;
     s->keep = m->keep;
     s->log_bytes = 0;
     wire_hello_format(raw, m);
@@ -180,6 +180,13 @@ static void command_hold(struct session *s, enum wire_state from, uint16_t type,
         s->state = to;
 }
 
+static void command_usage(struct session *s)
+{
+    if (s->state == WIRE_IN_READY && !s->asked &&
+        session_put(s, WIRE_USAGE, wire_stream(0, WIRE_CONTROL), NULL, 0))
+        s->asked = true;
+}
+
 static bool is_exec(const struct session *s, const struct relay_command *c, bool busy)
 {
     return c->exec >= 1 && c->exec <= WIRE_EXEC_MAX && s->jobs[c->exec - 1].busy == busy;
@@ -216,6 +223,8 @@ void session_command(struct session *s, const struct relay_command *c, const int
             command_hold(s, WIRE_IN_READY, WIRE_SYNC, WIRE_IN_SYNCING);
         } else if (c->type == RELAY_RESUME) {
             command_hold(s, WIRE_IN_HELD, WIRE_RESUME, WIRE_IN_READY);
+        } else if (c->type == RELAY_USAGE) {
+            command_usage(s);
         }
     }
     for (int i = 0; i < n_fds; i++)

@@ -227,12 +227,54 @@ static void print_stats(const struct doc *d)
     }
 }
 
+static void print_execs(const struct doc *list)
+{
+    char memory[32], peak[32];
+
+    printf("  %-5s %9s %11s %11s %s\n", "EXEC", "CPU", "MEMORY", "PEAK", "PIDS");
+    for (size_t i = 0; i < doc_len(list); i++) {
+        const struct doc *row = doc_at(list, i);
+
+        printf("  %-5" PRIu64 " %7.2f s %11s %11s %" PRIu64 "\n", cli_number(row, "exec"),
+               (double)cli_number(row, "cpu_us") / 1e6,
+               str_format_size(memory, sizeof(memory), cli_number(row, "memory_bytes")),
+               str_format_size(peak, sizeof(peak), cli_number(row, "peak_bytes")),
+               cli_number(row, "pids"));
+    }
+}
+
+/* Under a heading of its own: none of it is the host's knowledge. */
+static void print_guest(const struct doc *d)
+{
+    const struct doc *list = NULL;
+    char spare[32], total[32];
+    struct err missing;
+
+    if (strcmp(cli_text(d, "state"), "told") != 0) {
+        printf("the guest says nothing: it %s\n", strcmp(cli_text(d, "state"), "paused") == 0
+                                                      ? "is paused"
+                                                      : "did not answer within a second");
+        return;
+    }
+    printf("as the guest says:\n");
+    printf("  memory  %s free of %s\n",
+           str_format_size(spare, sizeof(spare), cli_number(d, "memory_free_bytes")),
+           str_format_size(total, sizeof(total), cli_number(d, "memory_total_bytes")));
+    printf("  disk    %s free of %s\n",
+           str_format_size(spare, sizeof(spare), cli_number(d, "disk_free_bytes")),
+           str_format_size(total, sizeof(total), cli_number(d, "disk_total_bytes")));
+    doc_get_array(d, "execs", &list, &missing);
+    if (list && doc_len(list) > 0)
+        print_execs(list);
+}
+
 int cmd_stats(int argc, char **argv)
 {
     bool json = false;
     const struct cli_option options[] = {{.name = "--json", .ret_flag = &json}, {0}};
     own_paths struct cli_paths paths = {0};
     own_doc struct doc *d = NULL;
+    const struct doc *guest = NULL;
     const char *name = NULL;
     struct err e;
     int status = parse_name(argc, argv, options, help_stats, &name);
@@ -241,10 +283,13 @@ int cmd_stats(int argc, char **argv)
         return status;
     if (cli_paths_find(&paths, &e) < 0 || sandbox_stats(paths.data_dir, name, &d, &e) < 0)
         return cli_fail(&e);
-    if (json)
+    if (json) {
         cli_print_doc(d);
-    else
+    } else {
         print_stats(d);
+        if (doc_get_object(d, "guest", &guest, &e) == 0)
+            print_guest(guest);
+    }
     return cli_flush();
 }
 

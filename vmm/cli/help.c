@@ -253,7 +253,9 @@ const char help_cp[] =
 const char help_stats[] =
     "usage: lazaret stats [--json] NAME\n"
     "\n"
-    "Prints what a sandbox has used, by the host's count: processor time, memory, disks.\n";
+    "Prints what a sandbox has used, by the host's count: processor time, memory, disks. Then, "
+    "apart,\n"
+    "what the guest says, which may be a lie: memory, disk, and each command's use.\n";
 
 const char help_snapshot[] =
     "usage: lazaret snapshot [--json] NAME [MARK]\n"

@@ -299,6 +299,10 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
         k->collected = true;
         k->collected_how = ev->how;
         return 0;
+    case CHANNEL_USED:
+        k->used_new = true;
+        k->used = ev->used;
+        return 0;
     case CHANNEL_LOG:
         /* A few, or the guest could crowd out what the host has to say. */
         if (k->guest_lines++ < GUEST_LINES_MAX)

@@ -63,6 +63,8 @@ struct keeper {
     uint32_t synced_how; /* enum wire_synced_how */
     bool release;        /* a guest that is held in spite of us goes on when it says so */
     uint32_t collected_how;
+    bool used_new;                  /* `used` came after it was asked for */
+    struct wire_used used;          /* the guest's word */
     struct job jobs[WIRE_EXEC_MAX]; /* number N is at N - 1; a run has the first one only */
     struct serve *serve;            /* a sandbox's */
     bool serving;                   /* the sandbox is up */

@@ -174,6 +174,35 @@ static struct doc *disk_to_doc(const struct hv_disk_stats *s)
     return d;
 }
 
+/* Not to be mixed with what the host counts: the guest may say anything. */
+static struct doc *guest_to_doc(const struct talk_answer *a)
+{
+    static const char *const why[] = {"?", "told", "silent", "paused"};
+    const struct wire_used *u = &a->used;
+    struct doc *d = doc_new_object(), *list;
+
+    doc_set_str(d, "state", why[a->guest <= TALK_GUEST_PAUSED ? a->guest : 0]);
+    if (a->guest != TALK_GUEST_TOLD)
+        return d;
+    doc_set_u64(d, "memory_total_bytes", u->memory_total_bytes);
+    doc_set_u64(d, "memory_free_bytes", u->memory_free_bytes);
+    doc_set_u64(d, "disk_total_bytes", u->disk_total_bytes);
+    doc_set_u64(d, "disk_free_bytes", u->disk_free_bytes);
+    list = doc_new_array();
+    for (size_t i = 0; i < a->n_jobs && i < WIRE_EXEC_MAX; i++) {
+        struct doc *row = doc_new_object();
+
+        doc_set_u64(row, "exec", a->jobs[i].serial);
+        doc_set_u64(row, "cpu_us", u->execs[i].cpu_us);
+        doc_set_u64(row, "memory_bytes", u->execs[i].memory_bytes);
+        doc_set_u64(row, "peak_bytes", u->execs[i].peak_bytes);
+        doc_set_u64(row, "pids", u->execs[i].pids);
+        doc_add(list, row);
+    }
+    doc_set(d, "execs", list);
+    return d;
+}
+
 int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e)
 {
     struct talk_answer a;
@@ -193,6 +222,7 @@ int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, stru
     for (unsigned i = 0; i < a.stats.n_disks && i < HV_DISKS_MAX; i++)
         doc_add(disks, disk_to_doc(&a.stats.disks[i]));
     doc_set(d, "disks", disks);
+    doc_set(d, "guest", guest_to_doc(&a));
     *ret = d;
     return 0;
 }

@@ -114,10 +114,9 @@ static void accept_all(struct serve *s)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static int list_jobs(const struct keeper *k, struct client *c)
+/* `used` may be NULL. */
+static void add_jobs(const struct keeper *k, struct talk_answer *a, const struct wire_used *used)
 {
-    struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
-
     for (unsigned i = 0; i < WIRE_EXEC_MAX; i++) {
         const struct task *t = &k->serve->tasks[i];
         struct talk_job *row = &a->jobs[a->n_jobs];
@@ -134,21 +133,71 @@ static int list_jobs(const struct keeper *k, struct client *c)
         row->tty = t->plan->tty;
         row->detached = t->detached;
         row->began_real_ns = t->began_real_ns;
+        if (used)
+            a->used.execs[a->n_jobs] = used->execs[i];
         a->n_jobs++;
     }
+}
+
+static int list_jobs(const struct keeper *k, struct client *c)
+{
+    struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
+
+    add_jobs(k, a, NULL);
     talk_answer(c->fd, a);
     serve_forget(c);
     return 0;
 }
 
-static int tell_stats(struct keeper *k, struct client *c)
+/* ---- stats: the host's count at once, with what the guest says if it does within its time -----
+ */
+
+static void tell_stats(struct keeper *k, struct client *c, enum talk_guest guest)
 {
     struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
 
     hv_get_stats(k->hv, &a->stats, &a->result.err);
+    a->guest = guest;
+    if (guest == TALK_GUEST_TOLD) {
+        a->used = k->used;
+        memset(a->used.execs, 0, sizeof(a->used.execs));
+        add_jobs(k, a, &k->used);
+    }
     talk_answer(c->fd, a);
     serve_forget(c);
-    return 0;
+}
+
+/* One that cannot even be asked is no less alive for that. */
+static void ask_stats(struct keeper *k, struct client *c)
+{
+    struct err why;
+
+    if (k->serve->paused) {
+        tell_stats(k, c, TALK_GUEST_PAUSED);
+    } else if (channel_usage(k->channel, &why) < 0) {
+        tell_stats(k, c, TALK_GUEST_SILENT);
+    } else {
+        c->stats = true;
+        c->until_ms = clock_mono_ms() + SERVE_GUEST_MS;
+    }
+}
+
+/* A guest that was asked before, and was late, answers whoever waits now. */
+static void look_after_stats(struct keeper *k)
+{
+    uint64_t now = clock_mono_ms();
+
+    for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++) {
+        struct client *c = &k->serve->clients[i];
+
+        if (c->fd < 0 || !c->stats)
+            continue;
+        if (k->used_new)
+            tell_stats(k, c, TALK_GUEST_TOLD);
+        else if (now >= c->until_ms)
+            tell_stats(k, c, TALK_GUEST_SILENT);
+    }
+    k->used_new = false;
 }
 
 static int tell_fence(struct keeper *k, struct client *c)
@@ -277,7 +326,8 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
     case TALK_LIST:
         return list_jobs(k, c);
     case TALK_STATS:
-        return tell_stats(k, c);
+        ask_stats(k, c);
+        return 0;
     case TALK_FENCE:
         return tell_fence(k, c);
     case TALK_WAIT:
@@ -319,7 +369,7 @@ static int hear(struct keeper *k, struct client *c, struct err *e)
     if (n < 0)
         return serve_drop(k, c, e);
     /* One that waits has nothing more to say. */
-    rc = c->waits ? serve_drop(k, c, e) : take(k, c, &r, fds, e);
+    rc = c->waits || c->stats ? serve_drop(k, c, e) : take(k, c, &r, fds, e);
     for (size_t i = 0; i < n_fds; i++)
         close(fds[i]);
     return rc;
@@ -350,6 +400,7 @@ static int turn(struct keeper *k, struct err *e)
         p[1 + i] = (struct pollfd){.fd = s->clients[i].fd, .events = POLLIN};
     if (keeper_pump(k, next_deadline(k), p, 1 + SERVE_CLIENTS_MAX, e) < 0)
         return -1;
+    look_after_stats(k);
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++) {
         struct client *c = &s->clients[i];
 

@@ -17,6 +17,7 @@
 #define SERVE_ENDED_MAX    32          /* detached jobs whose end is remembered */
 #define SERVE_DETACHED_MAX (16u << 20) /* bytes kept of stdout and of stderr of each */
 #define SERVE_ASK_MS       5000u
+#define SERVE_GUEST_MS     1000u /* for the guest's part of TALK_STATS */
 
 /* Before the guest is met. */
 int serve_prepare(struct keeper *k, struct err *e);

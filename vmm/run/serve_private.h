@@ -10,6 +10,7 @@ struct client {
     uint64_t until_ms; /* for its request; UINT64_MAX once it has its job */
     uint64_t serial;   /* the lowest has waited longest */
     unsigned exec;     /* its job's number, 0: none yet */
+    bool stats;        /* has asked for them, and the guest is to say its part */
     uint32_t waits;    /* for the end of the detached job with this serial, 0: for none */
 };
 

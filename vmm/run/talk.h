@@ -104,13 +104,16 @@ struct talk_mark {
     uint64_t made_real_ns, state_bytes;
 };
 
+/* Why `used` is there, or is not. */
+enum talk_guest { TALK_GUEST_TOLD = 1, TALK_GUEST_SILENT, TALK_GUEST_PAUSED };
+
 enum talk_said { TALK_DONE = 1, TALK_STARTED, TALK_RESULT };
 
 struct talk_answer {
     uint32_t version;
     uint32_t said;
     uint32_t serial;  /* STARTED: of the job */
-    uint32_t n_jobs;  /* DONE of TALK_LIST */
+    uint32_t n_jobs;  /* DONE of TALK_LIST and TALK_STATS */
     uint32_t n_marks; /* DONE of TALK_MARKS, and of TALK_SNAPSHOT and TALK_REVERT: the one */
     struct talk_job jobs[WIRE_EXEC_MAX];
     struct talk_mark marks[MARK_ROOM];
@@ -118,6 +121,8 @@ struct talk_answer {
     uint32_t blank_input;             /* the same: as in struct run_from */
     uint64_t marks_bytes, disk_bytes; /* on the host: of their states; of the disk with all in it */
     struct hv_stats stats;            /* DONE of TALK_STATS */
+    uint32_t guest;                   /* the same: enum talk_guest */
+    struct wire_used used;            /* the same: the guest's word, execs as in `jobs` */
     struct fence fence;               /* DONE of TALK_FENCE */
     struct run_result result;         /* DONE: only result.err */
 };
