@@ -168,5 +168,25 @@ def a_guest_that_does_not_answer_is_not_waited_for():
     equal(_guest()["state"], "told")
 
 
+def the_console_is_followed_to_the_sandboxs_end():
+    box = _box()
+    whole = finished(lazaret("console", box))
+    check(whole, "the console says nothing")
+    p = subprocess.Popen([LAZARET, "console", "--follow", box], env=environment(),
+                         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    equal(p.stdout.read(len(whole)), whole)
+    with open(f"{DATA}/sandboxes/{box}/console.log", "ab") as f:
+        f.write(b"more\n")  # as the relay does
+    equal(p.stdout.readline(), b"more\n")
+    other = subprocess.Popen([LAZARET, "console", "--follow", box], env=environment(),
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    equal(other.stdout.read(len(whole)), whole)
+    other.send_signal(signal.SIGINT)
+    equal(other.wait(60), -signal.SIGINT)
+    equal(p.poll(), None)
+    finished(lazaret("down", box))
+    equal((p.wait(60), p.stderr.read()), (0, b""))
+
+
 if __name__ == "__main__":
     main()

@@ -293,33 +293,18 @@ int cmd_stats(int argc, char **argv)
     return cli_flush();
 }
 
-/* Text that the relay has escaped. */
-static int print_file(int dir_fd, const char *name, struct err *e)
-{
-    own_close int fd = openat(dir_fd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    char buf[4096];
-    ssize_t n;
-
-    if (fd < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot open '%s'", name);
-    while ((n = read(fd, buf, sizeof(buf))) > 0)
-        fwrite(buf, 1, (size_t)n, stdout);
-    return n < 0 ? err_sys(e, ERR_HOST, errno, "cannot read '%s'", name) : 0;
-}
-
 int cmd_console(int argc, char **argv)
 {
-    const struct cli_option none[] = {{0}};
+    bool follow = false;
+    const struct cli_option options[] = {{.name = "--follow", .ret_flag = &follow}, {0}};
     own_paths struct cli_paths paths = {0};
-    own_close int dir = -1;
     const char *name = NULL;
     struct err e;
-    int status = parse_name(argc, argv, none, help_console, &name);
+    int status = parse_name(argc, argv, options, help_console, &name);
 
     if (status >= 0)
         return status;
-    if (cli_paths_find(&paths, &e) < 0 || sandbox_files(paths.data_dir, name, &dir, &e) < 0 ||
-        print_file(dir, "console.log", &e) < 0)
+    if (cli_paths_find(&paths, &e) < 0 || sandbox_console(paths.data_dir, name, follow, &e) < 0)
         return cli_fail(&e);
-    return cli_flush();
+    return 0;
 }

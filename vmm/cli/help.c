@@ -238,9 +238,11 @@ const char help_ps[] = "usage: lazaret ps [--json] NAME\n"
                        "\n"
                        "Lists the commands that run in a sandbox.\n";
 
-const char help_console[] = "usage: lazaret console NAME\n"
+const char help_console[] = "usage: lazaret console [--follow] NAME\n"
                             "\n"
-                            "Prints what the guest wrote to its console: escaped, the first MiB.\n";
+                            "Prints what the guest wrote to its console: escaped, the first MiB.\n"
+                            "\n"
+                            "  --follow  go on until the sandbox ends\n";
 
 const char help_cp[] =
     "usage: lazaret cp [--max SIZE] NAME:PATH DST|- | SRC|- NAME:PATH\n"

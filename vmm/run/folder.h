@@ -32,6 +32,7 @@
 #define FOLDER_MARKS   "marks"    /* a folder: the states of its marks */
 #define FOLDER_INPUT   "input.squashfs"
 #define FOLDER_TREE    "tree.spool"
+#define FOLDER_CONSOLE "console.log"
 
 #define FOLDER_CREATING "creating" /* the journal's word before there can be a domain */
 

@@ -27,7 +27,6 @@ struct serve;
 #define UP_CHANNEL     "channel" /* the guest's sockets, in vm_path */
 #define UP_CONSOLE     "console"
 #define UP_CONSOLE_MAX (1u << 20) /* bytes of console.log */
-#define UP_CONSOLE_LOG "console.log"
 #define UP_DOMAIN_XML  "domain.xml"
 
 /* Everything that the steps of one run share. Set up by the launcher, then the keeper's own. */

@@ -1,5 +1,5 @@
 /* sandbox: brought up and left in the background, and taken down again. See sandbox.h. */
-#include "run/sandbox.h"
+#include "run/sandbox_private.h"
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -209,8 +209,7 @@ int sandbox_up(const char *name, const struct plan *plan, const struct run_confi
 
 /* ---- down ------------------------------------------------------------------------------------ */
 
-/* Holds the supervisor's process, if it is one: the lock said a moment ago that it lives. */
-static int hold_supervisor(int folder_fd)
+int sandbox_hold_supervisor(int folder_fd)
 {
     own_doc struct doc *run = NULL;
     own_free char *path = NULL;
@@ -279,7 +278,7 @@ int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *
     if (sandbox_open(data_dir, name, &fd, &state, e) < 0)
         return -1;
     if (strcmp(state, "dead") != 0) {
-        supervisor = hold_supervisor(fd);
+        supervisor = sandbox_hold_supervisor(fd);
         if (!hard && strcmp(state, "starting") == 0 && supervisor >= 0)
             pidfd_send_signal(supervisor, SIGTERM, NULL, 0);
         else if (!hard)

@@ -65,6 +65,9 @@ int sandbox_output(const char *data_dir, const char *name, unsigned serial, bool
 int sandbox_list(const char *data_dir, const char *name, struct doc **ret, struct err *e);
 /* Returns new: what it has used, by the host's count, and under "guest" what the guest says. */
 int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+/* What the guest wrote to its console, escaped, to our stdout; with `follow` until the sandbox
+ * ends. */
+int sandbox_console(const char *data_dir, const char *name, bool follow, struct err *e);
 /* Makes a mark; `mark` NULL or "": it gets a name. Returns new: {"mark","parent","bytes",...}. */
 int sandbox_snapshot(const char *data_dir, const char *name, const char *mark, struct doc **ret,
                      struct err *e);

@@ -10,6 +10,10 @@ int sandbox_reach(const char *data_dir, const char *name, int *ret_fd, struct er
 /* The connection ended, or what came was no answer. */
 int sandbox_say_gone(const char *name, struct err *e);
 
+/* Holds the supervisor's process, or returns -1: the folder's lock said a moment ago that it lives.
+ */
+int sandbox_hold_supervisor(int folder_fd);
+
 /* One request without a job, and its answer within so many seconds. */
 int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
                 struct talk_answer *ret, struct err *e);

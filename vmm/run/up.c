@@ -398,7 +398,7 @@ static int open_channel(struct keeper *k, int log_fd, struct err *e)
 
 static int open_log(const struct keeper *k, int *ret_fd, struct err *e)
 {
-    *ret_fd = openat(k->state_fd, UP_CONSOLE_LOG,
+    *ret_fd = openat(k->state_fd, FOLDER_CONSOLE,
                      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (*ret_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the console's log");
