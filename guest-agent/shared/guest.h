@@ -43,7 +43,8 @@
 /*
  * The same program as a command in a container copies files for the host: GUEST_JOB_INIT
  * "--collect" PATH CAP writes a tree stream (tree.h) with one entry at its top to stdout, "--place"
- * PATH makes what it reads from stdin, "--place-in" PATH in a folder that is there. Its exit status is the guest's word, like any other.
+ * PATH makes what it reads from stdin, "--place-in" PATH in a folder that is there. Its exit status
+ * is the guest's word, like any other.
  */
 enum guest_copy {
     GUEST_COPY_DONE = 0,

@@ -65,8 +65,8 @@ class Peer:
         self.until(EXIT)
 
 
-def preview():
-    out = subprocess.run([LAZARET, "check", "--accel", "tcg", "--json", "--", "true"],
+def preview(*options):
+    out = subprocess.run([LAZARET, "check", "--accel", "tcg", *options, "--json", "--", "true"],
                          capture_output=True, check=True).stdout
     return json.loads(out)
 

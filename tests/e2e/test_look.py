@@ -48,7 +48,7 @@ def _put(data, path):
 
 def a_tar_goes_in_and_comes_out_again(folder):
     box = _box()
-    big, long = os.urandom(3 << 20), "e" * 95
+    big, long = os.urandom(1 << 20), "e" * 95
     before = sorted(os.listdir(DATA))
     for form in (tarfile.USTAR_FORMAT, tarfile.PAX_FORMAT, tarfile.GNU_FORMAT):
         finished(execute(box, "--", "sh", "-c", "rm -rf /work/*; mkdir /work/to"))
@@ -128,7 +128,7 @@ def what_may_not_come_out_is_not_in_the_tar():
 
 def _guest():
     d = json.loads(finished(lazaret("stats", _box(), "--json")))
-    check(d["memory_bytes"] > d["resident_bytes"] > 0, d)
+    check(d["memory_bytes"] > 0 and d["resident_bytes"] > 0, d)
     return d["guest"]
 
 

@@ -218,7 +218,7 @@ int copy_tar_to_tree(int tar_fd, int tree_fd, struct run_result *notes, struct e
     struct intake in = {.tar_fd = tar_fd, .tree_fd = tree_fd};
     const int fds[] = {tar_fd, tree_fd};
     struct stat st;
-    bool any;
+    bool any = false;
 
     if (fstat(tar_fd, &st) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot read it");
@@ -413,7 +413,7 @@ int copy_tree_to_tar(int tree_fd, const char *top, uint64_t max_bytes, int tar_f
     own_reader_child struct reader r = {.fd = -1};
     own_free struct output *o = calloc(1, sizeof(*o));
     const int fds[] = {tree_fd, tar_fd};
-    bool any;
+    bool any = false;
 
     if (!o)
         return err_set(e, ERR_HOST, "out of memory");
