@@ -203,11 +203,20 @@ static size_t take_fds(struct msghdr *m, int fds[FDS_ROOM])
     return n;
 }
 
-int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_FDS_MAX],
-                      size_t *ret_n_fds)
+static void close_fds(const int *fds, size_t n)
 {
-    struct talk_request r = {0};
-    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
+    for (size_t i = 0; i < n; i++)
+        close(fds[i]);
+}
+
+/*
+ * One record of just `size` bytes with the fds that came with it, which are the caller's. Returns
+ * 1, 0: none now (with MSG_DONTWAIT); -1: the other end is gone, or it was another record.
+ */
+static int receive_with(int fd, void *record, size_t size, int flags, int fds[FDS_ROOM],
+                        size_t *ret_n_fds)
+{
+    struct iovec iov = {.iov_base = record, .iov_len = size};
     union {
         struct cmsghdr align;
         char space[CMSG_SPACE(FDS_ROOM * sizeof(int))];
@@ -216,17 +225,31 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
                        .msg_iovlen = 1,
                        .msg_control = control.space,
                        .msg_controllen = sizeof(control.space)};
-    int got[FDS_ROOM];
-    size_t n_got;
-    ssize_t n;
+    ssize_t n = recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC);
 
-    n = recvmsg(fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (n < 0 && errno == EINTR && !(flags & MSG_DONTWAIT))
+        n = recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC);
     if (n < 0)
-        return errno == EAGAIN || errno == EINTR ? 0 : -1;
-    n_got = take_fds(&m, got);
-    if (n != sizeof(r) || m.msg_flags & (MSG_TRUNC | MSG_CTRUNC) || !is_legal(&r, busy, n_got)) {
-        for (size_t i = 0; i < n_got; i++)
-            close(got[i]);
+        return flags & MSG_DONTWAIT && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
+    *ret_n_fds = take_fds(&m, fds);
+    if (n == (ssize_t)size && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return 1;
+    close_fds(fds, *ret_n_fds);
+    return -1;
+}
+
+int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_FDS_MAX],
+                      size_t *ret_n_fds)
+{
+    struct talk_request r = {0};
+    int got[FDS_ROOM];
+    size_t n_got = 0;
+    int rc = receive_with(fd, &r, sizeof(r), MSG_DONTWAIT, got, &n_got);
+
+    if (rc <= 0)
+        return rc;
+    if (!is_legal(&r, busy, n_got)) {
+        close_fds(got, n_got);
         return -1;
     }
     memcpy(fds, got, n_got * sizeof(int));
@@ -263,35 +286,19 @@ int talk_hear(int fd, bool wait, struct talk_answer *ret)
 
 int talk_hear_fds(int fd, struct talk_answer *ret, int fds[TALK_GIVEN_MAX])
 {
-    struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(TALK_GIVEN_MAX * sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
     int got[FDS_ROOM];
-    size_t n_got;
-    ssize_t n;
+    size_t n_got = 0;
 
     for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
         fds[i] = -1;
-    do
-        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n < 0)
+    if (receive_with(fd, ret, sizeof(*ret), 0, got, &n_got) <= 0)
         return -1;
-    n_got = take_fds(&m, got);
-    if (n == sizeof(*ret) && !(m.msg_flags & MSG_TRUNC) && ret->version == TALK_VERSION &&
-        n_got <= TALK_GIVEN_MAX) {
-        memcpy(fds, got, n_got * sizeof(int));
-        return 1;
+    if (ret->version != TALK_VERSION || n_got > TALK_GIVEN_MAX) {
+        close_fds(got, n_got);
+        return -1;
     }
-    for (size_t i = 0; i < n_got; i++)
-        close(got[i]);
-    return -1;
+    memcpy(fds, got, n_got * sizeof(int));
+    return 1;
 }
 
 /* ---- the command ----------------------------------------------------------------------------- */
