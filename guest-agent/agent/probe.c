@@ -9,7 +9,7 @@
  */
 #include "agent/probe.h"
 
-#include "shared/probe.h"
+#include "agent/probe_private.h"
 
 #include <arpa/inet.h>
 #include <dirent.h>
@@ -34,24 +34,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COUNT(a)      (sizeof(a) / sizeof((a)[0]))
-#define NOT_GIVEN     UINT64_MAX
-#define MEMORY_SLACK  (8u << 20) /* more than the limit by this much is a breach */
-#define PROCESSES_MAX 65536u
-#define LINE_MAX_     4096
+#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
+#define LINE_MAX_ 4096
 /* uretprobe: kernels that have it exempt it from seccomp, and end whoever makes it otherwise than
  * by a trampoline that they put there. */
 #define CALL_EXEMPT 335
 
-struct probe {
-    uint64_t uid, gid, pids, memory, tmp, disk; /* NOT_GIVEN: not to be tried */
-    const char *root, *places, *calls;          /* NULL: the same */
-    char text[PROBE_TEXT_SIZE];                 /* of the row that is made */
-};
-
-/* What is wrong; a look returns this. */
-static bool broken(struct probe *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static bool broken(struct probe *p, const char *fmt, ...)
+bool probe_broken(struct probe *p, const char *fmt, ...)
 {
     va_list ap;
 
@@ -61,8 +50,7 @@ static bool broken(struct probe *p, const char *fmt, ...)
     return false;
 }
 
-static bool holds(struct probe *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-static bool holds(struct probe *p, const char *fmt, ...)
+bool probe_holds(struct probe *p, const char *fmt, ...)
 {
     va_list ap;
 
@@ -98,19 +86,19 @@ static bool look_user(struct probe *p)
     gid_t g[3], groups[64];
     int n = getgroups(COUNT(groups), groups);
 
-    if (p->uid == NOT_GIVEN || p->gid == NOT_GIVEN)
-        return holds(p, "any");
+    if (p->uid == PROBE_NOT_GIVEN || p->gid == PROBE_NOT_GIVEN)
+        return probe_holds(p, "any");
     if (getresuid(&u[0], &u[1], &u[2]) < 0 || getresgid(&g[0], &g[1], &g[2]) < 0)
-        return broken(p, "it cannot be read");
+        return probe_broken(p, "it cannot be read");
     for (size_t i = 0; i < COUNT(u); i++)
         if (u[i] != p->uid || g[i] != p->gid)
-            return broken(p, "uid %u, gid %u in place of the plan's", u[i], g[i]);
+            return probe_broken(p, "uid %u, gid %u in place of the plan's", u[i], g[i]);
     for (int i = 0; i < n; i++)
         if (groups[i] != p->gid)
-            return broken(p, "it is in the group %u too", groups[i]);
+            return probe_broken(p, "it is in the group %u too", groups[i]);
     if (setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) == 0)
-        return broken(p, "it could become root");
-    return holds(p, "uid %u, gid %u, and no way to another", u[0], g[0]);
+        return probe_broken(p, "it could become root");
+    return probe_holds(p, "uid %u, gid %u, and no way to another", u[0], g[0]);
 }
 
 static bool look_capabilities(struct probe *p)
@@ -122,9 +110,9 @@ static bool look_capabilities(struct probe *p)
 
         status_of(sets[i], text, sizeof(text));
         if (!text[0] || strspn(text, "0") != strlen(text))
-            return broken(p, "%s is %s", sets[i], text[0] ? text : "unknown");
+            return probe_broken(p, "%s is %s", sets[i], text[0] ? text : "unknown");
     }
-    return holds(p, "none, and none can come");
+    return probe_holds(p, "none, and none can come");
 }
 
 static bool look_privileges(struct probe *p)
@@ -132,8 +120,8 @@ static bool look_privileges(struct probe *p)
     char text[16];
 
     status_of("NoNewPrivs", text, sizeof(text));
-    return strcmp(text, "1") == 0 ? holds(p, "no new ones by any program")
-                                  : broken(p, "a set-id program could give some");
+    return strcmp(text, "1") == 0 ? probe_holds(p, "no new ones by any program")
+                                  : probe_broken(p, "a set-id program could give some");
 }
 
 static bool look_limits(struct probe *p)
@@ -141,12 +129,12 @@ static bool look_limits(struct probe *p)
     struct rlimit core, files;
 
     if (getrlimit(RLIMIT_CORE, &core) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return broken(p, "they cannot be read");
+        return probe_broken(p, "they cannot be read");
     if (core.rlim_max != 0)
-        return broken(p, "core dumps of %llu bytes", (unsigned long long)core.rlim_max);
+        return probe_broken(p, "core dumps of %llu bytes", (unsigned long long)core.rlim_max);
     if (files.rlim_max > 1048576)
-        return broken(p, "%llu open files", (unsigned long long)files.rlim_max);
-    return holds(p, "no core dumps, %llu open files", (unsigned long long)files.rlim_max);
+        return probe_broken(p, "%llu open files", (unsigned long long)files.rlim_max);
+    return probe_holds(p, "no core dumps, %llu open files", (unsigned long long)files.rlim_max);
 }
 
 /* ---- the container --------------------------------------------------------------------------- */
@@ -188,25 +176,25 @@ static bool look_seccomp(struct probe *p)
 
     status_of("Seccomp", mode, sizeof(mode));
     if (strcmp(mode, "2") != 0)
-        return broken(p, "no filter");
+        return probe_broken(p, "no filter");
     if (!p->calls)
-        return holds(p, "a filter");
+        return probe_holds(p, "a filter");
     t = mmap(NULL, sizeof(*t), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (t == MAP_FAILED)
-        return broken(p, "no memory to try them");
+        return probe_broken(p, "no memory to try them");
     pid = fork();
     if (pid == 0) {
         try_calls(p->calls, t);
         _exit(0);
     }
     if (pid < 0 || waitpid(pid, NULL, 0) != pid)
-        return broken(p, "they could not be tried");
+        return probe_broken(p, "they could not be tried");
     if (t->at < PROBE_CALLS)
-        return broken(p, "system call %u %s", t->at,
-                      t->passed ? "was not refused" : "ended the process");
+        return probe_broken(p, "system call %u %s", t->at,
+                            t->passed ? "was not refused" : "ended the process");
     for (unsigned i = 0; i < PROBE_CALLS; i++)
         n += !may_call(p->calls, i);
-    return holds(p, "%u system calls that are not listed were refused", n);
+    return probe_holds(p, "%u system calls that are not listed were refused", n);
 }
 
 /* Up to `n` numbers of the first line of a file; returns how many there were. */
@@ -244,13 +232,14 @@ static bool look_namespaces(struct probe *p)
     if (d)
         (void)closedir(d);
     if (!known || map[0] == map[1])
-        return broken(p, "its ids are the guest's own");
+        return probe_broken(p, "its ids are the guest's own");
     if (unshare(CLONE_NEWUSER) == 0)
-        return broken(p, "it could make a user namespace");
+        return probe_broken(p, "it could make a user namespace");
     /* init, this, and nobody else: a sandbox's other commands have namespaces of their own. */
     if (seen > 2)
-        return broken(p, "it sees %u processes", seen);
-    return holds(p, "users %ld to %ld, %u processes to see", map[1], map[1] + map[2] - 1, seen);
+        return probe_broken(p, "it sees %u processes", seen);
+    return probe_holds(p, "users %ld to %ld, %u processes to see", map[1], map[1] + map[2] - 1,
+                       seen);
 }
 
 /* Is `dir` one of those, which commas separate? */
@@ -303,25 +292,25 @@ static bool look_mounts(struct probe *p)
     bool root_writes = p->root && strcmp(p->root, "rw") == 0;
 
     if (!f || !p->root)
-        return f ? (void)fclose(f), holds(p, "any") : broken(p, "they cannot be read");
+        return f ? (void)fclose(f), probe_holds(p, "any") : probe_broken(p, "they cannot be read");
     for (char *at; p->text[0] == '\0' && (at = next_mount(f, line)); seen++) {
         struct statvfs fs;
 
         if (is_listed(own, at) && (statvfs(at, &fs) < 0 || !(fs.f_flag & ST_NOEXEC) ||
                                    !(fs.f_flag & ST_NOSUID) || !(fs.f_flag & ST_NODEV)))
-            broken(p, "'%.100s' is not noexec, nosuid and nodev", at);
+            probe_broken(p, "'%.100s' is not noexec, nosuid and nodev", at);
         else if (is_listed(p->places, at) &&
                  (statvfs(at, &fs) < 0 || !(fs.f_flag & ST_NOSUID) || !(fs.f_flag & ST_NODEV)))
-            broken(p, "'%.100s' is not nosuid and nodev", at);
+            probe_broken(p, "'%.100s' is not nosuid and nodev", at);
         else if (!is_listed(own, at) && !is_listed(p->places, at) && strcmp(at, "/") != 0 &&
                  takes_writes(at))
-            broken(p, "'%.100s' takes writes", at);
+            probe_broken(p, "'%.100s' takes writes", at);
     }
     (void)fclose(f);
     for (size_t i = 0; p->text[0] == '\0' && !root_writes && i < COUNT(dirs); i++)
         if (takes_writes(dirs[i]))
-            broken(p, "'%s' takes writes", dirs[i]);
-    return p->text[0] == '\0' && holds(p, "nothing else takes writes (%u mounts)", seen);
+            probe_broken(p, "'%s' takes writes", dirs[i]);
+    return p->text[0] == '\0' && probe_holds(p, "nothing else takes writes (%u mounts)", seen);
 }
 
 static bool look_devices(struct probe *p)
@@ -333,17 +322,17 @@ static bool look_devices(struct probe *p)
 
     for (struct dirent *en; d && p->text[0] == '\0' && (en = readdir(d));)
         if (en->d_name[0] != '.' && n++ < UINT32_MAX && !is_listed(known, en->d_name))
-            broken(p, "/dev has '%.80s'", en->d_name);
+            probe_broken(p, "/dev has '%.80s'", en->d_name);
     if (d)
         (void)closedir(d);
     if (p->text[0])
         return false;
     if (mknod("/tmp/.lazaret-probe", S_IFBLK | 0600, makedev(254, 0)) == 0) {
         (void)unlink("/tmp/.lazaret-probe");
-        return broken(p, "it could make a device node");
+        return probe_broken(p, "it could make a device node");
     }
-    return n ? holds(p, "the %u listed ones, and none can be made", n)
-             : broken(p, "they cannot be read");
+    return n ? probe_holds(p, "the %u listed ones, and none can be made", n)
+             : probe_broken(p, "they cannot be read");
 }
 
 static bool look_windows(struct probe *p)
@@ -369,7 +358,7 @@ static bool look_windows(struct probe *p)
         if (fd >= 0)
             (void)close(fd);
         if (n > 0)
-            return broken(p, "'%s' can be read", files[i]);
+            return probe_broken(p, "'%s' can be read", files[i]);
     }
     for (size_t i = 0; i < COUNT(levers); i++) {
         struct stat st;
@@ -379,9 +368,9 @@ static bool look_windows(struct probe *p)
         if (fd >= 0)
             (void)close(fd);
         if (fd >= 0 && !mask)
-            return broken(p, "'%s' can be written", levers[i]);
+            return probe_broken(p, "'%s' can be written", levers[i]);
     }
-    return holds(p, "masked or read-only");
+    return probe_holds(p, "masked or read-only");
 }
 
 /* ---- the network ----------------------------------------------------------------------------- */
@@ -392,10 +381,10 @@ static bool look_interfaces(struct probe *p)
 
     for (struct if_nameindex *i = list; i && i->if_name; i++)
         if (strcmp(i->if_name, "lo") != 0)
-            broken(p, "it has '%.32s'", i->if_name);
+            probe_broken(p, "it has '%.32s'", i->if_name);
     if (list)
         if_freenameindex(list);
-    return p->text[0] == '\0' && holds(p, "no interface but lo");
+    return p->text[0] == '\0' && probe_holds(p, "no interface but lo");
 }
 
 static bool look_addresses(struct probe *p)
@@ -414,101 +403,12 @@ static bool look_addresses(struct probe *p)
         rc = fd < 0 ? -1 : connect(fd, (struct sockaddr *)&to, sizeof(to));
         if (fd >= 0 && (rc == 0 || (errno != ENETUNREACH && errno != EACCES && errno != EPERM))) {
             (void)close(fd);
-            return broken(p, "%s has a route", addresses[i]);
+            return probe_broken(p, "%s has a route", addresses[i]);
         }
         if (fd >= 0)
             (void)close(fd);
     }
-    return holds(p, "%zu addresses tried, none has a route", COUNT(addresses));
-}
-
-/* ---- limits that are hit --------------------------------------------------------------------- */
-
-static bool look_processes(struct probe *p)
-{
-    unsigned n = 0;
-    int gate[2];
-
-    if (p->pids == NOT_GIVEN)
-        return holds(p, "any");
-    if (pipe2(gate, O_CLOEXEC) < 0)
-        return broken(p, "no pipe");
-    for (; n < PROCESSES_MAX && n <= p->pids; n++) {
-        pid_t pid = fork();
-        char byte;
-
-        if (pid < 0)
-            break;
-        if (pid > 0)
-            continue;
-        (void)close(gate[1]);
-        (void)!read(gate[0], &byte, 1); /* until the parent has counted */
-        _exit(0);
-    }
-    (void)close(gate[0]);
-    (void)close(gate[1]);
-    while (waitpid(-1, NULL, 0) > 0)
-        ;
-    if (n + 1 > p->pids)
-        return broken(p, "%u processes could be made", n);
-    return holds(p, "no more than %u could be made", n + 1);
-}
-
-static bool look_memory(struct probe *p)
-{
-    uint64_t size = p->memory + MEMORY_SLACK;
-    int status = 0;
-    pid_t pid;
-
-    if (p->memory == NOT_GIVEN)
-        return holds(p, "any");
-    pid = fork();
-    if (pid == 0) {
-        char *at = mmap(NULL, size, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-        if (at == MAP_FAILED)
-            _exit(1);
-        for (uint64_t i = 0; i < size; i += 4096)
-            at[i] = 1;
-        _exit(0);
-    }
-    if (pid < 0 || waitpid(pid, &status, 0) != pid)
-        return broken(p, "it could not be tried");
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
-        return broken(p, "%llu MiB could be used", (unsigned long long)(size >> 20));
-    return holds(p, "%llu MiB were %s", (unsigned long long)(size >> 20),
-                 WIFSIGNALED(status) ? "ended by the kernel" : "refused");
-}
-
-/* A file of more than `bytes` in `dir` must find no room. */
-static bool has_an_end(struct probe *p, const char *dir, uint64_t bytes)
-{
-    char path[64];
-    int fd, rc;
-
-    if (bytes == NOT_GIVEN)
-        return holds(p, "any");
-    (void)snprintf(path, sizeof(path), "%s/.lazaret-probe", dir);
-    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return broken(p, "'%s' takes no file: %s", dir, strerror(errno));
-    rc = fallocate(fd, 0, 0, (off_t)(bytes + 1)) < 0 ? errno : 0;
-    (void)close(fd);
-    (void)unlink(path);
-    if (rc == 0)
-        return broken(p, "more than %llu MiB fit", (unsigned long long)(bytes >> 20));
-    return holds(p, "more than %llu MiB do not fit", (unsigned long long)(bytes >> 20));
-}
-
-static bool look_tmp(struct probe *p)
-{
-    return has_an_end(p, "/tmp", p->tmp);
-}
-
-static bool look_disk(struct probe *p)
-{
-    return has_an_end(p, "/work", p->disk);
+    return probe_holds(p, "%zu addresses tried, none has a route", COUNT(addresses));
 }
 
 /* ---- the guest's kernel ---------------------------------------------------------------------- */
@@ -536,13 +436,13 @@ static bool look_kernel(struct probe *p)
         if (access(path, F_OK) < 0)
             continue;
         if (read_numbers(path, &value, 1) != 1)
-            return broken(p, "%s cannot be read", rows[i].name);
+            return probe_broken(p, "%s cannot be read", rows[i].name);
         if (value < rows[i].at_least)
-            return broken(p, "%s is %ld", rows[i].name, value);
+            return probe_broken(p, "%s is %ld", rows[i].name, value);
         n++;
     }
-    return n ? holds(p, "%u settings are as strict as they have to be", n)
-             : broken(p, "its settings cannot be read");
+    return n ? probe_holds(p, "%u settings are as strict as they have to be", n)
+             : probe_broken(p, "its settings cannot be read");
 }
 
 static bool (*const looks[PROBE_LOOKS])(struct probe *p) = {
@@ -556,10 +456,10 @@ static bool (*const looks[PROBE_LOOKS])(struct probe *p) = {
     [PROBE_WINDOWS] = look_windows,
     [PROBE_INTERFACES] = look_interfaces,
     [PROBE_ADDRESSES] = look_addresses,
-    [PROBE_PROCESSES] = look_processes,
-    [PROBE_MEMORY] = look_memory,
-    [PROBE_TMP] = look_tmp,
-    [PROBE_DISK] = look_disk,
+    [PROBE_PROCESSES] = probe_look_processes,
+    [PROBE_MEMORY] = probe_look_memory,
+    [PROBE_TMP] = probe_look_tmp,
+    [PROBE_DISK] = probe_look_disk,
     [PROBE_USER] = look_user,
     [PROBE_LIMITS] = look_limits,
 };
@@ -598,12 +498,12 @@ static int parse(char *const argv[], struct probe *p)
 
 int probe_main(char *const argv[])
 {
-    struct probe p = {.uid = NOT_GIVEN,
-                      .gid = NOT_GIVEN,
-                      .pids = NOT_GIVEN,
-                      .memory = NOT_GIVEN,
-                      .tmp = NOT_GIVEN,
-                      .disk = NOT_GIVEN};
+    struct probe p = {.uid = PROBE_NOT_GIVEN,
+                      .gid = PROBE_NOT_GIVEN,
+                      .pids = PROBE_NOT_GIVEN,
+                      .memory = PROBE_NOT_GIVEN,
+                      .tmp = PROBE_NOT_GIVEN,
+                      .disk = PROBE_NOT_GIVEN};
     int status = 0;
 
     if (parse(argv, &p) < 0)
