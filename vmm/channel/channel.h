@@ -58,7 +58,7 @@ struct channel_event {
     uint64_t bytes;
     uint64_t boot_us; /* READY: the guest's word */
     struct wire_exit exit;
-    struct wire_denied denied;   /* the guest's word */
+    struct wire_denied denied; /* the guest's word */
     struct wire_used used;
     char text[CHANNEL_TEXT_MAX]; /* printable ASCII */
 };

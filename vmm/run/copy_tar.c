@@ -298,32 +298,39 @@ static int check_top(struct output *o, const struct tree_entry *en, struct err *
     return err_set(e, ERR_IMAGE, "the guest sent more than it was asked for");
 }
 
+/* The folder that an entry is in has been written. */
+static bool has_folder(const struct output *o, const struct tree_entry *en)
+{
+    const char *slash = strrchr(en->name, '/');
+    struct named above = {0}, *const * found;
+
+    if (!slash)
+        return true;
+    memcpy(above.name, en->name, (size_t)(slash - en->name));
+    found = tfind(&above, &o->names, by_name);
+    return found && (*found)->folder;
+}
+
 /* Remembers the name. *ret_why: it came before; an error: its folder did not. */
 static int check_new(struct output *o, const struct tree_entry *en, enum tree_why *ret_why,
                      struct err *e)
 {
-    const char *slash = strrchr(en->name, '/');
-    struct named *mine = calloc(1, sizeof(*mine)), *const * found;
-    struct named above = {0};
+    own_free struct named *mine = calloc(1, sizeof(*mine));
 
     if (!mine)
         return err_set(e, ERR_HOST, "out of memory");
+    if (!has_folder(o, en))
+        return err_set(e, ERR_IMAGE, "the tree has an entry before its folder");
     memcpy(mine->name, en->name, en->name_len);
     mine->folder = en->kind == TREE_DIR;
-    if (slash) {
-        memcpy(above.name, en->name, (size_t)(slash - en->name));
-        found = tfind(&above, &o->names, by_name);
-        if (!found || !(*found)->folder) {
-            free(mine);
-            return err_set(e, ERR_IMAGE, "the tree has an entry before its folder");
-        }
-    }
-    found = tsearch(mine, &o->names, by_name);
-    if (found && *found == mine)
+    if (tfind(mine, &o->names, by_name)) {
+        *ret_why = TREE_WHY_EXISTS;
         return 0;
-    free(mine);
-    *ret_why = TREE_WHY_EXISTS;
-    return found ? 0 : err_set(e, ERR_HOST, "out of memory");
+    }
+    if (!tsearch(mine, &o->names, by_name))
+        return err_set(e, ERR_HOST, "out of memory");
+    (void)own_steal_ptr(mine);
+    return 0;
 }
 
 static int put_header(const struct output *o, const struct tree_entry *en, struct err *e)
