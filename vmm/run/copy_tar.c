@@ -233,6 +233,7 @@ int copy_tar_to_tree(int tar_fd, int tree_fd, struct run_result *notes, struct e
 /* ---- a tree becomes a tar -------------------------------------------------------------------- */
 
 struct named {
+    struct named *next; /* of all, whatever the tree makes of them */
     bool folder;
     char name[TREE_NAME_MAX + 1];
 };
@@ -242,7 +243,8 @@ struct output {
     const char *top;
     uint64_t max_bytes;       /* that are left */
     uint64_t uid, gid, now_s; /* what entries have */
-    void *names;    /* of all that was written, as the guest has them: struct named, tsearch(3) */
+    void *names; /* of all that was written, as the guest has them: struct named, tsearch(3) */
+    struct named *all;
     size_t top_len; /* of the first name's first part */
     char first[TREE_NAME_MAX + 1];
     uint64_t offset; /* of the tree, behind what is in buf */
@@ -315,22 +317,22 @@ static bool has_folder(const struct output *o, const struct tree_entry *en)
 static int check_new(struct output *o, const struct tree_entry *en, enum tree_why *ret_why,
                      struct err *e)
 {
-    own_free struct named *mine = calloc(1, sizeof(*mine));
+    struct named key = {.folder = en->kind == TREE_DIR}, *mine;
 
-    if (!mine)
-        return err_set(e, ERR_HOST, "out of memory");
     if (!has_folder(o, en))
         return err_set(e, ERR_IMAGE, "the tree has an entry before its folder");
-    memcpy(mine->name, en->name, en->name_len);
-    mine->folder = en->kind == TREE_DIR;
-    if (tfind(mine, &o->names, by_name)) {
+    memcpy(key.name, en->name, en->name_len);
+    if (tfind(&key, &o->names, by_name)) {
         *ret_why = TREE_WHY_EXISTS;
         return 0;
     }
-    if (!tsearch(mine, &o->names, by_name))
+    mine = malloc(sizeof(*mine));
+    if (!mine)
         return err_set(e, ERR_HOST, "out of memory");
-    (void)own_steal_ptr(mine);
-    return 0;
+    *mine = key;
+    mine->next = o->all;
+    o->all = mine;
+    return tsearch(mine, &o->names, by_name) ? 0 : err_set(e, ERR_HOST, "out of memory");
 }
 
 static int put_header(const struct output *o, const struct tree_entry *en, struct err *e)
@@ -391,6 +393,21 @@ static int give_entry(struct output *o, const struct tree_entry *en, int to_fd, 
     return pass_content(o, en, why == TREE_WHY_NONE, e);
 }
 
+static void keep(void *name)
+{
+    (void)name;
+}
+
+static void forget_names(struct output *o)
+{
+    tdestroy(o->names, keep);
+    o->names = NULL;
+    for (struct named *n = o->all; n; n = o->all) {
+        o->all = n->next;
+        free(n);
+    }
+}
+
 static void give_out(void *arg, int to_fd)
 {
     static const char zeros[2 * TAR_BLOCK]; /* the end mark */
@@ -410,8 +427,7 @@ static void give_out(void *arg, int to_fd)
     if (rc == 0)
         rc = put(o, zeros, sizeof(zeros), &e);
     say_end(to_fd, o->top_len > 0, rc < 0 ? &e : NULL);
-    tdestroy(o->names, free);
-    o->names = NULL;
+    forget_names(o);
 }
 
 int copy_tree_to_tar(int tree_fd, const char *top, uint64_t max_bytes, int tar_fd,
