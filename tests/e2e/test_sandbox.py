@@ -22,7 +22,7 @@ BOX = "box"  # the one that most of these tests share
 # enum talk_what
 (EXEC, SIGNAL, RESIZE, LIST, KILL, PAUSE, RESUME, DOWN, STATS, WAIT, SNAPSHOT, REVERT, FORGET,
  MARKS, FORK) = range(1, 16)
-REQUEST = "<IIIIIHHIIQQ65s7x"  # struct talk_request
+REQUEST = "<IIIIIHHIIIIQQ65s7x"  # struct talk_request
 SIZE = struct.calcsize(REQUEST)
 SEALS = 0x1 | 0x2 | 0x4 | 0x8
 
@@ -569,9 +569,9 @@ def _connect(name=BOX):
 
 
 def _request(what, version=4, flags=0, number=0, signo=0, rows=0, cols=0, args=0, env=0, ms=0,
-             most=0, name=b""):
-    return struct.pack(REQUEST, version, what, flags, number, signo, rows, cols, args, env, ms,
-                       most, name)
+             most=0, name=b"", secrets=0, secret_env=0):
+    return struct.pack(REQUEST, version, what, flags, number, signo, rows, cols, args, env,
+                       secrets, secret_env, ms, most, name)
 
 
 def _send(s, data, fds=()):
@@ -603,7 +603,7 @@ def a_client_that_breaks_a_rule_is_dropped():
     rows = [
         (b"", ()), (b"x", ()), (b"\0" * (SIZE - 1), ()), (b"\0" * SIZE, ()),
         (b"\xff" * SIZE, ()), (b"\0" * 60000, ()),
-        (_request(LIST, version=1), ()), (_request(0), ()), (_request(16), ()), (_request(999), ()),
+        (_request(LIST, version=1), ()), (_request(0), ()), (_request(18), ()), (_request(999), ()),
         (_request(SNAPSHOT, name=b"x" * 65), ()), (_request(REVERT, name=b"a\0b"), ()),
         (_request(FORGET, name=b"../x"), ()), (_request(SNAPSHOT, flags=8), ()),
         (_request(MARKS, name=b"a"), ()), (_request(LIST, name=b"a"), ()),
@@ -619,6 +619,8 @@ def a_client_that_breaks_a_rule_is_dropped():
         (_request(EXEC, args=1, flags=4), (good, null, null)),
         (_request(EXEC, args=1, flags=5), (good,)), (_request(EXEC, args=1, flags=6), (good,)),
         (_request(EXEC, args=1 << 31), (good, null, null)),
+        (_request(EXEC, args=1, secrets=1), (good, null, null)), (_request(LIST, secrets=1), ()),
+        (_request(EXEC, args=1, secrets=33), (good, null, null)), (_request(LIST, secret_env=1), ()),
     ]
     for data, fds in rows:
         s = _connect()
@@ -643,7 +645,7 @@ def a_client_that_lies_about_its_command_is_told():
         s = _connect()
         _send(s, _request(EXEC, args=count), (fd, null, null))
         answer = s.recv(65536)
-        equal(struct.unpack_from("<II", answer), (2, 1), "not an answer:")
+        equal(struct.unpack_from("<II", answer), (4, 1), "not an answer:")
         check(b"command" in answer, "not told")
         check(_is_dropped(s), "not dropped")
     equal(_jobs(), [])
@@ -654,7 +656,7 @@ def a_client_that_changes_its_mind_ends_its_job():
     null = os.open("/dev/null", os.O_RDWR)
     s = _connect()
     _send(s, _request(EXEC, args=2), (_command("sleep", "300"), null, null))
-    equal(struct.unpack_from("<II", s.recv(65536)), (2, 2), "not STARTED:")
+    equal(struct.unpack_from("<II", s.recv(65536)), (4, 2), "not STARTED:")
     _send(s, _request(DOWN))
     check(_is_dropped(s), "not dropped")
     _no_jobs()
