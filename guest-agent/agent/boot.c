@@ -194,7 +194,8 @@ static int harden(struct boot_fault *f)
         {"/proc/sys/net/core/bpf_jit_harden", "2"},
         {"/proc/sys/kernel/unprivileged_userns_clone", "0"},
         {"/proc/sys/kernel/io_uring_disabled", "2"},
-        {"/proc/sys/kernel/yama/ptrace_scope", "2"},
+        {"/proc/sys/kernel/yama/ptrace_scope",
+         "1"}, /* one's children; and with --debug only: seccomp */
         {"/proc/sys/kernel/randomize_va_space", "2"},
         {"/proc/sys/kernel/panic_on_oops", "1"},        /* a kernel that was hurt does not go on */
         {"/proc/sys/kernel/core_pattern", "/dev/null"}, /* no dumps, and no program to take them */

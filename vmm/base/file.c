@@ -236,3 +236,17 @@ ssize_t file_refill(int fd, uint64_t *offset, uint8_t *buf, size_t size, size_t 
     }
     return n;
 }
+
+void file_close_others(const int *keep, size_t n)
+{
+    for (unsigned from = STDERR_FILENO + 1; from < INT32_MAX;) {
+        unsigned next = INT32_MAX;
+
+        for (size_t i = 0; i < n; i++)
+            if (keep[i] >= (int)from && (unsigned)keep[i] < next)
+                next = (unsigned)keep[i];
+        if (next > from)
+            close_range(from, next - 1, 0);
+        from = next + 1;
+    }
+}

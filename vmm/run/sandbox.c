@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "run/control.h"
+#include "run/fork.h"
 #include "run/launch.h"
 #include "run/talk.h"
 
@@ -53,14 +54,14 @@ int sandbox_open(const char *data_dir, const char *name, int *ret_fd, const char
 /* ---- up: the supervisor ---------------------------------------------------------------------- */
 
 /* Nothing of the terminal, folder or session that it was started from is held, and no file. */
-static int leave_caller(int starter_fd, struct err *e)
+static int leave_caller(const struct launch *l, struct err *e)
 {
-    const unsigned first = STDERR_FILENO + 1, keep = (unsigned)starter_fd;
+    const struct run_from *from = l->c->from;
+    const bool given = from && from->in_memory; /* what its guest begins with */
+    const int keep[] = {l->starter_fd, given ? from->state_fd : -1, given ? from->share_fd : -1};
     own_close int null = -1;
 
-    if ((keep > first && syscall(SYS_close_range, first, keep - 1, 0) < 0) ||
-        syscall(SYS_close_range, keep + 1, ~0u, 0) < 0)
-        return err_sys(e, ERR_HOST, errno, "close_range");
+    file_close_others(keep, sizeof(keep) / sizeof(keep[0]));
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || chdir("/") < 0)
         return err_sys(e, ERR_HOST, errno, "cannot go into the background");
@@ -106,7 +107,7 @@ static int supervise(struct launch *l, const char *name, const struct plan *plan
                        .out_fd = -1,
                        .umask = 022};
 
-    if (leave_caller(l->starter_fd, e) < 0 || signals_hold(&l->signals, e) < 0 ||
+    if (leave_caller(l, e) < 0 || signals_hold(&l->signals, e) < 0 ||
         folder_create(l->c->data_dir, name, plan, l->c, &folder, e) < 0)
         return -1;
     if (launch_all(l, &k, e) < 0) {

@@ -1,6 +1,7 @@
 /* secret: what the user gives to one job and to nobody else. See secret.h. */
 #include "run/secret.h"
 
+#include "base/file.h"
 #include "base/own.h"
 
 #include <errno.h>
@@ -134,21 +135,6 @@ static int open_one(const char *source, int *ret_fd, struct err *e)
     return 0;
 }
 
-/* Every fd above stderr but those of the secrets. */
-static void close_others(const struct secrets *s)
-{
-    for (unsigned from = STDERR_FILENO + 1; from < INT32_MAX;) {
-        unsigned next = INT32_MAX;
-
-        for (size_t i = 0; i < s->n_fds; i++)
-            if ((unsigned)s->fds[i] >= from && (unsigned)s->fds[i] < next)
-                next = (unsigned)s->fds[i];
-        if (next > from)
-            close_range(from, next - 1, 0);
-        from = next + 1;
-    }
-}
-
 int secrets_open(struct secrets *s, struct err *e)
 {
     for (size_t i = 0; i < s->sources.n; i++) {
@@ -156,7 +142,7 @@ int secrets_open(struct secrets *s, struct err *e)
             return err_wrap(e, "--secret '%s'", name_at(s, i));
         s->n_fds++;
     }
-    close_others(s);
+    file_close_others(s->fds, s->n_fds);
     return 0;
 }
 
