@@ -197,7 +197,7 @@ def check_prints_plan_and_xml_and_changes_nothing():
     before = runs()
     r = lazaret("check", "--accel", "tcg", "--memory", "64M", "--", "true")
     text = finished(r).decode()
-    for word in ('"memory_bytes": 67108864', "<domain", "lz-scratch", '"noNewPrivileges"'):
+    for word in ('64 MiB', "<domain", "lz-scratch", '"noNewPrivileges"'):
         check(word in text, word)
     d = json.loads(finished(lazaret("check", "--accel", "tcg", "--json", "--", "true")))
     equal(sorted(d), ["domain_xml", "layers", "oci_config", "plan"])

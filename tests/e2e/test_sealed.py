@@ -130,7 +130,7 @@ def what_cannot_be_kept_off_the_disk_is_refused(folder):
     for options, words in [
             (["--out-recipient", public], ["--out-recipient needs --out"]),
             (["--out", f"{folder}/o", "--out-recipient", public[:-1] + "b"], ["is not a public key"]),
-            (["--out", f"{folder}/o", "--out-recipient", public, "--fork-from", "box"], ["exclude"]),
+            (["--out", f"{folder}/o", "--out-recipient", public, "--fork-from", "box"], ["--out-recipient: --fork-from says"]),
             (["--in-identity", mine], ["needs exactly one --in"]),
             (["--in", folder, "--in-identity", mine], ["is not a file"]),
             (["--in", folder, "--in-max", "5"], ["too large (raise it with --in-max)"])]:

@@ -356,6 +356,35 @@ seeds["sealed_tar"] = {
     "empty": b"",
 }
 
+
+def asked(**keys):
+    return json.dumps({"format": "lazaret-manifest", "version": 1, **keys}, indent=1).encode()
+
+
+def allowed(**keys):
+    return b"\0" + json.dumps({"format": "lazaret-policy", "version": 1, **keys}, indent=1).encode()
+
+
+everything = asked(image="default", command=["a", "b"], env=["A=1"], workdir="/w", user="7:8", inputs=["/i"],
+                   output="/o", output_max="1M", memory="64M", cpus=2, disk="20M", tmp=4096, pids=9,
+                   timeout="1.5m", cpu_time=5, address_space="1G", file_size=65536, open_files=128,
+                   writable=True, machine="q35", accel="tcg", after="keep")
+seeds["plan"] = {
+    "everything": everything + allowed(max={"memory": "32M", "timeout": 1, "tmp": "4K"}, on_excess="trim"),
+    "refused": everything + allowed(max={"cpus": 1}, on_excess={"cpus": "refuse"}),
+    "default": asked(command=["a"]) + allowed(max={"timeout": "1h", "memory": "33M"}),
+    "roots": everything + allowed(input_roots=["/"], output_roots=["/o"], writable=True),
+    "images": everything + allowed(images=["sha256:" + "0" * 64]),
+    "sealed": asked(command=["a"], inputs=["/i"], input_max="1M", input_identity="/k", output="/o",
+                    output_recipients=["age1aee3gyy2tntz4tku6wmduev9dnh9kmyjqppg32udh98pqqnz4evqrznfg3"],
+                    read=["/in"], write=["/out"], exec=["/usr/bin"], amnesic=True, debug=True)
+    + allowed(allow_debug=True, require_amnesic=True, max={"input_max": 1}, on_excess="trim"),
+    "twice": asked(pids=4)[:-1] + b',"pids":5}',
+    "nested": b"[" * 40 + b"{" * 40,
+    "escaped": asked(pids=4).replace(b"pids", b"p\\u0069ds"),
+    "cut": asked(command=["a"])[:-3],
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

@@ -194,6 +194,7 @@ static char *oci_of(bool full, bool declared)
         .memory_bytes = 512 * PLAN_MIB,
         .tmp_bytes = 256 * PLAN_MIB,
         .pids = PLAN_PIDS_DEFAULT,
+        .open_files = PLAN_FILES_MAX,
         .uid = PLAN_UID_DEFAULT,
         .gid = PLAN_UID_DEFAULT,
         .workdir = workdir,

@@ -89,17 +89,21 @@ START_TEST(no_process_of_an_amnesic_guest_leaves_a_core_not_to_a_program_either)
 }
 END_TEST
 
-static struct plan *resolve(bool amnesic, unsigned marks, const char *disk)
+/* With marks it is a sandbox's. */
+static struct plan *resolve(bool amnesic, const char *marks, const char *disk)
 {
-    static const char *const argv[] = {"true", NULL};
+    own_request struct request r = {0};
     struct plan *p = NULL;
     struct err e;
 
+    request_add(&r, KEY_DISK, disk);
+    request_add(&r, KEY_MEMORY, "64M");
+    if (amnesic)
+        request_add(&r, KEY_AMNESIC, "true");
+    request_add(&r, marks ? KEY_MAX_MARKS : KEY_COMMAND, marks ? marks : "true");
     ck_assert_int_eq(
-        plan_resolve(
-            &(struct plan_wish){
-                .argv = argv, .disk = disk, .memory = "64M", .amnesic = amnesic, .marks = marks},
-            &p, &e),
+        plan_resolve(&(struct plan_wish){.command_line = &r, .use = marks ? KEY_OF_UP : KEY_OF_RUN},
+                     &p, &e),
         0);
     return p;
 }
@@ -107,8 +111,8 @@ static struct plan *resolve(bool amnesic, unsigned marks, const char *disk)
 START_TEST(the_plan_bounds_the_memory_by_disk_and_marks_and_is_read_back_as_it_was)
 {
     const uint64_t mib = PLAN_MIB;
-    own_plan struct plan *plain = resolve(false, 4, "64M"), *run = resolve(true, 0, "64M"),
-                         *box = resolve(true, 2, "64M"), *large = resolve(true, 2, "1G");
+    own_plan struct plan *plain = resolve(false, "4", "64M"), *run = resolve(true, NULL, "64M"),
+                         *box = resolve(true, "2", "64M"), *large = resolve(true, "2", "1G");
     own_doc struct doc *d = plan_to_doc(box), *old = plan_to_doc(plain);
     own_plan struct plan *again = NULL, *plain_again = NULL;
     struct err e;

@@ -28,6 +28,7 @@ static struct doc *config(const char *input, const char *out, bool tty)
         .memory_bytes = 256 * PLAN_MIB,
         .tmp_bytes = 128 * PLAN_MIB,
         .pids = 64,
+        .open_files = 4096,
         .uid = 1000,
         .gid = 1001,
         .workdir = (char[]){"/work"},
@@ -325,14 +326,16 @@ END_TEST
 START_TEST(the_build_of_an_image_may_change_files_and_nothing_else)
 {
     static const char *const files[] = {"CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER"};
-    static const char *const argv[] = {"true", NULL};
+    own_request struct request r = {0};
     own_plan struct plan *p = NULL;
     own_doc struct doc *d = NULL;
     const struct doc *caps;
     bool yes = false, readonly = true;
     struct err e;
 
-    ck_assert_int_eq(plan_resolve(&(struct plan_wish){.argv = argv, .build = true}, &p, &e), 0);
+    request_add(&r, KEY_COMMAND, "true");
+    ck_assert_int_eq(plan_resolve(&(struct plan_wish){.command_line = &r, .build = true}, &p, &e),
+                     0);
     d = oci_config(p, 1);
     caps = object(object(d, "process"), "capabilities");
     ck_assert_uint_eq(doc_len(array(caps, "bounding")), 3);

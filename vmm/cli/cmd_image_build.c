@@ -72,17 +72,25 @@ static int run_script(void *arg, const char *ref, const char *script, const char
                       struct err *e)
 {
     const struct cli_paths *paths = arg;
-    const char *const argv[] = {"/bin/sh", "-c", script, NULL};
+    const struct {
+        enum key k;
+        const char *text;
+    } asked[] = {{KEY_IMAGE, ref},
+                 {KEY_COMMAND, "/bin/sh"},
+                 {KEY_COMMAND, "-c"},
+                 {KEY_COMMAND, script},
+                 {KEY_MEMORY, BUILD_MEMORY},
+                 {KEY_DISK, BUILD_DISK},
+                 {KEY_OUTPUT_MAX, BUILD_DISK},
+                 {KEY_TIMEOUT, BUILD_TIME},
+                 {KEY_OUTPUT, out_dir}};
     own_plan struct plan *plan = NULL;
-    struct plan_wish w = {.image = ref,
-                          .argv = argv,
-                          .build = true,
-                          .memory = BUILD_MEMORY,
-                          .disk = BUILD_DISK,
-                          .out_max = BUILD_DISK,
-                          .timeout = BUILD_TIME,
-                          .out = out_dir};
+    own_request struct request r = {0};
+    struct plan_wish w = {.command_line = &r, .build = true};
 
+    for (size_t i = 0; i < sizeof(asked) / sizeof(asked[0]); i++)
+        if (asked[i].text && (out_dir || asked[i].k != KEY_OUTPUT_MAX))
+            request_add(&r, asked[i].k, asked[i].text);
     if (options_accel("auto", paths, &w, e) < 0 || plan_resolve(&w, &plan, e) < 0)
         return -1;
     return run_quietly(paths, plan, e);

@@ -81,9 +81,13 @@ static int prove_plan(struct options *o, const struct cli_paths *paths)
     struct err e;
     int status;
 
-    o->wish.no_command = true;
+    o->wish.no_marks = true;
     if (options_resolve(o, paths, &plan, &e) < 0)
         return cli_fail(&e);
+    if (plan->debug)
+        return cli_misuse("prove", "with --debug nothing is promised");
+    if (plan_wish_text(&o->wish, KEY_MAX_MARKS) || plan_wish_text(&o->wish, KEY_MARK_EACH_EXEC))
+        return cli_misuse("prove", "it keeps nothing: marks are for 'lazaret up'");
     c = options_run_config(paths);
     c.warm = !o->cold;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)
@@ -103,18 +107,19 @@ int cmd_prove(int argc, char **argv)
     struct err e;
     int status = options_parse(argc, argv, help_prove, &o);
 
-    if (status < 0 && o.wish.argv[0]) {
-        name = o.wish.argv[0];
+    if (status < 0 && optind < argc) {
+        name = argv[optind];
         /* Nothing but --json goes with a name. */
-        if (argc != 2 + o.json || o.wish.argv[1])
+        if (argc != 2 + o.json || optind + 1 < argc)
             status = cli_misuse("prove", "with a sandbox's name only --json goes, before it");
     } else if (status < 0) {
         status = options_for_sandbox("prove", &o);
     }
-    if (status < 0 && (o.keep_logs || o.mark_each_exec || o.max_marks))
+    if (status < 0 &&
+        (o.keep_logs || o.given.of[KEY_MAX_MARKS].set || o.given.of[KEY_MARK_EACH_EXEC].set))
         status =
             cli_misuse("prove", "it keeps nothing: --keep-logs and marks are for 'lazaret up'");
-    if (status < 0 && o.wish.debug)
+    if (status < 0 && o.given.of[KEY_DEBUG].set)
         status = cli_misuse("prove", "with --debug nothing is promised");
     if (status >= 0)
         return status;

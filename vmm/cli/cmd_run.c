@@ -46,34 +46,6 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     return status;
 }
 
-/* The guest, and what a job finds, are the sandbox's; the job is the wish's. */
-static int derive(const struct options *o, const struct plan *base, struct plan **ret,
-                  struct err *e)
-{
-    const struct plan_wish *w = &o->wish;
-    own_strv struct strv argv = {0};
-    uint64_t timeout_ms = 0;
-
-    for (size_t i = 0; w->argv[i]; i++)
-        strv_add(&argv, w->argv[i]);
-    if (w->timeout &&
-        str_parse_duration(w->timeout, "--timeout", PLAN_TIMEOUT_MAX_MS, &timeout_ms, e) < 0)
-        return -1;
-    return plan_derive(base,
-                       &(struct plan_exec){.argv = &argv,
-                                           .env = &o->env,
-                                           .secrets = &o->secrets.files,
-                                           .secret_env = &o->secrets.env,
-                                           .workdir = w->workdir,
-                                           .user = w->user,
-                                           .timeout_ms = timeout_ms,
-                                           .out = w->out,
-                                           .out_max = w->out_max,
-                                           .interactive = w->interactive,
-                                           .tty = w->tty},
-                       ret, e);
-}
-
 /* A fork of an amnesic sandbox is amnesic. */
 static int check_logs(const struct options *o, const struct plan *plan, struct err *e)
 {
@@ -90,8 +62,10 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
     struct err e;
     int status;
 
-    if (fork_begin(paths->data_dir, o->from, &f, &e) < 0 || derive(o, f.plan, &plan, &e) < 0 ||
-        check_logs(o, plan, &e) < 0)
+    o->wish.use = KEY_OF_FORK;
+    if (options_read(o, &e) < 0 || plan_check_uses(&o->wish, &e) < 0 ||
+        fork_begin(paths->data_dir, o->from, &f, &e) < 0 ||
+        plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0)
         status = cli_fail(&e);
     else
         status = run(o, paths, plan, &f.from);
@@ -138,25 +112,12 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     return outcome_print(paths, &r, x.capture);
 }
 
-/* What is for `up`, or goes with --keep only or not at all. Returns -1 to go on. */
+/* What goes with --keep only, or not at all. Returns -1 to go on. */
 static int check_keep(const char *command, const struct options *o)
 {
-    if (o->mark_each_exec || o->max_marks)
-        return cli_misuse(command, "--mark-each-exec and --max-marks are for 'lazaret up'");
-    if (o->after && !o->keep)
-        return cli_misuse(command, "--after is of use with --keep only");
-    if (o->wish.amnesic && (o->keep_logs || o->uri))
-        return cli_misuse(command, "--amnesic excludes --keep-logs and --connect");
-    if (o->keep && (o->wish.out || o->wish.out_max || o->uri))
-        return cli_misuse(command, "--keep excludes --out and --connect");
-    if ((o->out_recipients.n > 0 || o->in_identity) &&
-        (o->keep || o->from || o->uri || o->keep_logs))
-        return cli_misuse(command, "--out-recipient and --in-identity exclude --keep, "
-                                   "--fork-from, --keep-logs and --connect");
-    if (o->from && (o->keep || o->uri || o->cold || o->wish.image || o->wish.machine ||
-                    o->wish.memory || o->wish.cpus || o->wish.disk || o->wish.pids ||
-                    o->wish.entrypoint || o->wish.writable_root || o->wish.amnesic ||
-                    o->wish.debug || o->inputs.n > 0 || o->read.n + o->write.n + o->exec.n > 0))
+    if (o->keep && o->uri)
+        return cli_misuse(command, "--keep excludes --connect");
+    if (o->from && (o->keep || o->uri || o->cold))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;
@@ -176,14 +137,13 @@ int cmd_run(int argc, char **argv)
     if (status >= 0)
         return status;
     /* First: an fd that is named is the caller's, not one of ours. */
-    if (secrets_open(&o.secrets, &e) < 0 || options_after(o.after, &after, &e) < 0 ||
-        (o.keep && sandbox_check_name(o.keep, &e) < 0) || cli_paths_find(&paths, &e) < 0)
+    if (secrets_open(&o.secrets, &e) < 0 || (o.keep && sandbox_check_name(o.keep, &e) < 0) ||
+        cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
-    if (o.keep)
-        o.wish.marks = PLAN_AMNESIC_MARKS;
     if (o.from)
         return run_forked(&o, &paths);
-    if (options_resolve(&o, &paths, &plan, &e) < 0)
+    o.wish.keep = o.keep != NULL;
+    if (options_resolve(&o, &paths, &plan, &e) < 0 || options_after(plan->after, &after, &e) < 0)
         return cli_fail(&e);
     return o.keep ? run_kept(&o, &paths, plan, after) : run(&o, &paths, plan, NULL);
 }
@@ -206,11 +166,12 @@ static struct doc *layers_to_doc(const char *uri)
     return list;
 }
 
-static void print_check(const struct doc *plan, const char *xml, const struct doc *oci,
+static void print_check(const struct plan *plan, const char *xml, const struct doc *oci,
                         const struct doc *layers, bool json)
 {
     if (json) {
-        own_free char *p = doc_format(plan, false), *c = doc_format(oci, false),
+        own_doc struct doc *d = plan_to_doc(plan);
+        own_free char *p = doc_format(d, false), *c = doc_format(oci, false),
                       *l = doc_format(layers, false);
         own_doc struct doc *text = doc_new_array();
         own_free char *quoted = NULL;
@@ -221,7 +182,7 @@ static void print_check(const struct doc *plan, const char *xml, const struct do
                (int)(strlen(quoted) - 2), quoted + 1, c, l);
         return;
     }
-    own_free char *p = doc_format(plan, true), *c = doc_format(oci, true),
+    own_free char *p = plan_to_text(plan), *c = doc_format(oci, true),
                   *l = doc_format(layers, true);
 
     printf("# plan\n%s\n# domain XML\n%s\n# OCI configuration of the container\n%s\n"
@@ -234,7 +195,7 @@ int cmd_check(int argc, char **argv)
     own_options struct options o = {0};
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
-    own_doc struct doc *d = NULL, *oci = NULL, *layers = NULL;
+    own_doc struct doc *oci = NULL, *layers = NULL;
     own_free char *xml = NULL;
     struct err e;
     int status = options_parse(argc, argv, help_check, &o);
@@ -248,9 +209,8 @@ int cmd_check(int argc, char **argv)
     if (cli_paths_find(&paths, &e) < 0 || options_resolve(&o, &paths, &plan, &e) < 0 ||
         run_preview(plan, paths.data_dir, &xml, &e) < 0)
         return cli_fail(&e);
-    d = plan_to_doc(plan);
     oci = oci_config(plan, 1);
     layers = layers_to_doc(o.uri);
-    print_check(d, xml, oci, layers, o.json);
+    print_check(plan, xml, oci, layers, o.json);
     return cli_flush();
 }

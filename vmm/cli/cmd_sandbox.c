@@ -2,7 +2,6 @@
 #include "base/own.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
-#include "run/mark.h"
 #include "run/sandbox.h"
 
 #include <errno.h>
@@ -27,11 +26,13 @@ static int parse_up(int argc, char **argv, struct options *o, const char **ret_n
     status = options_parse(argc, argv, help_up, o);
     if (status >= 0)
         return status;
-    if (!first && *o->wish.argv)
-        *ret_name = *o->wish.argv++;
+    if (!first && optind < argc)
+        *ret_name = argv[optind];
     if (!*ret_name)
         return cli_misuse(argv[0], "which name?");
-    o->wish.no_command = true;
+    if (optind + !first < argc)
+        return cli_misuse(argv[0], "unexpected argument '%s'", argv[optind + !first]);
+    request_drop(&o->given, KEY_COMMAND); /* it was the name */
     return options_for_sandbox("up", o);
 }
 
@@ -41,7 +42,6 @@ int cmd_up(int argc, char **argv)
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
     const char *name = NULL;
-    uint64_t max_marks;
     struct run_config c;
     struct run_result r;
     struct err e;
@@ -49,23 +49,17 @@ int cmd_up(int argc, char **argv)
 
     if (status >= 0)
         return status;
-    max_marks = o.wish.amnesic ? PLAN_AMNESIC_MARKS : MARK_DEFAULT;
     /* What is wrong with the name is said before anything is measured. */
-    if (sandbox_check_name(name, &e) < 0 ||
-        (o.max_marks &&
-         str_parse_u64(o.max_marks, "--max-marks", 1, MARK_MAX, &max_marks, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0)
-        return cli_fail(&e);
-    o.wish.marks = (unsigned)max_marks;
-    if (options_resolve(&o, &paths, &plan, &e) < 0)
+    if (sandbox_check_name(name, &e) < 0 || cli_paths_find(&paths, &e) < 0 ||
+        options_resolve(&o, &paths, &plan, &e) < 0)
         return cli_fail(&e);
     if (plan->debug)
         outcome_mark_debug();
     c = options_run_config(&paths);
     c.warm = !o.cold;
     c.keep_logs = o.keep_logs;
-    c.mark_each_exec = o.mark_each_exec;
-    c.max_marks = (unsigned)max_marks;
+    c.mark_each_exec = plan->mark_each_exec;
+    c.max_marks = (unsigned)plan->max_marks;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)
         return cli_fail(&e);
     outcome_print_notes(r.notes);

@@ -54,6 +54,14 @@ const char help_main[] =
     "  --secret-env NAME  that secret in the environment instead\n"                                \
     "  --workdir DIR      where the job starts (the image's, else /work)\n"                        \
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"                \
+    "  --cpu-time TIME    CPU time of each process; then SIGXCPU, a second later SIGKILL\n"        \
+    "  --address-space SIZE, --file-size SIZE: the most of each process, none by default\n"        \
+    "  --open-files N     files that each process may have open (4096)\n"                          \
+    "  --tmp SIZE         /tmp, which is memory (half of --memory)\n"                              \
+    "  --manifest FILE    what the job asks for; options go before it: lazaret.manifest(5)\n"      \
+    "  --policy FILE      what it may have at most, beside /etc/lazaret/policy.json and your "     \
+    "own:\n"                                                                                       \
+    "                     lazaret.policy(5); repeatable\n"                                         \
     "  --entrypoint CMD   in place of the image's entrypoint and command; '' for none\n"           \
     "  --writable         the root takes writes, on the scratch disk, gone with the run\n"         \
     "  --read PATH        let the job read below PATH, and nothing else (repeatable)\n"            \
@@ -169,6 +177,10 @@ const char help_up[] =
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"
     "  --workdir DIR      where commands start (the image's, else /work)\n"
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"
+    "  --cpu-time TIME, --address-space SIZE, --file-size SIZE, --open-files N: the most of each\n"
+    "                     process; see lazaret-run(1)\n"
+    "  --tmp SIZE         /tmp, which is memory (half of --memory)\n"
+    "  --manifest FILE, --policy FILE: what is asked for, and what is allowed\n"
     "  --writable         the root takes writes, on the scratch disk\n"
     "  --read PATH        let commands read below PATH, and nothing else (repeatable)\n"
     "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"

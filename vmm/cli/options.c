@@ -14,69 +14,23 @@
 #include <string.h>
 #include <unistd.h>
 
+#define OPT_FIRST 256 /* an option of the table is OPT_FIRST and its key */
+
 enum {
-    OPT_IMAGE = 256,
-    OPT_MACHINE,
-    OPT_MEMORY,
-    OPT_CPUS,
-    OPT_DISK,
-    OPT_PIDS,
-    OPT_TIMEOUT,
-    OPT_ENV,
-    OPT_SECRET,
-    OPT_SECRET_ENV,
-    OPT_WORKDIR,
-    OPT_USER,
-    OPT_ENTRYPOINT,
-    OPT_WRITABLE,
-    OPT_READ,
-    OPT_WRITE,
-    OPT_EXEC,
-    OPT_IN,
-    OPT_IN_MAX,
-    OPT_IN_IDENTITY,
-    OPT_OUT,
-    OPT_OUT_MAX,
-    OPT_OUT_RECIPIENT,
-    OPT_JSON,
+    OPT_JSON = OPT_FIRST + KEYS,
     OPT_KEEP_LOGS,
     OPT_COLD,
     OPT_KEEP,
     OPT_FORK_FROM,
-    OPT_AFTER,
-    OPT_MARK_EACH_EXEC,
-    OPT_MAX_MARKS,
-    OPT_AMNESIC,
-    OPT_DEBUG,
-    OPT_ACCEL,
+    OPT_MANIFEST,
+    OPT_POLICY,
     OPT_CONNECT,
+    OPT_SECRET,
+    OPT_SECRET_ENV,
     OPT_HELP,
 };
 
-static const struct option longs[] = {
-    {"image", required_argument, NULL, OPT_IMAGE},
-    {"machine", required_argument, NULL, OPT_MACHINE},
-    {"memory", required_argument, NULL, OPT_MEMORY},
-    {"cpus", required_argument, NULL, OPT_CPUS},
-    {"disk", required_argument, NULL, OPT_DISK},
-    {"pids", required_argument, NULL, OPT_PIDS},
-    {"timeout", required_argument, NULL, OPT_TIMEOUT},
-    {"env", required_argument, NULL, OPT_ENV},
-    {"secret", required_argument, NULL, OPT_SECRET},
-    {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
-    {"workdir", required_argument, NULL, OPT_WORKDIR},
-    {"user", required_argument, NULL, OPT_USER},
-    {"entrypoint", required_argument, NULL, OPT_ENTRYPOINT},
-    {"writable", no_argument, NULL, OPT_WRITABLE},
-    {"read", required_argument, NULL, OPT_READ},
-    {"write", required_argument, NULL, OPT_WRITE},
-    {"exec", required_argument, NULL, OPT_EXEC},
-    {"in", required_argument, NULL, OPT_IN},
-    {"in-max", required_argument, NULL, OPT_IN_MAX},
-    {"in-identity", required_argument, NULL, OPT_IN_IDENTITY},
-    {"out", required_argument, NULL, OPT_OUT},
-    {"out-max", required_argument, NULL, OPT_OUT_MAX},
-    {"out-recipient", required_argument, NULL, OPT_OUT_RECIPIENT},
+static const struct option switches[] = {
     {"interactive", no_argument, NULL, 'i'},
     {"tty", no_argument, NULL, 't'},
     {"json", no_argument, NULL, OPT_JSON},
@@ -84,16 +38,29 @@ static const struct option longs[] = {
     {"cold", no_argument, NULL, OPT_COLD},
     {"keep", required_argument, NULL, OPT_KEEP},
     {"fork-from", required_argument, NULL, OPT_FORK_FROM},
-    {"after", required_argument, NULL, OPT_AFTER},
-    {"mark-each-exec", no_argument, NULL, OPT_MARK_EACH_EXEC},
-    {"max-marks", required_argument, NULL, OPT_MAX_MARKS},
-    {"amnesic", no_argument, NULL, OPT_AMNESIC},
-    {"debug", no_argument, NULL, OPT_DEBUG},
-    {"accel", required_argument, NULL, OPT_ACCEL},
+    {"manifest", required_argument, NULL, OPT_MANIFEST},
+    {"policy", required_argument, NULL, OPT_POLICY},
     {"connect", required_argument, NULL, OPT_CONNECT},
+    {"secret", required_argument, NULL, OPT_SECRET},
+    {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
+#define SWITCHES (sizeof(switches) / sizeof(switches[0]))
+
+/* The switches, and one option for each key that has one. */
+static void fill_longs(struct option longs[KEYS + SWITCHES])
+{
+    size_t n = 0;
+
+    for (enum key k = 0; k < KEYS; k++)
+        if (key_rows[k].option)
+            longs[n++] =
+                (struct option){key_rows[k].option,
+                                key_rows[k].kind == KEY_KIND_FLAG ? no_argument : required_argument,
+                                NULL, OPT_FIRST + (int)k};
+    memcpy(longs + n, switches, sizeof(switches));
+}
 
 struct run_config options_run_config(const struct cli_paths *paths)
 {
@@ -144,108 +111,28 @@ int options_secrets(const char *command, const struct strv *asked, const struct 
     return -1;
 }
 
-static int add_input(struct strv *inputs, const char *path)
-{
-    own_free char *real = realpath(path, NULL);
-
-    if (!real)
-        return cli_misuse("run", "--in: folder '%s': %s", path, strerror(errno));
-    strv_add(inputs, real);
-    return -1;
-}
-
-static int set_identity(char **ret, const char *path)
-{
-    free(*ret);
-    *ret = realpath(path, NULL);
-    return *ret ? -1 : cli_misuse("run", "--in-identity: '%s': %s", path, strerror(errno));
-}
-
-/* The folder may not exist yet: its parent must. */
-static int set_out(char **ret, const char *path)
-{
-    own_free char *copy = str_dup(path);
-    own_free char *parent = NULL;
-    size_t len = strlen(copy);
-    char *slash;
-
-    if (len == 0)
-        return cli_misuse("run", "--out: the folder's name is empty");
-    free(*ret);
-    *ret = realpath(path, NULL);
-    if (*ret)
-        return -1;
-    while (len > 1 && copy[len - 1] == '/')
-        copy[--len] = '\0';
-    slash = strrchr(copy, '/');
-    if (slash)
-        *slash = '\0';
-    parent = realpath(slash ? (slash == copy ? "/" : copy) : ".", NULL);
-    if (!parent || (slash && !slash[1]))
-        return cli_misuse("run", "--out: folder '%s': %s", path, strerror(errno));
-    *ret = str_printf("%s/%s", strcmp(parent, "/") == 0 ? "" : parent, slash ? slash + 1 : copy);
-    return -1;
-}
-
 /* One option; returns -1 to go on. */
 static int take(struct options *o, int opt, const char *help)
 {
-    struct plan_wish *w = &o->wish;
-
     switch (opt) {
-    case OPT_IMAGE:
-        w->image = optarg;
+    case OPT_FIRST + (int)KEY_ENV:
+        options_add_env(&o->given.of[KEY_ENV].texts, optarg);
+        o->given.of[KEY_ENV].set = true;
         return -1;
-    case OPT_MACHINE:
-        w->machine = optarg;
+    case OPT_MANIFEST:
+        o->manifest_file = optarg;
         return -1;
-    case OPT_MEMORY:
-        w->memory = optarg;
+    case OPT_POLICY:
+        strv_add(&o->policy_files, optarg);
         return -1;
-    case OPT_CPUS:
-        w->cpus = optarg;
+    case OPT_SECRET:
+        strv_add(&o->asked_secrets, optarg);
         return -1;
-    case OPT_DISK:
-        w->disk = optarg;
-        return -1;
-    case OPT_PIDS:
-        w->pids = optarg;
-        return -1;
-    case OPT_TIMEOUT:
-        w->timeout = optarg;
-        return -1;
-    case OPT_WORKDIR:
-        w->workdir = optarg;
-        return -1;
-    case OPT_USER:
-        w->user = optarg;
-        return -1;
-    case OPT_ENTRYPOINT:
-        w->entrypoint = optarg;
-        return -1;
-    case OPT_WRITABLE:
-        w->writable_root = true;
-        return -1;
-    case OPT_READ:
-        strv_add(&o->read, optarg);
-        return -1;
-    case OPT_WRITE:
-        strv_add(&o->write, optarg);
-        return -1;
-    case OPT_EXEC:
-        strv_add(&o->exec, optarg);
-        return -1;
-    case OPT_OUT_MAX:
-        w->out_max = optarg;
-        return -1;
-    case OPT_ACCEL:
-        o->accel = optarg;
+    case OPT_SECRET_ENV:
+        strv_add(&o->secret_env, optarg);
         return -1;
     case OPT_CONNECT:
         o->uri = optarg;
-        return -1;
-    case OPT_DEBUG:
-        w->debug = true;
         return -1;
     case OPT_JSON:
         o->json = true;
@@ -262,63 +149,35 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_FORK_FROM:
         o->from = optarg;
         return -1;
-    case OPT_AFTER:
-        o->after = optarg;
-        return -1;
-    case OPT_MARK_EACH_EXEC:
-        o->mark_each_exec = true;
-        return -1;
-    case OPT_MAX_MARKS:
-        o->max_marks = optarg;
-        return -1;
-    case OPT_AMNESIC:
-        w->amnesic = true;
-        return -1;
-    case OPT_ENV:
-        options_add_env(&o->env, optarg);
-        return -1;
-    case OPT_SECRET:
-        strv_add(&o->asked_secrets, optarg);
-        return -1;
-    case OPT_SECRET_ENV:
-        strv_add(&o->secret_env, optarg);
-        return -1;
-    case OPT_IN_MAX:
-        w->in_max = optarg;
-        return -1;
-    case OPT_IN_IDENTITY:
-        return set_identity(&o->in_identity, optarg);
-    case OPT_OUT_RECIPIENT:
-        strv_add(&o->out_recipients, optarg);
-        return -1;
-    case OPT_IN:
-        return add_input(&o->inputs, optarg);
-    case OPT_OUT:
-        return set_out(&o->out, optarg);
     case 'i':
-        w->interactive = true;
+        o->wish.interactive = true;
         return -1;
     case 't':
-        w->tty = true;
+        o->wish.tty = true;
         return -1;
-    default:
+    case OPT_HELP:
         fputs(help, stdout);
         return cli_flush();
+    default:
+        request_add(&o->given, (enum key)(opt - OPT_FIRST), optarg ? optarg : "true");
+        return -1;
     }
 }
 
 int options_parse(int argc, char **argv, const char *help, struct options *ret)
 {
+    struct option longs[KEYS + SWITCHES] = {{0}};
     int opt;
 
-    *ret = (struct options){.accel = "auto"};
+    *ret = (struct options){0};
+    fill_longs(longs);
     opterr = 0;
     optind = 1;
     while ((opt = getopt_long(argc, argv, "+:it", longs, NULL)) != -1) {
         int status;
 
         if (opt == '?')
-            return optopt && optopt < 256
+            return optopt && optopt < OPT_FIRST
                        ? cli_misuse(argv[0], "unknown option '-%c'", optopt)
                        : cli_misuse(argv[0], "unknown option '%s'", argv[optind - 1]);
         if (opt == ':')
@@ -327,17 +186,13 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
         if (status >= 0)
             return status;
     }
-    ret->wish.argv = (const char *const *)(argv + optind);
-    ret->wish.env = &ret->env;
-    ret->wish.inputs = &ret->inputs;
-    ret->wish.read = &ret->read;
-    ret->wish.write = &ret->write;
-    ret->wish.exec = &ret->exec;
+    for (char **a = argv + optind; *a; a++)
+        request_add(&ret->given, KEY_COMMAND, *a);
+    ret->wish.command_line = &ret->given;
     ret->wish.secrets = &ret->secrets.files;
     ret->wish.secret_env = &ret->secrets.env;
-    ret->wish.in_identity = ret->in_identity;
-    ret->wish.out_recipients = &ret->out_recipients;
-    ret->wish.out = ret->out;
+    ret->wish.keep_logs = ret->keep_logs;
+    ret->wish.connect = ret->uri != NULL;
     if (ret->json && ret->wish.tty)
         return cli_misuse(argv[0], "--json and --tty exclude each other");
     if (ret->uri && strcmp(ret->uri, "qemu:///session") != 0)
@@ -350,22 +205,13 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
                            &ret->secrets);
 }
 
-int options_for_sandbox(const char *command, const struct options *o)
+int options_for_sandbox(const char *command, struct options *o)
 {
-    const struct plan_wish *w = &o->wish;
-
-    if (w->interactive || w->tty || w->timeout)
-        return cli_misuse(command, "-i, -t and --timeout are for 'lazaret exec'");
-    if (w->out || w->out_max || w->out_recipients->n > 0)
-        return cli_misuse(command, "--out is for 'lazaret run'");
-    if (w->in_identity)
-        return cli_misuse(command, "--in-identity is for 'lazaret run'");
-    if (w->entrypoint)
-        return cli_misuse(command, "--entrypoint is for 'lazaret run'");
-    if (o->keep || o->after || o->from)
-        return cli_misuse(command, "--keep, --after and --fork-from are for 'lazaret run'");
-    if (w->amnesic && o->keep_logs)
-        return cli_misuse(command, "--amnesic excludes --keep-logs");
+    o->wish.use = KEY_OF_UP; /* what the table says of it is the resolver's */
+    if (o->wish.interactive || o->wish.tty)
+        return cli_misuse(command, "-i and -t are for 'lazaret exec'");
+    if (o->keep || o->from)
+        return cli_misuse(command, "--keep and --fork-from are for 'lazaret run'");
     if (o->asked_secrets.n || o->secret_env.n)
         return cli_misuse(command, "--secret is for 'lazaret run' and 'lazaret exec'");
     if (o->uri)
@@ -375,17 +221,15 @@ int options_for_sandbox(const char *command, const struct options *o)
 
 void options_done(struct options *o)
 {
-    strv_done(&o->env);
-    strv_done(&o->inputs);
-    strv_done(&o->read);
-    strv_done(&o->write);
-    strv_done(&o->exec);
+    request_done(&o->given);
+    request_done(&o->manifest);
+    strv_done(&o->policy_files);
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
     secrets_done(&o->secrets);
-    strv_done(&o->out_recipients);
-    free(o->in_identity);
-    free(o->out);
+    for (size_t i = 0; i < o->wish.policies.n; i++)
+        policy_done(&o->policies[i]);
+    free(o->policies);
 }
 
 int options_accel(const char *accel, const struct cli_paths *paths, struct plan_wish *w,
@@ -419,39 +263,67 @@ int options_accel(const char *accel, const struct cli_paths *paths, struct plan_
     return 0;
 }
 
-/* What the image would have run; borrowed from it. */
-static void take_image(const struct image *im, struct plan_image *ret)
+/* What the image would have run, and who signed it; borrowed from it. */
+static int take_image(const struct image *im, struct strv *signers, struct plan_image *ret,
+                      struct err *e)
 {
     const struct image_config *c = &im->m.config;
+    own_trust_keys struct trust_keys keys = {0};
+    bool required;
 
+    if (trust_policy(&im->store, &required, &keys, e) < 0)
+        return -1;
+    for (size_t i = 0; i < keys.n; i++) {
+        const struct trust_keys one = {.items = &keys.items[i], .n = 1};
+
+        if (trust_check(&im->store, im->digest, &one, NULL, &(struct err){0}) == 0)
+            strv_add(signers, keys.items[i].id);
+    }
     *ret = (struct plan_image){.digest = im->digest,
+                               .signers = signers,
                                .entrypoint = &c->entrypoint,
                                .command = &c->command,
                                .env = &c->env,
                                .workdir = c->workdir,
                                .uid = c->uid,
                                .gid = c->gid};
+    return 0;
+}
+
+static int resolve(struct options *o, const struct cli_paths *paths, const char *accel,
+                   struct plan **ret, struct err *e)
+{
+    own_plan struct plan *first = NULL;
+
+    /* What is wrong with the wish itself is said before anything is measured. */
+    if (plan_resolve(&o->wish, &first, e) < 0 ||
+        options_accel(accel ? accel : "auto", paths, &o->wish, e) < 0 ||
+        plan_resolve(&o->wish, ret, e) < 0)
+        return -1;
+    for (size_t i = 0; i < (*ret)->trimmed.n; i++)
+        log_msg(LOG_WARN, "%s", (*ret)->trimmed.items[i]);
+    return 0;
 }
 
 int options_resolve(struct options *o, const struct cli_paths *paths, struct plan **ret,
                     struct err *e)
 {
     own_free char *store = str_printf("%s/images", paths->data_dir);
-    own_plan struct plan *first = NULL;
     own_image struct image *im = NULL;
+    own_strv struct strv signers = {0};
     struct plan_image from;
+    const char *ref;
     int rc;
 
-    if (image_open(store, o->wish.image ? o->wish.image : "default", &im, e) < 0)
+    if (options_read(o, e) < 0)
+        return -1;
+    ref = plan_wish_text(&o->wish, KEY_IMAGE);
+    if (image_open(store, ref ? ref : "default", &im, e) < 0)
         return e->class == ERR_USAGE ? err_wrap(e, "--image") : -1;
-    take_image(im, &from);
+    if (take_image(im, &signers, &from, e) < 0)
+        return -1;
     o->wish.from = &from;
-    /* What is wrong with the wish itself is said before anything is measured. */
-    rc = plan_resolve(&o->wish, &first, e);
-    if (rc == 0)
-        rc = options_accel(o->accel, paths, &o->wish, e);
-    if (rc == 0)
-        rc = plan_resolve(&o->wish, ret, e);
+    rc = resolve(o, paths, plan_wish_text(&o->wish, KEY_ACCEL), ret, e);
     o->wish.from = NULL;
     return rc;
 }

@@ -1,5 +1,8 @@
 /*
- * options: the options that `run` and `check` share, from the command line to a plan.
+ * options: the options that `run`, `check` and `up` share, from the command line to a plan.
+ *
+ * What the table of plan/key.h has is put into a request as it was written; the manifest and the
+ * policies are read from their files. What any of it means is the resolver's.
  */
 #ifndef LZ_CLI_OPTIONS_H
 #define LZ_CLI_OPTIONS_H
@@ -8,28 +11,28 @@
 #include "cli/cli.h"
 #include "run/sandbox.h"
 
+#define OPTIONS_HOST_POLICY "/etc/lazaret/policy.json"
+
 struct options {
+    struct request given, manifest;
+    struct policy *policies; /* those that apply */
     struct plan_wish wish;
-    struct strv env, inputs, out_recipients, read, write, exec;
-    char *in_identity;                     /* absolute */
+    struct strv policy_files;              /* --policy */
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
-    char *out;                             /* absolute */
-    const char *accel;                     /* auto, kvm, tcg */
-    const char *uri;                       /* --connect, or NULL */
-    const char *keep;                      /* `run`: the new sandbox's name */
-    const char *from;                      /* `run`: --fork-from */
-    const char *after;                     /* `run`, with `keep`: see options_after() */
-    const char *max_marks;
-    bool json, keep_logs, cold, mark_each_exec;
+    const char *manifest_file;
+    const char *uri;  /* --connect, or NULL */
+    const char *keep; /* `run`: the new sandbox's name */
+    const char *from; /* `run`: --fork-from */
+    bool json, keep_logs, cold;
 };
 
 /* Parses argv. Returns -1 to go on, else the exit status (help was shown, or misuse). */
 int options_parse(int argc, char **argv, const char *help, struct options *ret);
 /* Adds "K=V"; "K" alone takes the caller's own value, and nothing if there is none. */
 void options_add_env(struct strv *env, const char *text);
-/* Refuses what `run` takes and a sandbox does not. Returns -1 to go on. */
-int options_for_sandbox(const char *command, const struct options *o);
+/* It is for a sandbox: refuses what only `run` takes. Returns -1 to go on. */
+int options_for_sandbox(const char *command, struct options *o);
 /* What --secret and --secret-env say. Returns -1 to go on, else the exit status. */
 int options_secrets(const char *command, const struct strv *asked, const struct strv *env,
                     bool interactive, struct secrets *ret);
@@ -44,7 +47,10 @@ int options_after(const char *text, enum sandbox_after *ret, struct err *e);
  * emulation by default. */
 int options_accel(const char *accel, const struct cli_paths *paths, struct plan_wish *w,
                   struct err *e);
-/* Asks the image what it would have run, decides the accelerator, and resolves. */
+/* Reads the manifest and the policies that apply, and finds the folders that are named. */
+int options_read(struct options *o, struct err *e);
+/* The same, asks the image what it would have run, decides the accelerator, and resolves; says
+ * what was trimmed. */
 int options_resolve(struct options *o, const struct cli_paths *paths, struct plan **ret,
                     struct err *e);
 

@@ -25,7 +25,6 @@
 #define OCI_RUN_BYTES  65536u           /* of /run, which has one then: the same */
 #define OCI_SHM_BYTES  (64u * PLAN_MIB) /* of /dev/shm; counts as the job's memory too */
 #define OCI_FILES_SOFT 1024u            /* what select(2) can take */
-#define OCI_FILES_HARD 4096u            /* the kernel's own default: nothing has to be raised */
 #define OCI_UMASK      0022u
 #define OCI_OOM_SCORE  500 /* if the guest itself runs short, the job goes before the agent */
 
@@ -57,21 +56,34 @@ static struct doc *capabilities(const struct plan *p)
     return d;
 }
 
-static struct doc *rlimits(void)
+/* A plan's 0 is no limit, and no line. Behind the CPU time a process gets SIGXCPU, and SIGKILL one
+ * second later if it goes on. */
+static struct doc *rlimits(const struct plan *p)
 {
-    static const struct {
+    const uint64_t soft_files = p->open_files < OCI_FILES_SOFT ? p->open_files : OCI_FILES_SOFT;
+    const uint64_t cpu = p->cpu_time_ms / 1000;
+    const struct {
         const char *type;
         uint64_t soft, hard;
+        bool absent;
     } rows[] = {
-        {"RLIMIT_CORE", 0, 0},     {"RLIMIT_NOFILE", OCI_FILES_SOFT, OCI_FILES_HARD},
-        {"RLIMIT_MSGQUEUE", 0, 0}, {"RLIMIT_NICE", 0, 0},
+        {"RLIMIT_CORE", 0, 0},
+        {"RLIMIT_NOFILE", soft_files, p->open_files},
+        {"RLIMIT_MSGQUEUE", 0, 0},
+        {"RLIMIT_NICE", 0, 0},
         {"RLIMIT_RTPRIO", 0, 0},
+        {"RLIMIT_CPU", cpu, cpu + 1, cpu == 0},
+        {"RLIMIT_AS", p->address_space_bytes, p->address_space_bytes, p->address_space_bytes == 0},
+        {"RLIMIT_FSIZE", p->file_size_bytes, p->file_size_bytes, p->file_size_bytes == 0},
     };
     struct doc *list = doc_new_array();
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        struct doc *d = doc_new_object();
+        struct doc *d;
 
+        if (rows[i].absent)
+            continue;
+        d = doc_new_object();
         doc_set_str(d, "type", rows[i].type);
         doc_set_u64(d, "soft", rows[i].soft);
         doc_set_u64(d, "hard", rows[i].hard);
@@ -113,7 +125,7 @@ static struct doc *process(const struct plan *p)
     doc_set_strv(d, "env", (const char *const *)p->env.items);
     doc_set_str(d, "cwd", p->workdir);
     doc_set(d, "capabilities", capabilities(p));
-    doc_set(d, "rlimits", rlimits());
+    doc_set(d, "rlimits", rlimits(p));
     doc_set_bool(d, "noNewPrivileges", true);
     doc_set_i64(d, "oomScoreAdj", OCI_OOM_SCORE);
     return d;

@@ -1,9 +1,9 @@
 /*
  * plan: the one frozen description of a run. Pure: no I/O, no clock, no host look-ups.
  *
- * A plan is resolved once, from the command line now (manifest and policy come in front of it
- * later), and everything after it is mechanical: domain XML, OCI config, limits and deadlines
- * follow from it and from nothing else.
+ * A plan is resolved once, from a manifest, the command line, what the image says, and the policies
+ * that bound it all; everything after it is mechanical: domain XML, OCI config, limits and
+ * deadlines follow from it and from nothing else.
  */
 #ifndef LZ_PLAN_PLAN_H
 #define LZ_PLAN_PLAN_H
@@ -11,6 +11,8 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "plan/policy.h"
+#include "plan/request.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +38,12 @@
 #define PLAN_PIDS_DEFAULT    512
 #define PLAN_PIDS_MAX        32768
 #define PLAN_UID_DEFAULT     1000
+#define PLAN_TMP_MIN         4096ull
+#define PLAN_FILE_MIN        (64 * 1024ull) /* the runtime writes its own state below it */
+#define PLAN_FILES_MIN       128  /* the runtime holds one for each masked path meanwhile */
+#define PLAN_FILES_MAX       4096 /* what the guest's kernel gives: nothing has to be raised */
+#define PLAN_MARKS_MAX       128
+#define PLAN_MARKS_DEFAULT   32
 #define PLAN_TIMEOUT_MAX_MS  (30ull * 24 * 3600 * 1000)
 #define PLAN_ARGS_MAX        (512 * 1024) /* bytes of arguments and environment together */
 #define PLAN_PATHS_MAX       128          /* declared paths of each kind */
@@ -58,11 +66,18 @@ struct plan {
     uint64_t tsc_khz;      /* tsc_early_khz= for microvm under TCG; 0: not given */
     uint64_t memory_bytes; /* what the job may use: the container's limit */
     uint64_t guest_bytes;  /* what the VM gets: whole MiB, memory + PLAN_GUEST_OVERHEAD */
-    unsigned cpus;
+    uint64_t cpus;
     uint64_t disk_bytes; /* of the scratch disk: /work, /out and the writable layer */
     uint64_t tmp_bytes;  /* of /tmp; counts as memory too */
-    unsigned pids;
-    uint64_t timeout_ms; /* from the job's start; 0: none */
+    uint64_t pids;
+    uint64_t timeout_ms;     /* from the job's start; 0: none */
+    uint64_t timeout_max_ms; /* of commands in a sandbox, by policy; 0: none */
+    /* Of each process; 0: none. */
+    uint64_t cpu_time_ms, address_space_bytes, file_size_bytes;
+    uint64_t open_files; /* of each process */
+    uint64_t max_marks;  /* of a sandbox */
+    bool mark_each_exec; /* of a sandbox */
+    const char *after;   /* a word of KEY_AFTER; NULL: not asked for */
     uint64_t out_max_bytes;
     uid_t uid; /* inside the container, 1 to 65535 */
     gid_t gid;
@@ -84,41 +99,42 @@ struct plan {
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
     bool interactive;       /* stdin is connected */
     bool tty;
+    char *decided[KEYS];  /* who decided: a place (request.h), "image" or "default" */
+    struct strv env_from; /* the same, for each of `env` */
+    struct strv trimmed;  /* lines for people: what was asked for and is less */
 };
 
 /* What an image would have run, as whom and where: defaults below the wish. Borrowed. */
 struct plan_image {
-    const char *digest; /* of its manifest, 64 hex digits */
+    const char *digest;         /* of its manifest, 64 hex digits */
+    const struct strv *signers; /* ids of trusted keys whose signature is good; or NULL */
     const struct strv *entrypoint, *command, *env;
     const char *workdir;
     uid_t uid; /* inside the container */
     gid_t gid;
 };
 
-/* What was asked for, field by field; NULL or 0 means: the default. Borrowed strings. */
+/* All that a plan is made of. Borrowed. */
 struct plan_wish {
-    const char *image, *machine, *memory, *cpus, *disk, *timeout, *user, *workdir, *out, *out_max;
-    const char *pids;
-    const char *entrypoint;        /* in place of the image's entrypoint and command; "": none */
-    const struct plan_image *from; /* NULL: the image says nothing */
-    bool writable_root, build, amnesic;
-    unsigned marks;            /* that an amnesic sandbox keeps; 0: it is a run */
-    bool no_command;           /* a guest that waits for commands: argv is empty and stays so */
-    const struct strv *env;    /* "K=V", or "K" for the caller's own value (looked up by the cli) */
-    const struct strv *inputs; /* absolute */
-    const struct strv *read, *write, *exec;  /* what is declared; NULL or empty: none */
-    const struct strv *secrets, *secret_env; /* names; NULL: none */
-    const char *in_max, *in_identity;        /* in_identity: absolute */
-    const struct strv *out_recipients;
-    const char *const *argv; /* NULL-terminated; empty: the image's own command */
+    const struct request *manifest, *command_line; /* may be NULL; the second goes first */
+    struct policies policies;
+    const struct plan_image *from;           /* NULL: the image says nothing */
+    enum key_use use;                        /* 0: KEY_OF_RUN; with KEY_OF_UP there is no command */
+    const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */
+    bool keep;                               /* a run in a sandbox that stays */
+    bool no_marks;                           /* a sandbox that keeps none */
+    bool keep_logs, connect;                 /* a guest's files stay; it is the user's daemon's */
+    bool build;                              /* of an image: no policy of a run's */
     bool interactive, tty;
-    bool debug;
-    bool no_debug; /* the policy does not allow it */
     enum plan_accel accel;
     uint64_t tsc_khz;
 };
 
-/* Returns new. Checks every field; ERR_USAGE names the option, ERR_REFUSED what is not allowed. */
+/* The text that counts, NULL: nobody asked for it. */
+const char *plan_wish_text(const struct plan_wish *w, enum key k);
+/* Nothing that was asked for is left aside in silence: it is of use where `use` says. */
+int plan_check_uses(const struct plan_wish *w, struct err *e);
+/* Returns new. Checks every field; ERR_USAGE names the place, ERR_REFUSED what is not allowed. */
 int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e);
 
 /* What one command in a guest that runs wants otherwise than its plan says. Borrowed; workdir and
@@ -127,13 +143,15 @@ struct plan_exec {
     const struct strv *argv, *env;
     const struct strv *secrets, *secret_env; /* names; NULL: none */
     const char *workdir, *user;
-    uint64_t timeout_ms;       /* 0: none */
-    const char *out, *out_max; /* as in struct plan_wish */
+    uint64_t timeout_ms; /* 0: none */
     bool interactive, tty;
 };
 /* Returns new: the plan of that command, checked like plan_resolve(); the machine is `base`'s. */
 int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan **ret,
                 struct err *e);
+/* The same from a wish of KEY_OF_FORK, within its policies. */
+int plan_derive_wish(const struct plan *base, const struct plan_wish *w, struct plan **ret,
+                     struct err *e);
 void plan_free(struct plan *p);
 bool plan_is_declared(const struct plan *p);
 static inline void plan_free_p(struct plan **p)
@@ -142,6 +160,10 @@ static inline void plan_free_p(struct plan **p)
 }
 #define own_plan __attribute__((cleanup(plan_free_p)))
 
+/* The number that a row of the table stands for. */
+uint64_t *plan_number(struct plan *p, enum key k);
+/* Returns new: what was decided and by whom, a line each, for people. */
+char *plan_to_text(const struct plan *p);
 /* Returns new: the plan as JSON ("lazaret-plan" version 1). */
 struct doc *plan_to_doc(const struct plan *p);
 /* Returns new: the guest, and what its jobs find, of a plan that was written so; what concerns one

@@ -41,7 +41,6 @@ static int get_choice(const struct doc *d, const char *key, const char *zero, co
 
 static int get_machine(const struct doc *d, struct plan *p, struct err *e)
 {
-    uint64_t cpus, pids;
     int machine, accel;
 
     if (get_choice(d, "machine", plan_machine_name(PLAN_MICROVM), plan_machine_name(PLAN_Q35),
@@ -50,16 +49,14 @@ static int get_machine(const struct doc *d, struct plan *p, struct err *e)
             0 ||
         get_number(d, "memory_bytes", PLAN_MIB, UINT64_MAX, &p->memory_bytes, e) < 0 ||
         get_number(d, "guest_bytes", PLAN_MIB, UINT64_MAX, &p->guest_bytes, e) < 0 ||
-        get_number(d, "cpus", 1, 4096, &cpus, e) < 0 ||
+        get_number(d, "cpus", 1, 4096, &p->cpus, e) < 0 ||
         get_number(d, "disk_bytes", PLAN_MIB, UINT64_MAX, &p->disk_bytes, e) < 0 ||
         get_number(d, "tmp_bytes", 0, UINT64_MAX, &p->tmp_bytes, e) < 0 ||
-        get_number(d, "pids", 1, UINT32_MAX, &pids, e) < 0 ||
+        get_number(d, "pids", 1, UINT32_MAX, &p->pids, e) < 0 ||
         get_number(d, "tsc_khz", 0, UINT64_MAX, &p->tsc_khz, e) < 0)
         return -1;
     p->machine = machine ? PLAN_Q35 : PLAN_MICROVM;
     p->accel = accel ? PLAN_TCG : PLAN_KVM;
-    p->cpus = (unsigned)cpus;
-    p->pids = (unsigned)pids;
     return 0;
 }
 
@@ -72,6 +69,11 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
         get_number(d, "uid", 1, 65535, &uid, e) < 0 ||
         get_number(d, "gid", 1, 65535, &gid, e) < 0 ||
         get_number(d, "timeout_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->timeout_ms, e) < 0 ||
+        get_number(d, "timeout_max_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->timeout_max_ms, e) < 0 ||
+        get_number(d, "cpu_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->cpu_time_ms, e) < 0 ||
+        get_number(d, "address_space_bytes", 0, UINT64_MAX, &p->address_space_bytes, e) < 0 ||
+        get_number(d, "file_size_bytes", 0, UINT64_MAX, &p->file_size_bytes, e) < 0 ||
+        get_number(d, "open_files", PLAN_FILES_MIN, PLAN_FILES_MAX, &p->open_files, e) < 0 ||
         doc_get_bool(d, "writable_root", &p->writable_root, e) < 0 ||
         (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0))
         return -1;

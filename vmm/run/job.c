@@ -114,7 +114,27 @@ static void note_denials(struct run_result *r, const struct plan *plan)
     if (denied_line(&r->denied, line, sizeof(line)))
         run_note(r, "%s", line);
     if (denied_count(&r->denied, WIRE_DENIED_PIDS) > 0)
-        run_note(r, "the job was at its limit of %u processes (raise it with --pids)", plan->pids);
+        run_note(r, "the job was at its limit of %" PRIu64 " processes (raise it with --pids)",
+                 plan->pids);
+}
+
+/* The signals of the limits of each process, and what the guest says of its CPU time fits. */
+static void judge_limits(struct job *j)
+{
+    const struct plan *p = j->plan;
+    struct run_result *r = j->result;
+    char limit[48];
+
+    if (r->end != RUN_ENDED_SIGNAL)
+        return;
+    if (r->signal == SIGXCPU && p->cpu_time_ms && r->cpu_us / 1000 >= p->cpu_time_ms)
+        err_set(&r->err, ERR_LIMIT,
+                "the job was killed by its limit of CPU time, %s (raise it with --cpu-time)",
+                key_format(KEY_CPU_TIME, p->cpu_time_ms, limit, sizeof(limit)));
+    else if (r->signal == SIGXFSZ && p->file_size_bytes)
+        err_set(&r->err, ERR_LIMIT,
+                "the job was killed by its limit of file size, %s (raise it with --file-size)",
+                key_format(KEY_FILE_SIZE, p->file_size_bytes, limit, sizeof(limit)));
 }
 
 static void take_exit(struct job *j, const struct wire_exit *m)
@@ -132,6 +152,8 @@ static void take_exit(struct job *j, const struct wire_exit *m)
     r->peak_bytes = m->peak_bytes;
     if (j->state == JOB_RUNNING)
         judge_memory(j);
+    if (j->state == JOB_RUNNING)
+        judge_limits(j);
     note_denials(r, j->plan);
     end(j);
 }

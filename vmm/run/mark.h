@@ -23,10 +23,10 @@
 
 #include <inttypes.h>
 
-#define MARK_MAX       128             /* of one sandbox */
-#define MARK_ROOM      (MARK_MAX + 32) /* with those that are held or made for a moment */
-#define MARK_DEFAULT   32              /* ... that are kept */
-#define MARK_NAME_SIZE 65              /* bytes, with the NUL */
+#define MARK_MAX       PLAN_MARKS_MAX     /* of one sandbox */
+#define MARK_ROOM      (MARK_MAX + 32)    /* with those that are held or made for a moment */
+#define MARK_DEFAULT   PLAN_MARKS_DEFAULT /* ... that are kept */
+#define MARK_NAME_SIZE 65                 /* bytes, with the NUL */
 
 /* The name of its disk in the image; its state's file in the folder, and what forks add to that. */
 #define MARK_DISK  "mark-%" PRIu32

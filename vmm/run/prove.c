@@ -77,7 +77,7 @@ static void add_arguments(struct strv *argv, const struct plan *p)
     strv_add(argv, "--probe");
     strv_addf(argv, "uid=%u", (unsigned)p->uid);
     strv_addf(argv, "gid=%u", (unsigned)p->gid);
-    strv_addf(argv, "pids=%u", p->pids);
+    strv_addf(argv, "pids=%" PRIu64, p->pids);
     strv_addf(argv, "memory=%" PRIu64, p->memory_bytes);
     strv_addf(argv, "tmp=%" PRIu64, p->tmp_bytes);
     strv_addf(argv, "disk=%" PRIu64, p->disk_bytes);

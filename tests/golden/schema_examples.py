@@ -1,0 +1,61 @@
+#!/usr/bin/env python3
+"""schema_examples: what lazaret takes, its published schemas take, and what a schema can refuse both refuse.
+
+schema_examples.py PLAN_CHECK    status 77: there is no python3-jsonschema
+"""
+import json
+import os
+import subprocess
+import sys
+
+try:
+    import jsonschema
+except ImportError:
+    print("python3-jsonschema is missing")
+    sys.exit(77)
+
+PLAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vmm/plan")
+M, P = {"format": "lazaret-manifest", "version": 1, "command": ["x"]}, {"format": "lazaret-policy", "version": 1}
+GOOD = {
+    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3}, {"user": "7:8"},
+                 {"machine": "q35"}, {"writable": False}, {"env": ["A=1"]}, {"cpus": "2"}, {"accel": "tcg"},
+                 {"inputs": ["/a"], "output": "/b", "output_max": 0}, {"debug": True, "amnesic": True},
+                 {"inputs": ["/a"], "input_max": "1G"}, {"read": ["/in"], "write": ["/out"], "exec": []}],
+    "policy": [{}, {"max": {"memory": "1G", "timeout": "1h"}, "on_excess": "trim"},
+               {"max": {"cpus": 3}, "on_excess": {"cpus": "refuse"}}, {"images": ["sha256:" + "0" * 64]},
+               {"input_roots": [], "output_roots": ["/x"], "writable": True},
+               {"allow_debug": False, "require_amnesic": True}],
+}
+BAD = {
+    "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
+                 {"cpus": 100000}, {"timeout": "never"}, {"machine": "pc"}, {"writable": "yes"}, {"env": "A=1"},
+                 {"command": [1]}, {"open_files": 1}, {"network": True}, {"debug": 1},
+                 {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}],
+    "policy": [{"version": 0}, {"maximum": {}}, {"max": {"image": 1}}, {"max": {"cpus": "x"}}, {"on_excess": "ask"},
+               {"images": ["default"]}, {"input_roots": ["data"]}, {"writable": 1}, {"debug": True},
+               {"allow_debug": "no"}],
+}
+
+
+def main():
+    failed = 0
+    for kind, base in (("manifest", M), ("policy", P)):
+        with open(f"{PLAN}/lazaret.{kind}.schema.json", encoding="utf-8") as f:
+            schema = json.load(f)
+        jsonschema.Draft202012Validator.check_schema(schema)
+        name = {"manifest": "agent", "policy": "policy"}[kind]
+        with open(f"{PLAN}/examples/{name}.json", encoding="utf-8") as f:
+            rows = [(json.load(f), True)]
+        rows += [({**base, **more}, True) for more in GOOD[kind]] + [({**base, **more}, False) for more in BAD[kind]]
+        validator = jsonschema.Draft202012Validator(schema)
+        for text, want in rows:
+            done = subprocess.run([sys.argv[1], kind], input=json.dumps(text), capture_output=True, text=True,
+                                  timeout=30, check=False)
+            got = (validator.is_valid(text), done.returncode == 0)
+            if got != (want, want):
+                print(f"{kind} {json.dumps(text)}: schema and code say {got}, want {want}: {done.stdout}")
+                failed += 1
+    return 1 if failed else 0
+
+
+sys.exit(main())

@@ -1,0 +1,165 @@
+/*
+ * test_schema: the table of keys -> the published JSON schemas in vmm/plan, byte for byte: a key is
+ * in both or in neither. GOLDEN_UPDATE=1 rewrites them.
+ */
+#include "base/file.h"
+#include "base/own.h"
+#include "plan/plan.h"
+#include "tests/unit/suite.h"
+
+#include <fcntl.h>
+#include <string.h>
+
+#define DRAFT  "https://json-schema.org/draft/2020-12/schema"
+#define SIZE   "^[0-9]+([KMGTkmgt](iB)?)?$"
+#define TIME   "^[0-9]+([.][0-9]+)?(ms|s|m|h)?$"
+#define NUMBER "^[0-9]+$"
+#define IMAGES "^(sha256|key):[0-9a-f]{64}$"
+
+static struct doc *typed(const char *type, const char *about)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_str(d, "type", type);
+    if (about)
+        doc_set_str(d, "description", about);
+    return d;
+}
+
+static struct doc *texts(const char *about, const char *pattern)
+{
+    struct doc *d = typed("array", about), *item = typed("string", NULL);
+
+    if (pattern)
+        doc_set_str(item, "pattern", pattern);
+    doc_set(d, "items", item);
+    return d;
+}
+
+/* A whole number, in bytes or seconds where it has a unit, or a text with one. */
+static struct doc *number(const struct key_row *row)
+{
+    struct doc *d = doc_new_object(), *types = doc_new_array();
+    bool time = row->kind == KEY_KIND_TIME;
+
+    doc_add_str(types, "integer");
+    doc_add_str(types, "string");
+    doc_set(d, "type", types);
+    doc_set_str(d, "description", row->about);
+    doc_set_u64(d, "minimum", time ? 1 : row->min);
+    doc_set_u64(d, "maximum", time ? row->max / 1000 : row->max);
+    doc_set_str(d, "pattern", time ? TIME : row->kind == KEY_KIND_SIZE ? SIZE : NUMBER);
+    return d;
+}
+
+static struct doc *value(const struct key_row *row)
+{
+    struct doc *d;
+
+    if (row->kind >= KEY_KIND_SIZE)
+        return number(row);
+    if (row->kind == KEY_KIND_LIST)
+        return texts(row->about, NULL);
+    d = typed(row->kind == KEY_KIND_FLAG ? "boolean" : "string", row->about);
+    if (row->kind == KEY_KIND_WORD)
+        doc_set_strv(d, "enum", row->words);
+    return d;
+}
+
+static struct doc *object(struct doc *properties)
+{
+    struct doc *d = typed("object", NULL);
+
+    doc_set(d, "properties", properties);
+    doc_set_bool(d, "additionalProperties", false);
+    return d;
+}
+
+static struct doc *constant(const char *text, uint64_t n)
+{
+    struct doc *d = doc_new_object();
+
+    if (text)
+        doc_set_str(d, "const", text);
+    else
+        doc_set_u64(d, "const", n);
+    return d;
+}
+
+static char *schema(const char *title, const char *format, uint64_t version, struct doc *properties)
+{
+    static const char *const required[] = {"format", "version", NULL};
+    own_doc struct doc *d = doc_new_object();
+
+    doc_set_str(d, "$schema", DRAFT);
+    doc_set_str(d, "title", title);
+    doc_set_str(d, "type", "object");
+    doc_set(properties, "format", constant(format, 0));
+    doc_set(properties, "version", constant(NULL, version));
+    doc_set(d, "properties", properties);
+    doc_set_bool(d, "additionalProperties", false);
+    doc_set_strv(d, "required", required);
+    return doc_format(d, true);
+}
+
+static char *manifest_schema(void)
+{
+    struct doc *p = doc_new_object();
+
+    for (enum key k = 0; k < KEYS; k++)
+        doc_set(p, key_rows[k].name, value(&key_rows[k]));
+    return schema("lazaret: what an agent asks for", REQUEST_FORMAT, REQUEST_VERSION, p);
+}
+
+static char *policy_schema(void)
+{
+    static const char *const words[] = {"refuse", "trim", NULL};
+    struct doc *p = doc_new_object(), *max = doc_new_object(), *each = doc_new_object();
+    struct doc *excess = doc_new_object(), *either = doc_new_array();
+    struct doc *word = doc_new_object();
+
+    doc_set_strv(word, "enum", words);
+    for (enum key k = 0; k < KEYS; k++) {
+        if (!key_is_number(k))
+            continue;
+        doc_set(max, key_rows[k].name, number(&key_rows[k]));
+        doc_set(each, key_rows[k].name, doc_copy(word));
+    }
+    doc_add(either, word);
+    doc_add(either, object(each));
+    doc_set(excess, "anyOf", either);
+    doc_set(p, "max", object(max));
+    doc_set(p, "on_excess", excess);
+    doc_set(p, "images", texts("allowed, by digest or by a trusted key that signed", IMAGES));
+    doc_set(p, "input_roots", texts("folders below which inputs may lie", "^/"));
+    doc_set(p, "output_roots", texts("folders below which outputs may lie", "^/"));
+    doc_set(p, "writable", typed("boolean", "whether a root may take writes"));
+    doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
+    doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));
+    return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
+}
+
+static void compare(const char *path, const char *text)
+{
+    own_free char *kept = NULL;
+    size_t len;
+    struct err e;
+
+    if (getenv("GOLDEN_UPDATE")) {
+        ck_assert_int_eq(file_write(AT_FDCWD, path, text, strlen(text), 0644, &e), 0);
+        return;
+    }
+    ck_assert_msg(file_read(AT_FDCWD, path, 1 << 16, &kept, &len, &e) == 0, "%s", e.text);
+    ck_assert_msg(strcmp(kept, text) == 0, "%s differs (GOLDEN_UPDATE=1 rewrites it)", path);
+}
+
+START_TEST(the_schemas_have_the_keys_of_the_table_and_no_other)
+{
+    own_free char *manifest = manifest_schema(), *policy = policy_schema();
+
+    compare(GOLDEN_DIR "/../../vmm/plan/lazaret.manifest.schema.json", manifest);
+    compare(GOLDEN_DIR "/../../vmm/plan/lazaret.policy.schema.json", policy);
+}
+END_TEST
+
+SUITE("schema", the_schemas_have_the_keys_of_the_table_and_no_other)

@@ -1,0 +1,118 @@
+/* derive: the plan of one command in a guest that is there, from the guest's plan. */
+#include "base/own.h"
+#include "plan/resolve.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Everything that a command cannot change. */
+static void copy_machine(const struct plan *base, struct plan *p)
+{
+    *p = *base;
+    p->image = str_dup(base->image);
+    p->image_digest = base->image_digest ? str_dup(base->image_digest) : NULL;
+    p->out = p->in_identity = NULL;
+    p->workdir = NULL;
+    p->argv = p->env = p->inputs = p->env_from = p->trimmed = (struct strv){0};
+    p->secrets = p->secret_env = p->out_recipients = (struct strv){0};
+    p->declared = (struct plan_declared){0};
+    memset(p->decided, 0, sizeof(p->decided));
+    plan_add_all(&p->inputs, &base->inputs);
+    plan_add_all(&p->declared.read, &base->declared.read);
+    plan_add_all(&p->declared.write, &base->declared.write);
+    plan_add_all(&p->declared.exec, &base->declared.exec);
+}
+
+static int derive_timeout(struct plan *p, uint64_t timeout_ms, struct err *e)
+{
+    char is[48], most[48];
+
+    if (timeout_ms > PLAN_TIMEOUT_MAX_MS)
+        return err_set(e, ERR_USAGE, "--timeout: over 30 days");
+    if (p->timeout_max_ms && timeout_ms > p->timeout_max_ms)
+        return err_set(e, ERR_REFUSED, "--timeout: %s is above the policy of the sandbox (%s)",
+                       key_format(KEY_TIMEOUT, timeout_ms, is, sizeof(is)),
+                       key_format(KEY_TIMEOUT, p->timeout_max_ms, most, sizeof(most)));
+    p->timeout_ms = timeout_ms ? timeout_ms : p->timeout_max_ms;
+    return 0;
+}
+
+int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan **ret,
+                struct err *e)
+{
+    own_plan struct plan *p = calloc(1, sizeof(*p));
+    uint64_t uid = base->uid, gid = base->gid;
+
+    if (!p)
+        return err_set(e, ERR_HOST, "out of memory");
+    copy_machine(base, p);
+    p->workdir = str_dup(x->workdir && x->workdir[0] ? x->workdir : base->workdir);
+    p->interactive = x->interactive;
+    p->tty = x->tty;
+    plan_add_all(&p->argv, x->argv);
+    if (p->argv.n == 0 || p->argv.items[0][0] == '\0')
+        return err_set(e, ERR_USAGE, "no command (put it behind '--')");
+    plan_put_env_defaults(p);
+    if (derive_timeout(p, x->timeout_ms, e) < 0 ||
+        (!base->build &&
+         plan_take_user(x->user && x->user[0] ? x->user : NULL, "--user", &uid, &gid, e) < 0) ||
+        plan_put_env(p, &base->env, "--env", "sandbox", e) < 0 ||
+        plan_put_env(p, x->env, "--env", "command line", e) < 0 ||
+        plan_check_process(p, "--workdir", e) < 0 ||
+        plan_resolve_secrets(x->secrets, x->secret_env, p, e) < 0)
+        return -1;
+    p->uid = (uid_t)uid;
+    p->gid = (gid_t)gid;
+    *ret = own_steal_ptr(p);
+    return 0;
+}
+
+/* What the guest is stays as it is, if the policies would let it be so. */
+static int check_base(const struct plan *base, const struct plan_wish *w, struct err *e)
+{
+    if (base->debug && policy_check_debug(&w->policies, "--fork-from: it has --debug", e) < 0)
+        return -1;
+    return base->amnesic ? 0 : policy_check_amnesic(&w->policies, e);
+}
+
+int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, struct plan **ret,
+                     struct err *e)
+{
+    own_plan struct plan *first = calloc(1, sizeof(*first)), *p = NULL;
+    struct plan_wish own = *wish, *w = &own;
+    own_strv struct strv env = {0};
+    const struct strv none = {0};
+    const struct request *command = wish_who(w, KEY_COMMAND);
+
+    if (!first)
+        return err_set(e, ERR_HOST, "out of memory");
+    w->use = KEY_OF_FORK;
+    /* What it says of itself, within its policies; the rest is the sandbox's. */
+    if (plan_check_uses(w, e) < 0 || check_base(base, w, e) < 0 ||
+        plan_resolve_output(w, first, e) < 0 || plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
+        plan_resolve_number(w, first, KEY_OUTPUT_MAX, e) < 0)
+        return -1;
+    if (plan_wish_text(w, KEY_OUTPUT_MAX) && !first->out)
+        return err_set(e, ERR_USAGE, "--out-max needs --out");
+    if (w->manifest)
+        plan_add_all(&env, &w->manifest->of[KEY_ENV].texts);
+    if (w->command_line)
+        plan_add_all(&env, &w->command_line->of[KEY_ENV].texts);
+    if (plan_derive(base,
+                    &(struct plan_exec){.argv = command ? &command->of[KEY_COMMAND].texts : &none,
+                                        .env = &env,
+                                        .secrets = w->secrets,
+                                        .secret_env = w->secret_env,
+                                        .workdir = plan_wish_text(w, KEY_WORKDIR),
+                                        .user = plan_wish_text(w, KEY_USER),
+                                        .timeout_ms = first->timeout_ms,
+                                        .interactive = w->interactive,
+                                        .tty = w->tty},
+                    &p, e) < 0)
+        return -1;
+    p->out = own_steal_ptr(first->out);
+    p->out_max_bytes = first->out_max_bytes;
+    plan_add_all(&p->trimmed, &first->trimmed);
+    *ret = own_steal_ptr(p);
+    return 0;
+}

@@ -1,0 +1,322 @@
+/* policy: what this host allows: maxima, images, folders. */
+#include "plan/policy.h"
+
+#include "base/digest.h"
+#include "base/own.h"
+#include "plan/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void policy_done(struct policy *p)
+{
+    free(p->file);
+    strv_done(&p->images.texts);
+    strv_done(&p->input_roots.texts);
+    strv_done(&p->output_roots.texts);
+    *p = (struct policy){0};
+}
+
+static bool is_image(const char *text)
+{
+    size_t skip = str_starts_with(text, "sha256:") ? 7 : str_starts_with(text, "key:") ? 4 : 0;
+
+    return skip && digest_is_hex(text + skip);
+}
+
+static bool is_root(const char *text)
+{
+    size_t len = strlen(text);
+
+    return text[0] == '/' && (len == 1 || text[len - 1] != '/') && !strstr(text, "//") &&
+           !strstr(text, "/./") && !strstr(text, "/../");
+}
+
+static int take_list(const struct text *t, const char *key, bool (*fits)(const char *),
+                     const char *form, struct policy_list *ret, struct err *e)
+{
+    if (!doc_has(t->d, key))
+        return 0;
+    ret->set = true;
+    ret->line = lines_find(&t->lines, key);
+    if (doc_get_strv(t->d, key, &ret->texts, e) < 0)
+        return text_wrong(t, key, "not a list of texts", e);
+    for (size_t i = 0; i < ret->texts.n; i++)
+        if (!fits(ret->texts.items[i]))
+            return text_wrong(t, key, form, e);
+    return 0;
+}
+
+static int take_max(const struct text *t, struct policy *p, struct err *e)
+{
+    const struct doc *max;
+    const char *name;
+
+    if (!doc_has(t->d, "max"))
+        return 0;
+    if (doc_get_object(t->d, "max", &max, e) < 0)
+        return text_wrong(t, "max", "not an object", e);
+    for (size_t i = 0; (name = doc_key_at(max, i)); i++) {
+        enum key k = key_find(name);
+        own_free char *path = str_printf("max.%s", name), *number = NULL;
+        char place[REQUEST_PLACE];
+        own_free char *what = NULL;
+
+        if (k == KEYS || !key_is_number(k))
+            return text_wrong(t, path, "there is no such number to bound", e);
+        p->max[k].set = true;
+        p->max[k].line = lines_find(&t->lines, path);
+        what = str_printf("%s: %s", text_place(t->file, p->max[k].line, place), path);
+        if (text_number(max, name, &number, e) < 0)
+            return text_wrong(t, path, "neither a whole number nor a text with one", e);
+        if (key_parse(k, number, what, &p->max[k].value, e) < 0)
+            return -1;
+        if (key_rows[k].step) {
+            uint64_t exact = 0;
+            struct err none;
+
+            /* A maximum is rounded down, a wish up. */
+            if (key_rows[k].kind == KEY_KIND_SIZE)
+                str_parse_size(number, "", 0, UINT64_MAX, &exact, &none);
+            else
+                str_parse_duration(number, "", UINT64_MAX, &exact, &none);
+            if (p->max[k].value > exact)
+                p->max[k].value -= key_rows[k].step;
+            if (p->max[k].value < key_rows[k].min)
+                return text_wrong(t, path, "it is below the least that can be had", e);
+        }
+    }
+    return 0;
+}
+
+static int read_excess(const struct text *t, const char *path, const char *word, bool *ret,
+                       struct err *e)
+{
+    *ret = strcmp(word, "trim") == 0;
+    return *ret || strcmp(word, "refuse") == 0 ? 0
+                                               : text_wrong(t, path, "neither refuse nor trim", e);
+}
+
+static int take_excess(const struct text *t, struct policy *p, struct err *e)
+{
+    const struct doc *each;
+    const char *word, *name;
+    bool trim = false;
+
+    if (!doc_has(t->d, "on_excess"))
+        return 0;
+    if (doc_get_str(t->d, "on_excess", &word, &(struct err){0}) == 0) {
+        if (read_excess(t, "on_excess", word, &trim, e) < 0)
+            return -1;
+        for (enum key k = 0; k < KEYS; k++)
+            p->max[k].trim = trim;
+        return 0;
+    }
+    if (doc_get_object(t->d, "on_excess", &each, &(struct err){0}) < 0)
+        return text_wrong(t, "on_excess", "neither a word nor an object", e);
+    for (size_t i = 0; (name = doc_key_at(each, i)); i++) {
+        own_free char *path = str_printf("on_excess.%s", name);
+        enum key k = key_find(name);
+
+        if (k == KEYS || !p->max[k].set)
+            return text_wrong(t, path, "it has no maximum in this policy", e);
+        if (doc_get_str(each, name, &word, &(struct err){0}) < 0)
+            return text_wrong(t, path, "neither refuse nor trim", e);
+        if (read_excess(t, path, word, &p->max[k].trim, e) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* true or false; what is not there leaves *ret. */
+static int take_bool(const struct text *t, const char *key, bool *ret, unsigned *ret_line,
+                     struct err *e)
+{
+    if (!doc_has(t->d, key))
+        return 0;
+    if (doc_get_bool(t->d, key, ret, e) < 0)
+        return text_wrong(t, key, "neither true nor false", e);
+    *ret_line = lines_find(&t->lines, key);
+    return 0;
+}
+
+static int take_bools(const struct text *t, struct policy *p, struct err *e)
+{
+    bool writable = true, debug = true;
+
+    if (take_bool(t, "writable", &writable, &p->writable_line, e) < 0 ||
+        take_bool(t, "allow_debug", &debug, &p->debug_line, e) < 0 ||
+        take_bool(t, "require_amnesic", &p->amnesic, &p->amnesic_line, e) < 0)
+        return -1;
+    p->no_writable = !writable;
+    p->no_debug = !debug;
+    return 0;
+}
+
+static int take_keys(const struct text *t, struct policy *p, struct err *e)
+{
+    static const char *const keys[] = {
+        "format",       "version",  "max",         "on_excess",       "images", "input_roots",
+        "output_roots", "writable", "allow_debug", "require_amnesic", NULL};
+    const char *name;
+
+    for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
+        const char *const *k = keys;
+
+        while (*k && strcmp(*k, name) != 0)
+            k++;
+        if (!*k)
+            return text_wrong(t, name, "unknown key", e);
+    }
+    if (take_max(t, p, e) < 0 || take_excess(t, p, e) < 0 ||
+        take_list(t, "images", is_image, "not sha256:HEX or key:HEX, 64 digits each", &p->images,
+                  e) < 0 ||
+        take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||
+        take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0)
+        return -1;
+    return take_bools(t, p, e);
+}
+
+int policy_parse(const char *text, size_t len, const char *file, struct policy *ret, struct err *e)
+{
+    own_text struct text t = {0};
+    own_policy struct policy p = {.file = str_dup(file)};
+
+    if (text_open(&t, text, len, file, POLICY_FORMAT, POLICY_VERSION, e) < 0 ||
+        take_keys(&t, &p, e) < 0)
+        return -1;
+    *ret = p;
+    p = (struct policy){0};
+    return 0;
+}
+
+/* No limit is above every limit. */
+static bool is_above(enum key k, uint64_t value, uint64_t max)
+{
+    return value > max || (key_rows[k].optional && value == 0);
+}
+
+int policy_bound(const struct policies *ps, enum key k, const char *what, bool wished,
+                 uint64_t *value, char **ret_place, struct strv *notes, struct err *e)
+{
+    uint64_t asked = *value, now = *value;
+    char is[48], most[48], place[REQUEST_PLACE];
+    const struct policy *by = NULL;
+
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy *p = &ps->items[i];
+
+        if (!p->max[k].set || !is_above(k, asked, p->max[k].value))
+            continue;
+        if (wished && !p->max[k].trim)
+            return err_set(e, ERR_REFUSED, "%s: %s is above %s (%s)", what,
+                           key_format(k, asked, is, sizeof(is)),
+                           text_place(p->file, p->max[k].line, place),
+                           key_format(k, p->max[k].value, most, sizeof(most)));
+        if (!is_above(k, now, p->max[k].value))
+            continue;
+        now = p->max[k].value;
+        by = p;
+    }
+    if (!by)
+        return 0;
+    text_place(by->file, by->max[k].line, place);
+    *value = now;
+    free(*ret_place);
+    *ret_place = str_dup(place);
+    if (wished)
+        strv_addf(notes, "%s: %s is trimmed to %s by %s", what,
+                  key_format(k, asked, is, sizeof(is)), key_format(k, now, most, sizeof(most)),
+                  place);
+    return 0;
+}
+
+static bool is_listed(const struct policy_list *l, const char *prefix, const char *hex)
+{
+    for (size_t i = 0; i < l->texts.n; i++)
+        if (str_starts_with(l->texts.items[i], prefix) &&
+            strcmp(l->texts.items[i] + strlen(prefix), hex) == 0)
+            return true;
+    return false;
+}
+
+int policy_check_image(const struct policies *ps, const char *digest, const struct strv *signers,
+                       const char *what, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy_list *l = &ps->items[i].images;
+        bool allowed = !l->set || (digest && is_listed(l, "sha256:", digest));
+        char place[REQUEST_PLACE];
+
+        for (size_t s = 0; signers && s < signers->n; s++)
+            allowed = allowed || is_listed(l, "key:", signers->items[s]);
+        if (!allowed)
+            return err_set(e, ERR_REFUSED, "%s: sha256:%s is not allowed by %s (images)", what,
+                           digest ? digest : "?", text_place(ps->items[i].file, l->line, place));
+    }
+    return 0;
+}
+
+static bool is_below(const char *path, const char *root)
+{
+    size_t len = strcmp(root, "/") == 0 ? 0 : strlen(root), all = strlen(path);
+
+    if (strstr(path, "/../") || (all >= 3 && strcmp(path + all - 3, "/..") == 0))
+        return false;
+    return strncmp(path, root, len) == 0 && (path[len] == '/' || path[len] == '\0');
+}
+
+int policy_check_folder(const struct policies *ps, enum key k, const char *path, const char *what,
+                        struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy *p = &ps->items[i];
+        const struct policy_list *l = k == KEY_INPUTS ? &p->input_roots : &p->output_roots;
+        bool allowed = !l->set;
+        char place[REQUEST_PLACE];
+
+        for (size_t r = 0; r < l->texts.n; r++)
+            allowed = allowed || is_below(path, l->texts.items[r]);
+        if (!allowed)
+            return err_set(e, ERR_REFUSED, "%s: '%s' is below no folder of %s (%s)", what, path,
+                           text_place(p->file, l->line, place),
+                           k == KEY_INPUTS ? "input_roots" : "output_roots");
+    }
+    return 0;
+}
+
+int policy_check_writable(const struct policies *ps, const char *what, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        char place[REQUEST_PLACE];
+
+        if (ps->items[i].no_writable)
+            return err_set(e, ERR_REFUSED, "%s: not allowed by %s (writable)", what,
+                           text_place(ps->items[i].file, ps->items[i].writable_line, place));
+    }
+    return 0;
+}
+
+int policy_check_debug(const struct policies *ps, const char *what, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        char place[REQUEST_PLACE];
+
+        if (ps->items[i].no_debug)
+            return err_set(e, ERR_REFUSED, "%s: not allowed by %s (allow_debug)", what,
+                           text_place(ps->items[i].file, ps->items[i].debug_line, place));
+    }
+    return 0;
+}
+
+int policy_check_amnesic(const struct policies *ps, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        char place[REQUEST_PLACE];
+
+        if (ps->items[i].amnesic)
+            return err_set(e, ERR_REFUSED, "without --amnesic: not allowed by %s (require_amnesic)",
+                           text_place(ps->items[i].file, ps->items[i].amnesic_line, place));
+    }
+    return 0;
+}

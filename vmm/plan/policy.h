@@ -1,0 +1,73 @@
+/*
+ * policy: what this host allows: maxima, images, folders. All policies that apply bound a plan: the
+ * tightest wins, so a user cannot widen the host's.
+ *
+ *     {"format": "lazaret-policy", "version": 1,
+ *      "max": {"memory": "2G", ...},        any number of the table (key.h)
+ *      "on_excess": "refuse",               or "trim"; or {"memory": "trim", ...}: those keys only
+ *      "images": ["sha256:HEX", "key:HEX"], by digest, or signed by a key that the store trusts
+ *      "input_roots": ["/srv/data"], "output_roots": [...],     real paths
+ *      "writable": false,                   no writable root
+ *      "allow_debug": false,                no job that may trace its processes
+ *      "require_amnesic": true}             only guests that leave nothing behind
+ *
+ * A list that is there allows what is in it; one that is not there allows all. (The policy of the
+ * image store, images/trust.h, is another: whose signatures count at all.)
+ */
+#ifndef LZ_PLAN_POLICY_H
+#define LZ_PLAN_POLICY_H
+
+#include "plan/request.h"
+
+#define POLICY_FORMAT  "lazaret-policy"
+#define POLICY_VERSION 1u
+
+struct policy_list {
+    bool set;
+    unsigned line;
+    struct strv texts;
+};
+
+struct policy {
+    char *file;
+    struct {
+        bool set, trim;
+        unsigned line;
+        uint64_t value;
+    } max[KEYS];
+    struct policy_list images, input_roots, output_roots;
+    bool no_writable, no_debug, amnesic;
+    unsigned writable_line, debug_line, amnesic_line;
+};
+
+/* ERR_USAGE: file, line and key. `ret` is empty. */
+int policy_parse(const char *text, size_t len, const char *file, struct policy *ret, struct err *e);
+void policy_done(struct policy *p);
+#define own_policy __attribute__((cleanup(policy_done)))
+
+/* The policies that apply. */
+struct policies {
+    const struct policy *items;
+    size_t n;
+};
+
+/*
+ * Bounds one number, 0 of an optional one being no limit. `what` begins a message. What was asked
+ * for (`wished`) is refused (ERR_REFUSED, both places) or trimmed, which is added to `notes`; a
+ * default just gives way. *ret_place, new, is set where a policy decided.
+ */
+int policy_bound(const struct policies *ps, enum key k, const char *what, bool wished,
+                 uint64_t *value, char **ret_place, struct strv *notes, struct err *e);
+/* ERR_REFUSED: the image is on no list. `signers` are the ids of keys whose signature was checked.
+ */
+int policy_check_image(const struct policies *ps, const char *digest, const struct strv *signers,
+                       const char *what, struct err *e);
+/* KEY_INPUTS or KEY_OUTPUT: the real path is below none of the roots. */
+int policy_check_folder(const struct policies *ps, enum key k, const char *path, const char *what,
+                        struct err *e);
+int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
+int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
+/* It is not amnesic. */
+int policy_check_amnesic(const struct policies *ps, struct err *e);
+
+#endif

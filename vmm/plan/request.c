@@ -1,0 +1,124 @@
+/* request: what was asked for, key by key, as texts with the place that said so. */
+#include "plan/request.h"
+
+#include "base/doc.h"
+#include "base/own.h"
+#include "plan/text.h"
+
+#include <stdio.h>
+#include <string.h>
+
+void request_done(struct request *r)
+{
+    for (enum key k = 0; k < KEYS; k++)
+        strv_done(&r->of[k].texts);
+    free(r->file);
+    *r = (struct request){0};
+}
+
+void request_add(struct request *r, enum key k, const char *text)
+{
+    struct request_value *v = &r->of[k];
+
+    if (key_rows[k].kind != KEY_KIND_LIST)
+        strv_done(&v->texts);
+    strv_add(&v->texts, text);
+    v->set = true;
+}
+
+void request_drop(struct request *r, enum key k)
+{
+    strv_done(&r->of[k].texts);
+    r->of[k].set = false;
+}
+
+const char *request_text(const struct request *r, enum key k)
+{
+    const struct request_value *v = &r->of[k];
+
+    return v->set && v->texts.n ? v->texts.items[v->texts.n - 1] : NULL;
+}
+
+const char *request_place(const struct request *r, enum key k, char out[REQUEST_PLACE])
+{
+    if (r->file)
+        text_place(r->file, r->of[k].line, out);
+    else
+        (void)snprintf(out, REQUEST_PLACE, "command line");
+    return out;
+}
+
+const char *request_what(const struct request *r, enum key k, char out[REQUEST_PLACE])
+{
+    const struct key_row *row = &key_rows[k];
+
+    if (r->file) {
+        char place[REQUEST_PLACE];
+
+        (void)snprintf(out, REQUEST_PLACE, "%.*s: %s", REQUEST_PLACE - 32,
+                       request_place(r, k, place), row->name);
+    } else {
+        (void)snprintf(out, REQUEST_PLACE, row->option ? "--%s" : "the command", row->option);
+    }
+    return out;
+}
+
+static int take_value(const struct doc *d, enum key k, struct request_value *v, struct err *e)
+{
+    const struct key_row *row = &key_rows[k];
+    own_free char *number = NULL;
+    const char *text;
+    bool flag;
+
+    v->set = true;
+    if (row->kind == KEY_KIND_LIST)
+        return doc_get_strv(d, row->name, &v->texts, e);
+    if (row->kind == KEY_KIND_FLAG) {
+        if (doc_get_bool(d, row->name, &flag, e) < 0)
+            return -1;
+        text = flag ? "true" : "false";
+    } else if (key_is_number(k)) {
+        if (text_number(d, row->name, &number, e) < 0)
+            return -1;
+        text = number;
+    } else if (doc_get_str(d, row->name, &text, e) < 0) {
+        return -1;
+    }
+    strv_add(&v->texts, text);
+    return 0;
+}
+
+static int take_keys(const struct text *t, struct request *r, struct err *e)
+{
+    const char *name;
+
+    for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
+        enum key k = key_find(name);
+        char what[REQUEST_PLACE];
+
+        if (text_is_head(name))
+            continue;
+        if (k == KEYS)
+            return text_wrong(t, name, "unknown key", e);
+        r->of[k].line = lines_find(&t->lines, name);
+        if (take_value(t->d, k, &r->of[k], e) < 0) {
+            e->class = ERR_USAGE;
+            return err_wrap(e, "%s", request_what(r, k, what));
+        }
+    }
+    return 0;
+}
+
+int request_parse(const char *text, size_t len, const char *file, struct request *ret,
+                  struct err *e)
+{
+    own_text struct text t = {0};
+    own_request struct request r = {.file = str_dup(file)};
+
+    if (text_open(&t, text, len, file, REQUEST_FORMAT, REQUEST_VERSION, e) < 0 ||
+        take_keys(&t, &r, e) < 0)
+        return -1;
+    *ret = r;
+    r = (struct request){0};
+    return 0;
+}
