@@ -166,6 +166,13 @@ def what_is_above_the_policy_is_126_or_trimmed_and_said(folder):
     one_line_error(lazaret("run", "--accel", "tcg", "--policy", plain, "--amnesic", "--debug", "--", "true"), 126,
                    "--debug: not allowed by ", "plain.json:4 (allow_debug)")
     one_line_error(lazaret("up", "box", "--accel", "tcg", "--policy", plain), 126, "plain.json:5 (require_amnesic)")
+    for layer, status in (("calls", 0), ("label", 126)):
+        layers = _write(folder, f"{layer}.json", POLICY, required_layers=[layer])
+        r = lazaret("check", "--accel", "tcg", "--policy", layers, "--", "true")
+        if status:
+            one_line_error(r, status, "the layer 'label'", "label.json:4 (required_layers)")
+        else:
+            finished(r)
 
 
 def the_policies_of_the_host_and_of_the_user_always_apply(folder):

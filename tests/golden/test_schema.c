@@ -15,6 +15,7 @@
 #define TIME   "^[0-9]+([.][0-9]+)?(ms|s|m|h)?$"
 #define NUMBER "^[0-9]+$"
 #define IMAGES "^(sha256|key):[0-9a-f]{64}$"
+#define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label)$"
 
 static struct doc *typed(const char *type, const char *about)
 {
@@ -136,6 +137,7 @@ static char *policy_schema(void)
     doc_set(p, "writable", typed("boolean", "whether a root may take writes"));
     doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
     doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));
+    doc_set(p, "required_layers", texts("what must be around QEMU", LAYERS));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

@@ -3,6 +3,7 @@
 #include "base/own.h"
 #include "plan/plan.h"
 #include "tests/unit/suite.h"
+#include "wrap/wrap.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -193,6 +194,37 @@ START_TEST(a_policy_allows_debug_where_it_does_not_say_otherwise)
     ck_assert_int_eq(e.class, ERR_REFUSED);
     ck_assert_str_eq(e.text, "agent.json:2: debug: not allowed by host.json:2 (allow_debug)");
     ck_assert_int_eq(resolve_texts(M(""), P(",\n\"allow_debug\": false"), &plain, &e), 0);
+}
+END_TEST
+
+START_TEST(a_policy_may_require_layers_and_none_is_taken_for_granted)
+{
+    own_request struct request r = {0};
+    own_policy struct policy p =
+        policy(P(",\n\"required_layers\": [\"calls\", \"landlock\"]"), "host.json");
+    struct plan_wish w = {.command_line = &r, .policies = {&p, 1}};
+    own_strv struct strv some = {0}, all = {0};
+    own_plan struct plan *plan = NULL;
+    struct wrap_layer layers[WRAP_LAYERS];
+    struct err e;
+
+    request_add(&r, KEY_COMMAND, "true");
+    strv_add(&some, "calls");
+    strv_add(&all, "landlock");
+    strv_add(&all, "calls");
+    ck_assert_int_eq(plan_resolve(&w, &plan, &e), -1); /* nobody says what there is */
+    ck_assert_int_eq(e.class, ERR_REFUSED);
+    w.layers = &some;
+    ck_assert_int_eq(plan_resolve(&w, &plan, &e), -1);
+    ck_assert_msg(strstr(e.text, "'landlock'") && strstr(e.text, "host.json:2 (required_layers)"),
+                  "%s", e.text);
+    w.layers = &all;
+    ck_assert_msg(plan_resolve(&w, &plan, &e) == 0, "%s", e.text);
+    /* Those that can be required are those that are told of. */
+    wrap_look(NULL, layers);
+    for (size_t i = 0; i < WRAP_LAYERS; i++)
+        ck_assert_str_eq(layers[i].name, policy_layers[i]);
+    ck_assert_ptr_null(policy_layers[WRAP_LAYERS]);
 }
 END_TEST
 
@@ -466,9 +498,10 @@ END_TEST
 SUITE("manifest and policy", a_wrong_manifest_is_refused_with_file_line_and_key,
       a_wrong_policy_is_refused_with_file_line_and_key,
       what_is_above_a_policy_is_refused_with_both_places,
-      a_policy_allows_debug_where_it_does_not_say_otherwise, a_policy_may_let_amnesic_guests_only,
-      an_image_is_allowed_by_its_digest_or_a_signer, each_key_says_who_decided_it,
-      secrets_are_shown_by_name_and_a_list_with_who_gave_it,
+      a_policy_allows_debug_where_it_does_not_say_otherwise,
+      a_policy_may_require_layers_and_none_is_taken_for_granted,
+      a_policy_may_let_amnesic_guests_only, an_image_is_allowed_by_its_digest_or_a_signer,
+      each_key_says_who_decided_it, secrets_are_shown_by_name_and_a_list_with_who_gave_it,
       where_the_policy_says_trim_a_wish_is_trimmed_and_said,
       a_command_in_a_sandbox_stays_below_the_deadline_of_its_policy,
       no_manifest_yields_a_plan_above_its_policies, the_examples_are_what_they_say)

@@ -224,6 +224,7 @@ void options_done(struct options *o)
     request_done(&o->given);
     request_done(&o->manifest);
     strv_done(&o->policy_files);
+    strv_done(&o->layers);
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
     secrets_done(&o->secrets);

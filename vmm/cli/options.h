@@ -18,6 +18,7 @@ struct options {
     struct policy *policies; /* those that apply */
     struct plan_wish wish;
     struct strv policy_files;              /* --policy */
+    struct strv layers;                    /* that this host will put around QEMU */
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
     const char *manifest_file;

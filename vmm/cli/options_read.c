@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "wrap/wrap.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,10 +119,23 @@ static int read_policies(struct options *o, struct err *e)
     return 0;
 }
 
+/* What this host will put around QEMU. */
+static void look_at_layers(struct options *o)
+{
+    struct wrap_layer layers[WRAP_LAYERS];
+
+    wrap_look(o->uri, layers);
+    for (size_t i = 0; i < WRAP_LAYERS; i++)
+        if (layers[i].holds)
+            strv_add(&o->layers, layers[i].name);
+    o->wish.layers = &o->layers;
+}
+
 int options_read(struct options *o, struct err *e)
 {
     struct request *both[] = {&o->given, &o->manifest};
 
+    look_at_layers(o);
     if (read_manifest(o, e) < 0 || read_policies(o, e) < 0)
         return -1;
     for (size_t i = 0; i < 2; i++)

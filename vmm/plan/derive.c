@@ -72,6 +72,8 @@ static int check_base(const struct plan *base, const struct plan_wish *w, struct
 {
     if (base->debug && policy_check_debug(&w->policies, "--fork-from: it has --debug", e) < 0)
         return -1;
+    if (policy_check_layers(&w->policies, w->layers, e) < 0)
+        return -1;
     return base->amnesic ? 0 : policy_check_amnesic(&w->policies, e);
 }
 

@@ -118,6 +118,7 @@ struct plan_image {
 struct plan_wish {
     const struct request *manifest, *command_line; /* may be NULL; the second goes first */
     struct policies policies;
+    const struct strv *layers;               /* that will be around QEMU; NULL: none is known of */
     const struct plan_image *from;           /* NULL: the image says nothing */
     enum key_use use;                        /* 0: KEY_OF_RUN; with KEY_OF_UP there is no command */
     const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */

@@ -14,6 +14,7 @@ void policy_done(struct policy *p)
     strv_done(&p->images.texts);
     strv_done(&p->input_roots.texts);
     strv_done(&p->output_roots.texts);
+    strv_done(&p->layers.texts);
     *p = (struct policy){0};
 }
 
@@ -30,6 +31,18 @@ static bool is_root(const char *text)
 
     return text[0] == '/' && (len == 1 || text[len - 1] != '/') && !strstr(text, "//") &&
            !strstr(text, "/./") && !strstr(text, "/../");
+}
+
+const char *const policy_layers[] = {"user",    "namespaces", "landlock", "calls",
+                                     "rlimits", "cgroup",     "label",    NULL};
+
+static bool is_layer(const char *text)
+{
+    const char *const *l = policy_layers;
+
+    while (*l && strcmp(*l, text) != 0)
+        l++;
+    return *l;
 }
 
 static int take_list(const struct text *t, const char *key, bool (*fits)(const char *),
@@ -155,9 +168,10 @@ static int take_bools(const struct text *t, struct policy *p, struct err *e)
 
 static int take_keys(const struct text *t, struct policy *p, struct err *e)
 {
-    static const char *const keys[] = {
-        "format",       "version",  "max",         "on_excess",       "images", "input_roots",
-        "output_roots", "writable", "allow_debug", "require_amnesic", NULL};
+    static const char *const keys[] = {"format",          "version",         "max",
+                                       "on_excess",       "images",          "input_roots",
+                                       "output_roots",    "writable",        "allow_debug",
+                                       "require_amnesic", "required_layers", NULL};
     const char *name;
 
     for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
@@ -172,7 +186,9 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
         take_list(t, "images", is_image, "not sha256:HEX or key:HEX, 64 digits each", &p->images,
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||
-        take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0)
+        take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0 ||
+        take_list(t, "required_layers", is_layer, "no such layer (see 'lazaret doctor')",
+                  &p->layers, e) < 0)
         return -1;
     return take_bools(t, p, e);
 }
@@ -305,6 +321,30 @@ int policy_check_debug(const struct policies *ps, const char *what, struct err *
         if (ps->items[i].no_debug)
             return err_set(e, ERR_REFUSED, "%s: not allowed by %s (allow_debug)", what,
                            text_place(ps->items[i].file, ps->items[i].debug_line, place));
+    }
+    return 0;
+}
+
+static bool is_held(const struct strv *held, const char *layer)
+{
+    for (size_t i = 0; held && i < held->n; i++)
+        if (strcmp(held->items[i], layer) == 0)
+            return true;
+    return false;
+}
+
+int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy_list *l = &ps->items[i].layers;
+        char place[REQUEST_PLACE];
+
+        for (size_t k = 0; k < l->texts.n; k++)
+            if (!is_held(held, l->texts.items[k]))
+                return err_set(e, ERR_REFUSED,
+                               "the layer '%s' around QEMU is required by %s (required_layers), "
+                               "and is absent here (see 'lazaret doctor')",
+                               l->texts.items[k], text_place(ps->items[i].file, l->line, place));
     }
     return 0;
 }

@@ -9,7 +9,8 @@
  *      "input_roots": ["/srv/data"], "output_roots": [...],     real paths
  *      "writable": false,                   no writable root
  *      "allow_debug": false,                no job that may trace its processes
- *      "require_amnesic": true}             only guests that leave nothing behind
+ *      "require_amnesic": true,             only guests that leave nothing behind
+ *      "required_layers": ["landlock"]}     what must be around QEMU: policy_layers
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -21,6 +22,8 @@
 
 #define POLICY_FORMAT  "lazaret-policy"
 #define POLICY_VERSION 1u
+/* What may be required: NULL-terminated. */
+extern const char *const policy_layers[];
 
 struct policy_list {
     bool set;
@@ -35,7 +38,7 @@ struct policy {
         unsigned line;
         uint64_t value;
     } max[KEYS];
-    struct policy_list images, input_roots, output_roots;
+    struct policy_list images, input_roots, output_roots, layers;
     bool no_writable, no_debug, amnesic;
     unsigned writable_line, debug_line, amnesic_line;
 };
@@ -67,6 +70,8 @@ int policy_check_folder(const struct policies *ps, enum key k, const char *path,
                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
+/* `held`: the names of the layers that will be around QEMU; NULL: none is known of. */
+int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e);
 /* It is not amnesic. */
 int policy_check_amnesic(const struct policies *ps, struct err *e);
 
