@@ -90,9 +90,7 @@ def a_name_is_checked_before_anything_is_made():
 def what_is_not_a_sandboxs_is_refused_by_up():
     with Nothing():
         for option in (["-t"], ["-i"], ["--timeout", "5"], ["--out", "x"], ["--entrypoint", "x"]):
-            r = lazaret("up", "never", *option)
-            one_line_error(r, 125, "is for 'lazaret" if option[0].startswith("--") and
-                           option[0] != "--timeout" else "are for 'lazaret")
+            one_line_error(lazaret("up", "never", *option), 125, option[0], " for 'lazaret")
 
 
 def one_that_cannot_come_up_leaves_nothing():
