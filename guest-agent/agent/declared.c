@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -89,13 +90,14 @@ bool declared_is_any(char *const args[])
     return args[0] && strcmp(args[0], GUEST_DECLARED_END) != 0;
 }
 
-static int look_up(const char *path)
+/* `links`: those of the image are followed, which nobody but the guest's root can have made. */
+static int look_up(const char *path, bool links)
 {
     struct open_how how = {.flags = O_PATH | O_CLOEXEC,
                            .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};
     long fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
 
-    if (fd < 0 && errno == ELOOP) {
+    if (fd < 0 && errno == ELOOP && links) {
         how.resolve = RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
         fd = syscall(SYS_openat2, AT_FDCWD, path, &how, sizeof(how));
     }
@@ -103,9 +105,9 @@ static int look_up(const char *path)
 }
 
 /* 0 or -errno. */
-static int allow(int ruleset, const char *path, unsigned long long rights)
+static int allow(int ruleset, const char *path, unsigned long long rights, bool links)
 {
-    struct landlock_path_beneath_attr below = {.parent_fd = look_up(path)};
+    struct landlock_path_beneath_attr below = {.parent_fd = look_up(path, links)};
     struct stat st;
     int rc = 0;
 
@@ -131,21 +133,24 @@ static int fail(int rc, char ret_text[DECLARED_TEXT_MAX], const char *what)
 static int allow_all(int ruleset, char *const args[], const char *program,
                      char ret_text[DECLARED_TEXT_MAX])
 {
+    /* With a root that takes writes, links in folders of the job's user may be its own. */
+    struct statvfs root;
+    bool fixed = statvfs("/", &root) == 0 && (root.f_flag & ST_RDONLY);
     int rc;
 
     for (size_t i = 0; i < COUNT(starting); i++) {
-        rc = allow(ruleset, starting[i].path, starting[i].rights);
+        rc = allow(ruleset, starting[i].path, starting[i].rights, true);
         if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
             return fail(rc, ret_text, starting[i].path);
     }
     for (; declared_is_any(args); args += 2) {
-        rc = allow(ruleset, args[1], rights_of(args[0]));
+        rc = allow(ruleset, args[1], rights_of(args[0]), fixed);
         if (rc < 0)
             return fail(rc, ret_text, args[1]);
     }
     /* One behind a link that leads nowhere stays refused, and is told as such when it starts. */
     if (program)
-        (void)allow(ruleset, program, EXEC);
+        (void)allow(ruleset, program, EXEC, true);
     return 0;
 }
 

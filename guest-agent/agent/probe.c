@@ -231,6 +231,8 @@ static bool look_namespaces(struct probe *p)
         seen += en->d_name[0] >= '1' && en->d_name[0] <= '9';
     if (d)
         (void)closedir(d);
+    if (seen == 0)
+        return probe_broken(p, "/proc cannot be read");
     if (!known || map[0] == map[1])
         return probe_broken(p, "its ids are the guest's own");
     if (unshare(CLONE_NEWUSER) == 0)
@@ -290,7 +292,10 @@ static bool look_mounts(struct probe *p)
     char line[LINE_MAX_];
     unsigned seen = 0;
     bool root_writes = p->root && strcmp(p->root, "rw") == 0;
+    struct statvfs root;
 
+    if (f && p->root && !root_writes && (statvfs("/", &root) < 0 || !(root.f_flag & ST_RDONLY)))
+        probe_broken(p, "the root is not read-only");
     if (!f || !p->root)
         return f ? (void)fclose(f), probe_holds(p, "any") : probe_broken(p, "they cannot be read");
     for (char *at; p->text[0] == '\0' && (at = next_mount(f, line)); seen++) {
@@ -379,11 +384,12 @@ static bool look_interfaces(struct probe *p)
 {
     struct if_nameindex *list = if_nameindex();
 
+    if (!list)
+        return probe_broken(p, "they cannot be listed");
     for (struct if_nameindex *i = list; i && i->if_name; i++)
         if (strcmp(i->if_name, "lo") != 0)
             probe_broken(p, "it has '%.32s'", i->if_name);
-    if (list)
-        if_freenameindex(list);
+    if_freenameindex(list);
     return p->text[0] == '\0' && probe_holds(p, "no interface but lo");
 }
 

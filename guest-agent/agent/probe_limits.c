@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -81,11 +82,16 @@ static bool has_an_end(struct probe *p, const char *dir, uint64_t bytes)
     fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return probe_broken(p, "'%s' takes no file: %s", dir, strerror(errno));
+    signal(SIGXFSZ, SIG_IGN);
     rc = fallocate(fd, 0, 0, (off_t)(bytes + 1)) < 0 ? errno : 0;
     (void)close(fd);
     (void)unlink(path);
     if (rc == 0)
         return probe_broken(p, "more than %llu MiB fit", (unsigned long long)(bytes >> 20));
+    if (rc == EFBIG)
+        return probe_holds(p, "no file may be that large: not reached");
+    if (rc != ENOSPC && rc != ENOMEM && rc != EDQUOT)
+        return probe_broken(p, "'%s' could not be tried: %s", dir, strerror(rc));
     return probe_holds(p, "more than %llu MiB do not fit", (unsigned long long)(bytes >> 20));
 }
 

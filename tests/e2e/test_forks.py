@@ -55,7 +55,7 @@ def forks_have_the_parents_memory_disk_and_jobs_and_agree_on_nothing_new():
         for name in names:
             equal(_sh(name, "cat /work/f"), "of the parent\n")
             equal(len(jobs(name)), 1)
-            before = int(_sh(name, "cat /work/count"))
+            before = int(_sh(name, "cat /work/count") or 0)
             wait_for(lambda: int(_sh(name, "cat /work/count") or 0) > before, "it to go on")
         said = []
         for name in names:

@@ -87,9 +87,9 @@ START_TEST(a_job_touches_what_is_declared_and_nothing_else)
     ck_assert_str_eq(run("--read\n$/r\n", all), "r/a\n126\n");
     ck_assert_str_eq(run("--write\n$/w\n", all), "w/a\nw/n\n126\n");
     ck_assert_str_eq(run("--read\n$/s/a\n--write\n$/r/a\n", all), "s/a\nr/a\n126\n");
-    ck_assert_str_eq(run("--exec\n/bin/true\n", all), "true\n126\n");
-    ck_assert_str_eq(run("--exec\n/bin\n", all), "true\n1\n");
-    ck_assert_str_eq(run("--exec\n/bin/true\n--exec\n/bin/false\n--read\n$\n", all),
+    ck_assert_str_eq(run("--exec\n/usr/bin/true\n", all), "true\n126\n");
+    ck_assert_str_eq(run("--exec\n/usr/bin\n", all), "true\n1\n");
+    ck_assert_str_eq(run("--exec\n/usr/bin/true\n--exec\n/usr/bin/false\n--read\n$\n", all),
                      "r/a\ns/a\nw/a\ntrue\n1\n");
     peer_close(&pe);
 }
@@ -100,7 +100,7 @@ START_TEST(renaming_linking_and_removing_are_writes)
     if (!can_hold())
         return;
     begin();
-    ck_assert_str_eq(run("--exec\n/bin\n--read\n$\n--write\n$/w\n",
+    ck_assert_str_eq(run("--exec\n/usr/bin\n--read\n$\n--write\n$/w\n",
                          "mv $D/r/a $D/w/b || echo moved out; mv $D/w/a $D/r/b || echo moved in;"
                          "ln $D/s/a $D/w/c || echo linked; rm $D/s/a || echo removed;"
                          "mkdir $D/s/d || echo made; mkdir $D/w/d && mv $D/w/a $D/w/d && echo own"),

@@ -85,6 +85,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     own_strv struct strv env = {0};
     const struct strv none = {0};
     const struct request *command = wish_who(w, KEY_COMMAND);
+    uint64_t timeout_ms;
 
     if (!first)
         return err_set(e, ERR_HOST, "out of memory");
@@ -94,6 +95,11 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
         plan_resolve_output(w, first, e) < 0 || plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
         plan_resolve_number(w, first, KEY_OUTPUT_MAX, e) < 0)
         return -1;
+    /* One that nobody asked for gives way to the sandbox's. */
+    timeout_ms = first->timeout_ms;
+    if (!plan_wish_text(w, KEY_TIMEOUT) && base->timeout_max_ms &&
+        timeout_ms > base->timeout_max_ms)
+        timeout_ms = base->timeout_max_ms;
     if (plan_wish_text(w, KEY_OUTPUT_MAX) && !first->out)
         return err_set(e, ERR_USAGE, "--out-max needs --out");
     if (w->manifest)
@@ -107,7 +113,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
                                         .secret_env = w->secret_env,
                                         .workdir = plan_wish_text(w, KEY_WORKDIR),
                                         .user = plan_wish_text(w, KEY_USER),
-                                        .timeout_ms = first->timeout_ms,
+                                        .timeout_ms = timeout_ms,
                                         .interactive = w->interactive,
                                         .tty = w->tty},
                     &p, e) < 0)

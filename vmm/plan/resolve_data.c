@@ -97,6 +97,11 @@ static int resolve_input_details(const struct plan_wish *w, struct plan *p, stru
         return err_set(e, ERR_USAGE, "%s: '%s' is not absolute", name, identity);
     if (!str_is_utf8(identity))
         return err_set(e, ERR_USAGE, "%s is not valid UTF-8", name);
+    /* Which of the user's keys opens something is the user's to say, where a policy bounds files.
+     */
+    if (wish_who(w, KEY_INPUT_IDENTITY) == w->manifest &&
+        policy_check_folder(&w->policies, KEY_INPUTS, identity, name, e) < 0)
+        return -1;
     plan_decide_by(w, p, KEY_INPUT_IDENTITY, "default");
     p->in_identity = str_dup(identity);
     return 0;

@@ -110,7 +110,7 @@ int amnesia_no_cores(struct err *e)
     fd = open("/proc/sys/kernel/core_pattern", O_RDONLY | O_CLOEXEC);
     if (fd < 0 || read(fd, &first, 1) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot read where core dumps go");
-    if (first == '|')
+    if (first == '|' || first == '@') /* a program, or its socket */
         return err_set(e, ERR_REFUSED,
                        "--amnesic: a program takes this host's core dumps, and with the hard limit "
                        "of 0 that is set here those of QEMU too (set 'ulimit -c 1' instead)");

@@ -1,6 +1,7 @@
 /* fence: what confines a guest, read from its live processes and its live domain. See fence.h. */
 #include "run/fence.h"
 
+#include "base/landlock.h"
 #include "base/own.h"
 #include "base/str.h"
 #include "domain/domain.h"
@@ -146,10 +147,12 @@ static void read_privileges(const struct fence_process *p, const char *status, s
 static void read_seccomp(const struct fence_process *p, const char *status, struct fence *f)
 {
     char mode[16], filters[16];
+    bool holds;
 
     status_of(status, "Seccomp", mode, sizeof(mode));
     status_of(status, "Seccomp_filters", filters, sizeof(filters));
-    SAY(f, p, "seccomp", strcmp(mode, "2") == 0 ? FENCE_HOLDS : FENCE_BROKEN, "%s (filters: %s)",
+    holds = strcmp(mode, "2") == 0 && strtoul(filters, NULL, 10) >= p->filters;
+    SAY(f, p, "seccomp", holds ? FENCE_HOLDS : FENCE_BROKEN, "%s (filters: %s)",
         strcmp(mode, "2") == 0   ? "a filter"
         : strcmp(mode, "0") == 0 ? "no filter"
                                  : "unknown",
@@ -274,6 +277,10 @@ void fence_read_guards(pid_t qemu, struct fence *f)
     own_free char *its = proc_file(qemu, "cgroup"), *ours = proc_file(getpid(), "cgroup");
     own_free char *label = proc_file(qemu, "attr/current");
 
+    if (landlock_abi() > 0)
+        SAY(f, &p, "landlock", FENCE_HOLDS, "set before QEMU began, ABI %ld", landlock_abi());
+    else
+        SAY(f, &p, "landlock", FENCE_ABSENT, "this host's kernel has none");
     if (its && ours && strcmp(its, ours) != 0)
         SAY(f, &p, "cgroup", FENCE_HOLDS, "%.*s", (int)strcspn(its, "\n"), its);
     else

@@ -47,15 +47,16 @@ void fence_add(struct fence *f, unsigned layer, const char *name, enum fence_ver
 
 /* What may be open in QEMU beside pipes, sockets and the like: paths that begin so. */
 struct fence_process {
-    const char *who; /* begins the rows' names: "qemu", "relay" */
-    pid_t pid;       /* in our pid namespace */
-    uid_t not_uid;   /* must not be its user; (uid_t)-1: any may be */
+    const char *who;  /* begins the rows' names: "qemu", "relay" */
+    pid_t pid;        /* in our pid namespace */
+    uid_t not_uid;    /* must not be its user; (uid_t)-1: any may be */
+    unsigned filters; /* of seccomp, at least */
     const struct fence_host *host;
     const char *const *files; /* NULL-terminated; NULL: no file at all */
 };
 /* User, privileges, seccomp, namespaces, core dumps, network and open files of one process. */
 void fence_read_process(const struct fence_process *p, struct fence *f);
-/* What only QEMU may have: a cgroup of its own, and a label. */
+/* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows. */
 void fence_read_guards(pid_t qemu, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */
 void fence_compare_devices(const char *live, const char *xml, struct fence *f);

@@ -201,10 +201,11 @@ void keeper_read_fence(const struct keeper *k, struct fence *ret)
     static const char *const files[] = {CAGE_DIR "/", "/usr/", NULL};
     const char *const logs[] = {k->folder->path, k->run_path, k->state_path, NULL};
     struct fence_process qemu = {
-        .who = "qemu", .pid = hv_qemu_pid(k->hv), .host = &k->host, .files = files};
+        .who = "qemu", .pid = hv_qemu_pid(k->hv), .filters = 2, .host = &k->host, .files = files};
     const struct fence_process relay = {.who = "relay",
                                         .pid = channel_relay_pid(k->channel),
                                         .not_uid = (uid_t)-1,
+                                        .filters = 1,
                                         .host = &k->host,
                                         .files = logs};
 

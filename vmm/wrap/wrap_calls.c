@@ -8,7 +8,9 @@
  */
 #include "wrap/wrap_private.h"
 
+#include <asm/sockios.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/socket.h>
@@ -19,6 +21,13 @@
         CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,     \
             CLONE_NEWNET                                                                           \
     }
+
+/*
+ * Calls that are newer than what QEMU 7.2 and its libraries know, by number: fchmodat2, setxattrat,
+ * file_setattr and whatever comes. Landlock does not see those, nor do the rows below.
+ */
+#define NEWER_FIRST 451
+#define NEWER_LAST  511
 
 struct row {
     int nr;
@@ -92,6 +101,9 @@ static const struct row never[] = {
     {SCMP_SYS(modify_ldt), "the same"},
     {SCMP_SYS(personality), "how addresses are laid out"},
     {SCMP_SYS(fanotify_init), "what others open"},
+    {SCMP_SYS(inotify_init), "the same; Landlock does not see it"},
+    {SCMP_SYS(inotify_init1), "the same"},
+    {SCMP_SYS(inotify_add_watch), "the same"},
     {SCMP_SYS(quotactl), "the host's business"},
     {SCMP_SYS(acct), "the same"},
     {SCMP_SYS(swapon), "the same"},
@@ -127,6 +139,31 @@ static int refuse(scmp_filter_ctx ctx, const struct row *rows, size_t n)
 
     for (size_t i = 0; i < n && r >= 0; i++)
         r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), rows[i].nr, 0);
+    return r;
+}
+
+static int refuse_newer(scmp_filter_ctx ctx)
+{
+    int r = 0;
+
+    for (int nr = NEWER_FIRST; nr <= NEWER_LAST && r >= 0; nr++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(ENOSYS), nr, 0);
+    return r;
+}
+
+/* A signal that the kernel sends in its name, at a file's event. */
+static int refuse_events(scmp_filter_ctx ctx)
+{
+    static const unsigned commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+    static const unsigned requests[] = {FIOSETOWN, SIOCSPGRP};
+    int r = 0;
+
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && r >= 0; i++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, commands[i]));
+    for (size_t i = 0; i < sizeof(requests) / sizeof(requests[0]) && r >= 0; i++)
+        r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, requests[i]));
     return r;
 }
 
@@ -167,7 +204,11 @@ int wrap_calls(enum wrap_kind kind, struct err *e)
     int r = ctx ? refuse(ctx, never, sizeof(never) / sizeof(never[0])) : -ENOMEM;
 
     if (r >= 0)
+        r = refuse_newer(ctx);
+    if (r >= 0)
         r = refuse_namespaces(ctx);
+    if (r >= 0)
+        r = refuse_events(ctx);
     if (r >= 0 && kind == WRAP_GUEST)
         r = refuse(ctx, never_with_guest, sizeof(never_with_guest) / sizeof(never_with_guest[0]));
     if (r >= 0 && kind == WRAP_GUEST)
