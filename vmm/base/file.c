@@ -237,6 +237,22 @@ ssize_t file_refill(int fd, uint64_t *offset, uint8_t *buf, size_t size, size_t 
     return n;
 }
 
+ssize_t file_read_up_to(int fd, void *buf, size_t size)
+{
+    size_t len = 0;
+
+    while (len < size) {
+        ssize_t n = read(fd, (char *)buf + len, size - len);
+
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR)
+            return -1;
+        len += n > 0 ? (size_t)n : 0;
+    }
+    return (ssize_t)len;
+}
+
 void file_close_others(const int *keep, size_t n)
 {
     for (unsigned from = STDERR_FILENO + 1; from < INT32_MAX;) {

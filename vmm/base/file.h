@@ -58,6 +58,10 @@ ssize_t file_refill(int fd, uint64_t *offset, uint8_t *buf, size_t size, size_t 
 /* Sets FD_CLOEXEC off (spawn does it for the fds it is told) or on. */
 int file_set_cloexec(int fd, bool on);
 
+/* Reads until the end, or `size` bytes: of a file that tells no size, such as those of /proc.
+ * Returns how many, or -1 with errno. */
+ssize_t file_read_up_to(int fd, void *buf, size_t size);
+
 /* Closes every fd above stderr but these, in any order; those below 0 count as none. */
 void file_close_others(const int *keep, size_t n);
 

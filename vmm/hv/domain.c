@@ -65,13 +65,10 @@ static bool was_started_for(pid_t pid, const char *uuid)
     own_close int fd = open(path, O_RDONLY | O_CLOEXEC);
     own_free char *text = malloc(CMDLINE_MAX + 1);
     const char *prev = "";
-    size_t len = 0;
-    ssize_t n;
+    ssize_t len = fd < 0 || !text ? -1 : file_read_up_to(fd, text, CMDLINE_MAX);
 
-    if (fd < 0 || !text)
+    if (len < 0)
         return false;
-    while (len < CMDLINE_MAX && (n = read(fd, text + len, CMDLINE_MAX - len)) > 0)
-        len += (size_t)n;
     text[len] = '\0';
     for (const char *arg = text; arg < text + len; arg += strlen(arg) + 1) {
         if (strcmp(prev, "-uuid") == 0 && strcmp(arg, uuid) == 0)

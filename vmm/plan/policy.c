@@ -301,27 +301,38 @@ int policy_check_folder(const struct policies *ps, enum key k, const char *path,
     return 0;
 }
 
+/* Refused by the first policy that says so. */
+static int refuse(const struct policy *p, unsigned line, const char *what, const char *key,
+                  struct err *e)
+{
+    char place[REQUEST_PLACE];
+
+    return err_set(e, ERR_REFUSED, "%s: not allowed by %s (%s)", what,
+                   text_place(p->file, line, place), key);
+}
+
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e)
 {
-    for (size_t i = 0; i < ps->n; i++) {
-        char place[REQUEST_PLACE];
-
+    for (size_t i = 0; i < ps->n; i++)
         if (ps->items[i].no_writable)
-            return err_set(e, ERR_REFUSED, "%s: not allowed by %s (writable)", what,
-                           text_place(ps->items[i].file, ps->items[i].writable_line, place));
-    }
+            return refuse(&ps->items[i], ps->items[i].writable_line, what, "writable", e);
     return 0;
 }
 
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e)
 {
-    for (size_t i = 0; i < ps->n; i++) {
-        char place[REQUEST_PLACE];
-
+    for (size_t i = 0; i < ps->n; i++)
         if (ps->items[i].no_debug)
-            return err_set(e, ERR_REFUSED, "%s: not allowed by %s (allow_debug)", what,
-                           text_place(ps->items[i].file, ps->items[i].debug_line, place));
-    }
+            return refuse(&ps->items[i], ps->items[i].debug_line, what, "allow_debug", e);
+    return 0;
+}
+
+int policy_check_amnesic(const struct policies *ps, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        if (ps->items[i].amnesic)
+            return refuse(&ps->items[i], ps->items[i].amnesic_line, "without --amnesic",
+                          "require_amnesic", e);
     return 0;
 }
 
@@ -345,18 +356,6 @@ int policy_check_layers(const struct policies *ps, const struct strv *held, stru
                                "the layer '%s' around QEMU is required by %s (required_layers), "
                                "and is absent here (see 'lazaret doctor')",
                                l->texts.items[k], text_place(ps->items[i].file, l->line, place));
-    }
-    return 0;
-}
-
-int policy_check_amnesic(const struct policies *ps, struct err *e)
-{
-    for (size_t i = 0; i < ps->n; i++) {
-        char place[REQUEST_PLACE];
-
-        if (ps->items[i].amnesic)
-            return err_set(e, ERR_REFUSED, "without --amnesic: not allowed by %s (require_amnesic)",
-                           text_place(ps->items[i].file, ps->items[i].amnesic_line, place));
     }
     return 0;
 }

@@ -42,28 +42,15 @@ static bool is_memory(const char *swap, const char *block_dir)
     return read(fd, disk, sizeof(disk) - 1) > 0 && strcmp(disk, "none\n") == 0;
 }
 
-/* All of it: a file of /proc has no size. */
-static int read_all(int fd, char *buf, size_t size, struct err *e)
-{
-    size_t len = 0;
-    ssize_t n;
-
-    while (len < size - 1 && (n = read(fd, buf + len, size - 1 - len)) != 0) {
-        if (n < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "cannot read what swap there is");
-        len += n > 0 ? (size_t)n : 0;
-    }
-    buf[len] = '\0';
-    return 0;
-}
-
 int amnesia_check_swaps(int swaps_fd, const char *block_dir, struct err *e)
 {
     char text[SWAPS_MAX];
     char *line, *rest = text;
+    ssize_t len = file_read_up_to(swaps_fd, text, sizeof(text) - 1);
 
-    if (read_all(swaps_fd, text, sizeof(text), e) < 0)
-        return -1;
+    if (len < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot read what swap there is");
+    text[len] = '\0';
     if (!str_starts_with(text, "Filename"))
         return err_set(e, ERR_REFUSED, "--amnesic: cannot tell what swap there is");
     strsep(&rest, "\n");

@@ -1,6 +1,7 @@
 /* fence: what confines a guest, read from its live processes and its live domain. See fence.h. */
 #include "run/fence.h"
 
+#include "base/file.h"
 #include "base/landlock.h"
 #include "base/own.h"
 #include "base/str.h"
@@ -68,13 +69,10 @@ static char *proc_file(pid_t pid, const char *name)
     own_free char *path = str_printf("/proc/%d/%s", (int)pid, name);
     own_close int fd = open(path, O_RDONLY | O_CLOEXEC);
     own_free char *text = malloc(PROC_MAX + 1);
-    size_t len = 0;
-    ssize_t n;
+    ssize_t len = fd < 0 || !text ? -1 : file_read_up_to(fd, text, PROC_MAX);
 
-    if (fd < 0 || !text)
+    if (len < 0)
         return NULL;
-    while (len < PROC_MAX && (n = read(fd, text + len, PROC_MAX - len)) > 0)
-        len += (size_t)n;
     text[len] = '\0';
     return own_steal_ptr(text);
 }
