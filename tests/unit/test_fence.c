@@ -1,12 +1,14 @@
 /* test_fence: each layer of confinement, broken on purpose, is named. The good case is e2e's. */
 #include "base/own.h"
 #include "run/fence.h"
+#include "run/watch.h"
 #include "tests/unit/suite.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -194,7 +196,62 @@ START_TEST(there_are_never_more_rows_than_fit_and_their_text_is_printable)
 }
 END_TEST
 
-SUITE("fence", an_unconfined_process_is_named_in_each_row, a_file_that_is_not_its_own_is_named,
-      core_dumps_are_named, a_process_that_is_gone_holds_nothing,
-      a_device_that_is_not_of_the_plan_is_named,
+START_TEST(a_process_that_is_traced_or_stopped_is_named)
+{
+    struct fence f;
+    int status;
+
+    start_child(NULL);
+    ck_assert(!fence_is_stopped(child));
+    kill(child, SIGSTOP);
+    ck_assert_int_eq(waitpid(child, &status, WUNTRACED), child);
+    ck_assert(fence_is_stopped(child));
+    kill(child, SIGCONT);
+    f = look_at_child();
+    ck_assert_uint_eq(row(&f, "qemu-tracer")->verdict, FENCE_HOLDS);
+    ck_assert_int_eq(ptrace(PTRACE_SEIZE, child, NULL, NULL), 0);
+    f = look_at_child();
+    ck_assert_uint_eq(row(&f, "qemu-tracer")->verdict, FENCE_BROKEN);
+    end_child();
+}
+END_TEST
+
+START_TEST(a_fence_that_breaks_or_changes_is_named)
+{
+    static const struct {
+        const char *name, *text, *said; /* NULL: it holds as it did */
+        enum fence_verdict verdict;
+    } rows[] = {
+        {"qemu-user", "uid 5", NULL, FENCE_HOLDS},
+        {"qemu-user", "uid 6", "changed: qemu-user: uid 6, was uid 5", FENCE_HOLDS},
+        {"qemu-user", "uid 5", "broken: qemu-user: uid 5", FENCE_BROKEN},
+        {"qemu-user", "uid 5", "changed: qemu-user", FENCE_ABSENT},
+        {"qemu-label", "one", "changed: qemu-label: one, was not there", FENCE_HOLDS},
+        {"qemu-files", "(9 open)", NULL, FENCE_HOLDS},
+        {"qemu-files", "it holds 'x'", "broken: qemu-files", FENCE_BROKEN},
+    };
+    struct fence first = {0};
+
+    fence_add(&first, 5, "qemu-user", FENCE_HOLDS, "uid 5");
+    fence_add(&first, 5, "qemu-files", FENCE_HOLDS, "(3 open)");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fence now = {0};
+        struct err why;
+
+        fence_add(&now, 5, rows[i].name, rows[i].verdict, "%s", rows[i].text);
+        if (!rows[i].said) {
+            ck_assert_ptr_null(watch_compare(&first, &now, &why));
+            continue;
+        }
+        ck_assert_ptr_nonnull(watch_compare(&first, &now, &why));
+        ck_assert_int_eq(why.class, ERR_FENCE);
+        ck_assert_msg(strstr(why.text, rows[i].said), "%zu: %s", i, why.text);
+    }
+}
+END_TEST
+
+SUITE("fence", a_process_that_is_traced_or_stopped_is_named,
+      a_fence_that_breaks_or_changes_is_named, an_unconfined_process_is_named_in_each_row,
+      a_file_that_is_not_its_own_is_named, core_dumps_are_named,
+      a_process_that_is_gone_holds_nothing, a_device_that_is_not_of_the_plan_is_named,
       there_are_never_more_rows_than_fit_and_their_text_is_printable)

@@ -19,6 +19,7 @@ static const struct {
     [ERR_TIMEOUT] = {"timeout", 124},
     [ERR_NOT_EXEC] = {"not-executable", 126},
     [ERR_NOT_FOUND] = {"not-found", 127},
+    [ERR_FENCE] = {"fence", 125},
     [ERR_INTERRUPTED] = {"interrupted", 130},
 };
 

@@ -25,6 +25,7 @@ enum err_class {
     ERR_TIMEOUT,     /* the deadline ended the run                        -> 124 */
     ERR_NOT_EXEC,    /* the command is there but cannot be executed       -> 126 */
     ERR_NOT_FOUND,   /* the command is not there                          -> 127 */
+    ERR_FENCE,       /* what confines the guest did not hold any more    -> 125 */
     ERR_INTERRUPTED, /* the user ended the run (SIGINT, SIGTERM)          -> 130 */
 };
 

@@ -21,7 +21,9 @@ static void format_command(const struct doc *row, char *out, size_t out_size)
 
     if (doc_has(row, "debug"))
         str_add(&line, "(debug, not confined) ");
-    if (sandbox)
+    if (doc_has(row, "held"))
+        str_addf(&line, "(a sandbox, held: %s)", cli_text(row, "held"));
+    else if (sandbox)
         str_add(&line, "(a sandbox)");
     else if (doc_get_array(row, "command", &words, &ignored) == 0)
         for (size_t i = 0; i < doc_len(words); i++)

@@ -209,7 +209,7 @@ static int open_all(struct hv *h, const struct hv_config *c, struct err *e)
         return -1;
     if (pipe2(h->event_fds, O_CLOEXEC | O_NONBLOCK) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make a pipe");
-    if (set_log(c, e) < 0 || hv_loop_start(h, e) < 0)
+    if (set_log(c, e) < 0 || hv_loop_start(h, e) < 0 || hv_patience_open(h, e) < 0)
         return -1;
     return connect_to(h, c, e);
 }
@@ -222,7 +222,8 @@ int hv_open(const struct hv_config *c, struct hv **ret, struct err *e)
         return err_set(e, ERR_HOST, "out of memory");
     h->embedded = !c->uri;
     h->event_fds[0] = h->event_fds[1] = h->qemu_fd = -1;
-    h->lifecycle_id = h->io_error_id = h->loop_timer = -1;
+    h->lifecycle_id = h->io_error_id = h->loop_timer = h->late_timer = -1;
+    pthread_mutex_init(&h->patience, NULL);
     h->root = c->root ? str_dup(c->root) : NULL;
     if (open_all(h, c, e) < 0) {
         hv_close(h);

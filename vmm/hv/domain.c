@@ -41,9 +41,9 @@ static int find_uuid(const char *xml, char ret[VIR_UUID_STRING_BUFLEN], struct e
     return 0;
 }
 
-static int read_pid(const struct hv *h, pid_t *ret, struct err *e)
+int hv_read_pid(const struct hv *h, const char *file, pid_t *ret, struct err *e)
 {
-    own_free char *path = str_printf("%s/run/qemu/%s.pid", h->root, virDomainGetName(h->dom));
+    own_free char *path = str_printf("%s/run/qemu/%s", h->root, file);
     own_free char *text = NULL;
     uint64_t pid;
 
@@ -80,10 +80,11 @@ static bool was_started_for(pid_t pid, const char *uuid)
 
 static int hold_qemu(struct hv *h, const char *uuid, struct err *e)
 {
+    own_free char *file = str_printf("%s.pid", virDomainGetName(h->dom));
     own_close int fd = -1;
     pid_t pid;
 
-    if (read_pid(h, &pid, e) < 0)
+    if (hv_read_pid(h, file, &pid, e) < 0)
         return -1;
     fd = pidfd_open(pid, 0);
     if (fd < 0)
@@ -106,6 +107,7 @@ static void ask_qemu_version(struct hv *h)
     uint64_t major, minor, micro;
     struct err e;
 
+    hv_ask_within(h, HV_ANSWER_MS);
     if (virDomainQemuMonitorCommand(h->dom, "{\"execute\":\"query-version\"}", &text, 0) == 0 &&
         doc_parse(text, strlen(text), "QEMU's version", &reply, &e) == 0 &&
         doc_get_object(reply, "return", &ret, &e) == 0 &&
@@ -114,6 +116,7 @@ static void ask_qemu_version(struct hv *h)
         doc_get_u64(qemu, "minor", &minor, &e) == 0 && doc_get_u64(qemu, "micro", &micro, &e) == 0)
         snprintf(h->qemu_version, sizeof(h->qemu_version), "%u.%u.%u", (unsigned)major,
                  (unsigned)minor, (unsigned)micro);
+    hv_answered(h);
     free(text);
     virResetLastError();
 }
@@ -131,9 +134,11 @@ static int start_paused(struct hv *h, const char *xml, bool validate, struct err
 
     if (is_qemu(h))
         flags |= VIR_DOMAIN_START_PAUSED;
+    hv_ask_within(h, HV_START_MS);
     h->dom = virDomainCreateXML(h->conn, xml, flags);
+    hv_answered(h);
     if (!h->dom)
-        return hv_error_set(e, "cannot start the virtual machine");
+        return hv_failed(h, "cannot start the virtual machine", e);
     /* The test driver runs no guest and knows no such flag. */
     if (!is_qemu(h) && virDomainSuspend(h->dom) < 0)
         return hv_error_set(e, "cannot pause the domain");
@@ -142,12 +147,14 @@ static int start_paused(struct hv *h, const char *xml, bool validate, struct err
 
 static void forget_domain(struct hv *h)
 {
+    pthread_mutex_lock(&h->patience);
     if (h->dom)
         virDomainFree(h->dom);
     h->dom = NULL;
     h->qemu_pid = 0;
     own_close_p(&h->qemu_fd);
     h->qemu_fd = -1;
+    pthread_mutex_unlock(&h->patience);
 }
 
 static int create_and_check(struct hv *h, const char *xml, const char *uuid, bool validate,
@@ -173,6 +180,7 @@ int hv_create(struct hv *h, const char *xml, bool validate, struct err *e)
         return err_set(e, ERR_HOST, "this connection has its domain already");
     if (find_uuid(xml, uuid, e) < 0)
         return -1;
+    h->late_ms = 0;
     if (hv_watch(h, uuid, e) == 0 && create_and_check(h, xml, uuid, validate, e) == 0)
         return 0;
     if (h->dom)
@@ -190,11 +198,57 @@ static int need_domain(const struct hv *h, struct err *e)
 
 int hv_resume(struct hv *h, struct err *e)
 {
+    int r;
+
     if (need_domain(h, e) < 0)
         return -1;
-    if (virDomainResume(h->dom) < 0)
-        return hv_error_set(e, "cannot run the virtual machine");
+    hv_ask_within(h, HV_ANSWER_MS);
+    r = virDomainResume(h->dom);
+    hv_answered(h);
+    return r < 0 ? hv_failed(h, "cannot run the virtual machine", e) : 0;
+}
+
+int hv_pause(struct hv *h, struct err *e)
+{
+    int r;
+
+    if (need_domain(h, e) < 0)
+        return -1;
+    hv_ask_within(h, HV_ANSWER_MS);
+    r = virDomainSuspend(h->dom);
+    hv_answered(h);
+    return r < 0 ? hv_failed(h, "cannot pause the virtual machine", e) : 0;
+}
+
+static int signal_qemu(const struct hv *h, int signo, struct err *e)
+{
+    if (pidfd_send_signal(h->qemu_fd, signo, NULL, 0) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot signal QEMU's process %d", (int)h->qemu_pid);
     return 0;
+}
+
+int hv_freeze(struct hv *h, struct err *e)
+{
+    return h->qemu_fd >= 0 ? signal_qemu(h, SIGSTOP, e) : hv_pause(h, e);
+}
+
+int hv_thaw(struct hv *h, struct err *e)
+{
+    return h->qemu_fd >= 0 ? signal_qemu(h, SIGCONT, e) : 0;
+}
+
+bool hv_has_ended(struct hv *h)
+{
+    struct pollfd p = {.fd = h->qemu_fd, .events = POLLIN};
+    bool gone;
+
+    if (!h->dom)
+        return true;
+    if (h->qemu_fd >= 0)
+        return poll(&p, 1, 0) == 1;
+    gone = virDomainIsActive(h->dom) != 1;
+    virResetLastError();
+    return gone;
 }
 
 /* Through libvirt: waits until it saw QEMU end. A domain that is gone is what was wanted. */
@@ -266,9 +320,11 @@ int hv_live_xml(struct hv *h, char **ret, struct err *e)
 
     if (need_domain(h, e) < 0)
         return -1;
+    hv_ask_within(h, HV_ANSWER_MS);
     xml = virDomainGetXMLDesc(h->dom, 0);
+    hv_answered(h);
     if (!xml)
-        return hv_error_set(e, "cannot read the domain's XML");
+        return hv_failed(h, "cannot read the domain's XML", e);
     *ret = xml;
     return 0;
 }

@@ -221,6 +221,7 @@ bool hv_loop_stop(struct hv *h)
 {
     struct timespec until;
 
+    hv_patience_close(h);
     if (h->loop_running) {
         clock_gettime(CLOCK_MONOTONIC, &until);
         until.tv_sec += LOOP_STOP_S;

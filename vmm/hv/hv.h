@@ -117,6 +117,18 @@ int hv_destroy(struct hv *h, struct err *e);
 int hv_destroy_by_name(struct hv *h, const char *name, struct err *e);
 /* The pid of QEMU in our pid namespace; 0 if unknown (daemon connections). */
 pid_t hv_qemu_pid(const struct hv *h);
+/*
+ * Stops QEMU's process where it is, by the kernel and without asking it; over a daemon, which alone
+ * may do that, by asking. hv_thaw() lets it go on. In between only hv_destroy(), hv_live_xml() and
+ * hv_has_ended() may be called.
+ */
+int hv_freeze(struct hv *h, struct err *e);
+int hv_thaw(struct hv *h, struct err *e);
+/* Is the guest's QEMU gone, whatever the events have said so far? */
+bool hv_has_ended(struct hv *h);
+/* A QEMU that does not answer is killed. How long it was waited for, in ms; 0: it always answered.
+ */
+uint64_t hv_was_late(const struct hv *h);
 /* Returns new: the live XML. */
 int hv_live_xml(struct hv *h, char **ret, struct err *e);
 

@@ -9,7 +9,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HV_KILL_MS 5000 /* after SIGKILL only the kernel can be slow */
+#define HV_KILL_MS   5000  /* after SIGKILL only the kernel can be slow */
+#define HV_ANSWER_MS 20000 /* for QEMU to answer: it takes milliseconds, on a busy host a second   \
+                            */
+#define HV_START_MS 60000  /* for QEMU to start */
 
 struct hv {
     virConnectPtr conn;
@@ -28,10 +31,27 @@ struct hv {
     pthread_t loop;
     int loop_timer; /* keeps the loop busy and wakes it up */
     atomic_bool loop_quit;
+
+    int late_timer;           /* of patience.c */
+    pthread_mutex_t patience; /* guards the rest, which the loop's thread looks at, and `dom` and
+                                 `qemu_fd` against their end there */
+    uint64_t asked_ms, asked_until_ms; /* the question under way; 0: none */
+    _Atomic uint64_t late_ms;          /* QEMU was killed after it had not answered for so long */
 };
 
 /* Sets `e` from libvirt's last error: one printable line, with the way out where it is known. */
 int hv_error_set(struct err *e, const char *doing);
+
+/* patience.c. Between these two QEMU is killed when it does not answer in time. */
+void hv_ask_within(struct hv *h, uint64_t ms);
+void hv_answered(struct hv *h);
+/* hv_error_set() for a question that may have failed because of that. */
+int hv_failed(const struct hv *h, const char *doing, struct err *e);
+int hv_patience_open(struct hv *h, struct err *e);
+void hv_patience_close(struct hv *h);
+
+/* domain.c: the pid in a file of libvirt's. */
+int hv_read_pid(const struct hv *h, const char *file, pid_t *ret, struct err *e);
 
 /* monitor.c: one command of QEMU's monitor. `ret` (may be NULL) is new: the whole answer. */
 int hv_ask(struct hv *h, const char *command, const char *doing, struct doc **ret, struct err *e);

@@ -36,8 +36,12 @@ int hv_check_reply(const char *text, const char *doing, struct doc **ret, struct
 int hv_ask(struct hv *h, const char *command, const char *doing, struct doc **ret, struct err *e)
 {
     own_free char *reply = NULL;
+    int r;
 
-    if (virDomainQemuMonitorCommand(h->dom, command, &reply, 0) < 0)
-        return hv_error_set(e, doing);
+    hv_ask_within(h, HV_ANSWER_MS);
+    r = virDomainQemuMonitorCommand(h->dom, command, &reply, 0);
+    hv_answered(h);
+    if (r < 0)
+        return hv_failed(h, doing, e);
     return hv_check_reply(reply, doing, ret, e);
 }

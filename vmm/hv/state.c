@@ -31,9 +31,13 @@ static int give_fd(struct hv *h, int fd, const char *doing, struct err *e)
     static const char command[] =
         "{\"execute\":\"getfd\",\"arguments\":{\"fdname\":\"" FD_NAME "\"}}";
     own_free char *reply = NULL;
+    int r;
 
-    if (virDomainQemuMonitorCommandWithFiles(h->dom, command, 1, &fd, NULL, NULL, &reply, 0) < 0)
-        return hv_error_set(e, doing);
+    hv_ask_within(h, HV_ANSWER_MS);
+    r = virDomainQemuMonitorCommandWithFiles(h->dom, command, 1, &fd, NULL, NULL, &reply, 0);
+    hv_answered(h);
+    if (r < 0)
+        return hv_failed(h, doing, e);
     return hv_check_reply(reply, doing, NULL, e);
 }
 
@@ -115,15 +119,6 @@ static int need_qemu(const struct hv *h, const char *doing, struct err *e)
         return err_set(e, ERR_HOST, "%s: there is no domain", doing);
     if (!h->embedded || !type || strcmp(type, "QEMU") != 0)
         return err_set(e, ERR_HOST, "%s: only with libvirt's embedded driver", doing);
-    return 0;
-}
-
-int hv_pause(struct hv *h, struct err *e)
-{
-    if (!h->dom)
-        return err_set(e, ERR_HOST, "there is no domain");
-    if (virDomainSuspend(h->dom) < 0)
-        return hv_error_set(e, "cannot pause the virtual machine");
     return 0;
 }
 

@@ -70,9 +70,14 @@ int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e)
 
     if (!h->dom)
         return err_set(e, ERR_HOST, "there is no domain");
+    hv_ask_within(h, HV_ANSWER_MS);
     n = virDomainListGetStats(doms, kinds, &records, 0);
-    if (n < 0)
-        return hv_error_set(e, "cannot read the virtual machine's numbers");
+    hv_answered(h);
+    /* Of a QEMU that does not answer libvirt makes up zeroes. */
+    if (n < 0 || h->late_ms) {
+        virDomainStatsRecordListFree(records);
+        return hv_failed(h, "cannot read the virtual machine's numbers", e);
+    }
     *ret = (struct hv_stats){0};
     if (n > 0)
         read_record(records[0], ret);

@@ -126,6 +126,18 @@ static const char *held_capabilities(const char *status, char *text, size_t size
     return NULL;
 }
 
+/* Who traces a process has its memory and its registers. */
+static void read_tracer(const struct fence_process *p, const char *status, struct fence *f)
+{
+    char text[16];
+
+    status_of(status, "TracerPid", text, sizeof(text));
+    if (strcmp(text, "0") == 0)
+        SAY(f, p, "tracer", FENCE_HOLDS, "nobody traces it");
+    else
+        SAY(f, p, "tracer", FENCE_BROKEN, "process %s traces it", text[0] ? text : "?");
+}
+
 static void read_privileges(const struct fence_process *p, const char *status, struct fence *f)
 {
     char text[64];
@@ -263,10 +275,21 @@ void fence_read_process(const struct fence_process *p, struct fence *f)
     read_user(p, status, f);
     read_privileges(p, status, f);
     read_seccomp(p, status, f);
+    read_tracer(p, status, f);
     read_namespaces(p, f);
     read_network(p, f);
     read_limits(p, f);
-    read_files(p, f);
+    if (!p->any_file)
+        read_files(p, f);
+}
+
+bool fence_is_stopped(pid_t pid)
+{
+    own_free char *status = proc_file(pid, "status");
+    char state[16];
+
+    status_of(status, "State", state, sizeof(state));
+    return state[0] == 'T'; /* by a signal; a tracer's stop is 't' */
 }
 
 void fence_read_guards(pid_t qemu, struct fence *f)

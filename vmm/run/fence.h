@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define FENCE_ROWS_MAX  24
+#define FENCE_ROWS_MAX  32
 #define FENCE_NAME_SIZE 24
 #define FENCE_TEXT_SIZE 160
 
@@ -53,9 +53,12 @@ struct fence_process {
     unsigned filters; /* of seccomp, at least */
     const struct fence_host *host;
     const char *const *files; /* NULL-terminated; NULL: no file at all */
+    bool any_file;            /* it was given files by those who may: not looked at */
 };
 /* User, privileges, seccomp, namespaces, core dumps, network and open files of one process. */
 void fence_read_process(const struct fence_process *p, struct fence *f);
+/* Has a signal stopped it? */
+bool fence_is_stopped(pid_t pid);
 /* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows. */
 void fence_read_guards(pid_t qemu, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */

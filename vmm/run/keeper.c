@@ -18,6 +18,7 @@
 #include "run/control.h"
 #include "run/fork.h"
 #include "run/serve.h"
+#include "run/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -195,7 +196,7 @@ int keeper_main(struct keeper *k)
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
 
-void keeper_read_fence(const struct keeper *k, struct fence *ret)
+void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *ret)
 {
     /* In the cage these are what QEMU was given, and libvirt's own. */
     static const char *const files[] = {CAGE_DIR "/", "/usr/", NULL};
@@ -207,7 +208,8 @@ void keeper_read_fence(const struct keeper *k, struct fence *ret)
                                         .not_uid = (uid_t)-1,
                                         .filters = 1,
                                         .host = &k->host,
-                                        .files = logs};
+                                        .files = logs,
+                                        .any_file = of == FENCE_OF_A_RUN};
 
     *ret = (struct fence){0};
     if (qemu.pid == 0) {
@@ -233,6 +235,9 @@ static int say_why_stopped(struct keeper *k, const struct hv_event *ev, struct e
                        "a disk of the guest failed on the host (is there space left?)");
     if (ev->type == HV_LOST)
         return err_set(e, ERR_HOST, "the connection to the libvirt daemon was lost");
+    if (ev->type == HV_STOPPED && hv_was_late(k->hv))
+        return err_set(e, ERR_HOST, "QEMU did not answer for %u s %s and was killed",
+                       (unsigned)(hv_was_late(k->hv) / 1000), when);
     if (ev->type == HV_STOPPED && (ev->why == HV_WHY_FAILED || ev->why == HV_WHY_DESTROYED))
         return err_set(e, ERR_HOST, "QEMU ended unexpectedly %s (killed, or out of memory?)", when);
     return err_set(e, ERR_GUEST,
@@ -368,6 +373,8 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
 
     for (size_t i = 0; i < n_own; i++)
         p[3 + i] = own[i];
+    if (watch_due_ms(k) < until_ms)
+        until_ms = watch_due_ms(k);
     if (poll(p, 3 + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
         return err_sys(e, ERR_HOST, errno, "poll");
     for (size_t i = 0; i < n_own; i++)
@@ -378,7 +385,9 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
             return -1;
     if (p[0].revents && take_control(k, e) < 0)
         return -1;
-    return take_hv_events(k, &stopped, e);
+    if (take_hv_events(k, &stopped, e) < 0)
+        return -1;
+    return watch_turn(k, e);
 }
 
 int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,

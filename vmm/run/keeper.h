@@ -69,6 +69,10 @@ struct keeper {
     bool serving;                   /* the sandbox is up */
     bool secret_delivered;          /* the guest has, or had, a secret of the user's in it */
     bool lost;                      /* keeper_pump() has failed: it cannot go on */
+    struct fence first_fence;       /* as it was first read; n 0: not yet */
+    uint64_t watch_ms;              /* when it is read next */
+    unsigned seen_stopped;          /* readings in a row that found QEMU stopped by a signal */
+    bool held;                      /* a sandbox's fence does not hold: its guest is stopped */
     bool ending;                    /* a sandbox was told to end by a signal */
     uint64_t up_ms;                 /* monotonic */
     unsigned guest_lines;           /* of the guest's own words in the notes */
@@ -104,8 +108,10 @@ int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */
 int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
                      struct err *e);
-/* What confines its guest now. */
-void keeper_read_fence(const struct keeper *k, struct fence *ret);
+/* What confines its guest now. The relay of a run holds files of the user's that jobs read and
+ * write; while nothing runs there are none. */
+enum fence_of { FENCE_AT_REST, FENCE_OF_A_RUN };
+void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *ret);
 /* How long a guest may take to become ready. */
 uint64_t work_boot_ms(const struct keeper *k);
 int work_meet(struct keeper *k, struct err *e);

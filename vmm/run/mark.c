@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "run/amnesia.h"
-#include "run/serve.h"
+#include "run/serve_private.h"
 #include "run/start.h"
 #include "run/template.h"
 #include "snapshots/qcow2.h"
@@ -76,6 +76,10 @@ static int hold(struct keeper *k, struct err *e)
     if (channel_sync(k->channel, e) < 0)
         return -1;
     while (!k->synced) {
+        if (k->held) {
+            k->release = true;
+            return serve_check_going(k, e);
+        }
         if (clock_mono_ms() >= until) {
             k->release = true;
             return err_set(e, ERR_GUEST, "the guest did not write out its disk in time");
@@ -251,6 +255,8 @@ int mark_forget(struct keeper *k, struct marks *m, const char *name, struct err 
 
     if (!name || !*name)
         return err_set(e, ERR_USAGE, "which mark?");
+    if (k->held) /* its disk is QEMU's, which is stopped */
+        return serve_check_going(k, e);
     if (mark_find(m, name, &found, e) < 0)
         return -1;
     if (found->held)
@@ -336,7 +342,7 @@ int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int st
     if (hv_destroy(k->hv, e) < 0)
         return -1;
     template_wait_gone(k->hv);
-    k->ready = k->synced = k->release = false;
+    k->ready = k->synced = k->release = k->held = false;
     if (restore(k, to, state_fd, e) < 0 || up_channel(k, e) < 0 || serve_adopt_jobs(k, to, e) < 0 ||
         hv_resume(k->hv, e) < 0 || work_greet(k, e) < 0)
         return err_wrap(e, "going back to mark '%s'", to->name);

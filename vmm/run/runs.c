@@ -51,6 +51,20 @@ static int for_each(const char *data_dir, enum folder_kind kind,
     return rc;
 }
 
+/* Why a sandbox is held, if it is. */
+static void add_held(struct doc *row, int fd, const char *state)
+{
+    own_free char *why = NULL;
+    char text[ERR_TEXT_MAX];
+    size_t len;
+
+    if (strcmp(state, "paused") != 0 ||
+        file_read(fd, FOLDER_PAUSED, ERR_TEXT_MAX, &why, &len, &(struct err){0}) < 0 || len == 0)
+        return;
+    str_escape(text, sizeof(text), why, len);
+    doc_set_str(row, "held", text);
+}
+
 struct listing {
     struct doc *list;
     bool all;
@@ -71,6 +85,7 @@ static int list_one(void *arg, const struct found *f)
     doc_set_str(row, "id", f->id);
     doc_set_str(row, "kind", f->kind == FOLDER_SANDBOX ? "sandbox" : "run");
     doc_set_str(row, "state", f->state);
+    add_held(row, f->fd, f->state);
     if (folder_read_doc(f->fd, "run.json", &run, &ignored) == 0) {
         static const char *const keys[] = {"started", "image", "connect"};
         const struct doc *command;
@@ -133,6 +148,7 @@ static int find_one(void *arg, const struct found *at)
     doc_set_str(f->found, "id", at->id);
     doc_set_str(f->found, "kind", f->sandbox ? "sandbox" : "run");
     doc_set_str(f->found, "state", at->state);
+    add_held(f->found, at->fd, at->state);
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
         struct doc *d;
         struct err missing;

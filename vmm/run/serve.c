@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "run/control.h"
 #include "run/talk.h"
+#include "run/watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -64,6 +65,8 @@ int serve_check_going(const struct keeper *k, struct err *e)
 {
     if (!k->serve->paused)
         return 0;
+    if (k->held)
+        return err_set(e, ERR_FENCE, "sandbox '%s' is held: %s", k->folder->id, k->serve->why.text);
     return err_set(e, ERR_USAGE, "sandbox '%s' is paused (go on with 'lazaret resume %s')",
                    k->folder->id, k->folder->id);
 }
@@ -156,7 +159,11 @@ static void tell_stats(struct keeper *k, struct client *c, enum talk_guest guest
 {
     struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
 
-    hv_get_stats(k->hv, &a->stats, &a->result.err);
+    /* What is stopped answers nothing. */
+    if (k->held)
+        serve_check_going(k, &a->result.err);
+    else
+        hv_get_stats(k->hv, &a->stats, &a->result.err);
     a->guest = guest;
     if (guest == TALK_GUEST_TOLD) {
         a->used = k->used;
@@ -204,7 +211,8 @@ static int tell_fence(struct keeper *k, struct client *c)
 {
     struct talk_answer *a = serve_answer(k->serve, TALK_DONE);
 
-    keeper_read_fence(k, &a->fence);
+    k->watch_ms = 0; /* what is broken holds the sandbox before anything else is asked of it */
+    keeper_read_fence(k, FENCE_AT_REST, &a->fence);
     talk_answer(c->fd, a);
     serve_forget(c);
     return 0;
@@ -258,17 +266,49 @@ static int pause_guest(struct keeper *k, struct err *e)
 {
     if (hv_pause(k->hv, e) < 0)
         return -1;
+    k->serve->asked_pause = true;
     if (file_write(k->folder->fd, FOLDER_PAUSED, "", 0, 0600, e) == 0)
         return 0;
+    k->serve->asked_pause = false;
     hv_resume(k->hv, &(struct err){0});
     return -1;
 }
 
+/* One that is held goes on only if its fence holds again. */
 static int resume_guest(struct keeper *k, struct err *e)
 {
-    if (hv_resume(k->hv, e) < 0)
+    struct err why;
+
+    if (k->held && watch_read(k, &why) < 0)
+        return err_set(e, ERR_FENCE, "sandbox '%s' is held: %s", k->folder->id, why.text);
+    if (k->held && hv_thaw(k->hv, e) < 0)
         return -1;
+    k->held = false;
+    if (k->serve->asked_pause && hv_resume(k->hv, e) < 0)
+        return -1;
+    k->serve->asked_pause = false;
     return file_remove_tree(k->folder->fd, FOLDER_PAUSED, e);
+}
+
+/* What is written into the file is for `ls` and `show`, and may fail: the guest stands all the
+ * same. */
+int serve_hold(struct keeper *k, const struct err *why, struct err *e)
+{
+    struct serve *s = k->serve;
+    struct err ignored;
+
+    if (hv_freeze(k->hv, e) < 0) {
+        hv_destroy(k->hv, &ignored);
+        *e = *why;
+        return -1;
+    }
+    k->held = true;
+    s->why = *why;
+    if (!s->paused)
+        s->paused_ms = clock_mono_ms();
+    s->paused = true;
+    file_write(k->folder->fd, FOLDER_PAUSED, why->text, strlen(why->text), 0600, &ignored);
+    return 0;
 }
 
 /* Deadlines stand still meanwhile. */

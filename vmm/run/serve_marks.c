@@ -233,6 +233,9 @@ int serve_go_back(struct keeper *k, const char *name, unsigned but, struct err *
         k->lost = true;
         return -1;
     }
+    k->serve->asked_pause = false;
+    if (k->held)
+        return 0; /* already again: it is said by who asks next */
     k->serve->paused = false;
     return file_remove_tree(k->folder->fd, FOLDER_PAUSED, e);
 }

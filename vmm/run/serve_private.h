@@ -45,6 +45,8 @@ struct serve {
     int listener;
     bool paused, down;
     uint64_t paused_ms; /* since when */
+    bool asked_pause;   /* QEMU was asked to, whether it is held too or not */
+    struct err why;     /* keeper.held: what does not hold */
     uint64_t serial;    /* of the next client */
     uint32_t job_serial;
     unsigned n_ended; /* so far; the last SERVE_ENDED_MAX are kept */

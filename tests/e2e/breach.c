@@ -1,0 +1,114 @@
+/*
+ * breach: loaded into lazaret by test_watch.py only: breaks the fence of a guest on purpose.
+ *
+ * How it works
+ *   A file that the test shares says what to do. ATTACH: the keeper's own libvirt is asked for
+ *   one more port in the live domain, behind the keeper's back, when it is about to wait. The
+ * golden machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as
+ * long as it is set, libvirt's live XML has a network card in it. When that was, and when QEMU was
+ * stopped, goes into the same file.
+ */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <libvirt/libvirt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { NOTHING, ATTACH, LIE };
+
+/* The same in test_watch.py. */
+struct breach {
+    _Atomic uint32_t what;
+    _Atomic uint64_t broken_ns, stopped_ns; /* monotonic; the first one each */
+};
+static struct breach *breach;
+static virDomainPtr domain;
+
+static const char device[] = "<channel type='null'><target type='virtio' name='breach'/></channel>";
+static const char card[] = "<interface type='user'><model type='virtio'/></interface></devices>";
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *path = getenv("LAZARET_BREACH");
+    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
+
+    unsetenv("LD_PRELOAD");
+    unsetenv("LAZARET_BREACH");
+    if (fd < 0)
+        return;
+    breach = mmap(NULL, sizeof(*breach), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    if (breach == MAP_FAILED)
+        breach = NULL;
+    close(fd);
+}
+
+static void note(_Atomic uint64_t *when)
+{
+    struct timespec now;
+    uint64_t never = 0;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    atomic_compare_exchange_strong(when, &never,
+                                   (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec);
+}
+
+/* The library's function in whose place ours, breach_NAME, is. */
+#define REAL(name) ((__typeof__(&breach_##name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+
+virDomainPtr breach_virDomainCreateXML(virConnectPtr conn, const char *xml,
+                                       unsigned flags) __asm__("virDomainCreateXML");
+virDomainPtr breach_virDomainCreateXML(virConnectPtr conn, const char *xml, unsigned flags)
+{
+    domain = REAL(virDomainCreateXML)(conn, xml, flags);
+    return domain;
+}
+
+char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags) __asm__("virDomainGetXMLDesc");
+char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
+{
+    char *xml = REAL(virDomainGetXMLDesc)(dom, flags), *end, *lie;
+
+    if (!xml || !breach || atomic_load(&breach->what) != LIE || !(end = strstr(xml, "</devices>")))
+        return xml;
+    lie = calloc(1, strlen(xml) + sizeof(card));
+    if (!lie)
+        abort();
+    memcpy(lie, xml, (size_t)(end - xml));
+    strcat(lie, card);
+    strcat(lie, end + strlen("</devices>"));
+    free(xml);
+    return lie;
+}
+
+int breach_poll(struct pollfd *p, nfds_t n, int ms) __asm__("poll");
+int breach_poll(struct pollfd *p, nfds_t n, int ms)
+{
+    uint32_t attach = ATTACH;
+
+    /* Not the thread of libvirt's event loop. */
+    if (breach && domain && gettid() == getpid() &&
+        atomic_compare_exchange_strong(&breach->what, &attach, NOTHING)) {
+        virDomainAttachDeviceFlags(domain, device, VIR_DOMAIN_AFFECT_LIVE);
+        note(&breach->broken_ns);
+    }
+    return REAL(poll)(p, n, ms);
+}
+
+int breach_pidfd_send_signal(int fd, int signo, siginfo_t *info,
+                             unsigned flags) __asm__("pidfd_send_signal");
+int breach_pidfd_send_signal(int fd, int signo, siginfo_t *info, unsigned flags)
+{
+    int r = REAL(pidfd_send_signal)(fd, signo, info, flags);
+
+    if (breach && signo == SIGSTOP && r == 0)
+        note(&breach->stopped_ns);
+    return r;
+}

@@ -1,0 +1,181 @@
+"""The fence is read again and again: what breaks it stops the guest. And a QEMU that answers nothing.
+
+A library of ours (breach.c) breaks it from within the keeper; what root can break from outside is too.
+"""
+import json
+import mmap
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import time
+
+from e2e import *
+from live import begin, execute, family, state, up
+
+LIBRARY = os.environ.get("LAZARET_E2E_BREACH",
+                         os.path.join(os.path.dirname(LAZARET), "../../tests/e2e/libbreach.so"))
+SMALL = ("--memory", "64M")
+NOTHING, ATTACH, LIE = range(3)
+ENDLESS = "echo started; exec sleep 300"
+
+
+class Breach:
+    """The file that the library shares with us."""
+
+    def __init__(self, folder):
+        if not os.path.exists(LIBRARY):
+            raise Skip("built without the library that breaks a fence")
+        self.path = f"{folder}/breach"
+        with open(self.path, "wb+") as f:
+            f.truncate(4096)
+            self.map = mmap.mmap(f.fileno(), 4096)
+        self.env = {"LD_PRELOAD": LIBRARY, "LAZARET_BREACH": self.path}
+
+    def set(self, what):
+        self.map[0:4] = struct.pack("<I", what)
+
+    def times(self):
+        return struct.unpack_from("<QQ", self.map, 8)
+
+
+def _is_stopped(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return f.read().rpartition(")")[2].split()[0] == "T"
+
+
+def _told(stderr, *words):
+    for word in words:
+        check(word in stderr, f"'{word}' is not in {stderr!r}")
+
+
+def _ended_by_the_fence(p, row):
+    out, err = p.communicate(timeout=120)
+    equal(p.returncode, 125, err)
+    d = json.loads(out)
+    equal((d["class"], d["status"]), ("fence", 125))
+    _told(err.decode(), "fence", row)
+
+
+def a_device_more_in_the_live_domain_ends_the_run(folder):
+    breach = Breach(folder)
+    with Nothing():
+        p = subprocess.Popen([LAZARET, "run", "--json", "--accel", "tcg", *SMALL, "--", "sleep", "300"],
+                             env=environment(**breach.env), stdin=subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        qemu_of(p)
+        wait_for(lambda: any("sleep" in c for c in _commands()), "the run")
+        breach.set(ATTACH)
+        _ended_by_the_fence(p, "devices: 'controller")
+    broken, stopped = breach.times()
+    print(f"# from breach to stop, a run with a new device: {(stopped - broken) / 1e6:.1f} ms", flush=True)
+
+
+def _commands():
+    rows = json.loads(finished(lazaret("ls", "--json")))
+    return [" ".join(r.get("command", [])) for r in rows if r["state"] == "running"]
+
+
+def a_card_in_its_network_namespace_ends_the_run():
+    if os.geteuid() != 0 or not shutil.which("ip") or not shutil.which("nsenter"):
+        raise Skip("only root can break it from outside")
+    with Nothing():
+        p = start(["sh", "-c", ENDLESS], *SMALL)
+        equal(p.stdout.readline(), b"started\n")
+        subprocess.run(["nsenter", "-t", str(qemu_of(p)), "-n", "ip", "link", "add", "breach", "type", "veth"],
+                       check=True)
+        began = time.monotonic()
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125)
+        _told(err.decode(), "fence", "qemu-network")
+    print(f"# from breach to end, a run with a card: {(time.monotonic() - began) * 1000:.0f} ms", flush=True)
+
+
+def a_sandbox_whose_fence_breaks_is_held_until_it_holds_again(folder):
+    breach = Breach(folder)
+    with Nothing():
+        finished(up("held", *SMALL, env=breach.env))
+        finished(execute("held", "--", "sh", "-c", "echo kept > /work/n"))
+        finished(lazaret("snapshot", "held", "before"))
+        qemu = family("held")["qemu"]
+        began = time.monotonic_ns()
+        breach.set(LIE)
+        wait_for(lambda: _is_stopped(qemu), "the stop")
+        print(f"# from breach to stop, a sandbox: {(breach.times()[1] - began) / 1e6:.1f} ms", flush=True)
+        equal(state("held"), "paused")
+        d = json.loads(finished(lazaret("show", "held")))
+        _told(d["held"], "devices", "interface")
+        _told(finished(lazaret("ls")).decode(), "held: the fence")
+        for args in (["exec", "held", "--", "true"], ["snapshot", "held"], ["stats", "held"],
+                     ["resume", "held"], ["forget", "held", "before"]):
+            one_line_error(lazaret(*args), 125, "is held", "devices")
+        check(_is_stopped(qemu), "it runs")
+        breach.set(NOTHING)
+        finished(lazaret("resume", "held"))
+        equal(finished(execute("held", "--", "cat", "/work/n")), b"kept\n")
+        equal("held" in json.loads(finished(lazaret("show", "held"))), False)
+        # Broken anew, it goes back to a mark, where the fence is read anew.
+        breach.set(LIE)
+        wait_for(lambda: _is_stopped(qemu), "the second stop")
+        breach.set(NOTHING)
+        finished(lazaret("revert", "held"))
+        equal(finished(execute("held", "--", "cat", "/work/n")), b"kept\n")
+        # And what is held is taken down like any other.
+        breach.set(LIE)
+        qemu = family("held")["qemu"]
+        wait_for(lambda: _is_stopped(qemu), "the third stop")
+        finished(lazaret("down", "held"))
+
+
+def a_run_whose_qemu_answers_nothing_ends_and_says_so():
+    with Nothing():
+        p = start(["sh", "-c", ENDLESS], *SMALL)
+        equal(p.stdout.readline(), b"started\n")
+        os.kill(qemu_of(p), signal.SIGSTOP)
+        began = time.monotonic()
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125)
+        _told(err.decode(), "QEMU was stopped by a signal")
+    print(f"# from stop to end, a run: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def _stopped(name):
+    pid = family(name)["qemu"]
+    os.kill(pid, signal.SIGSTOP)
+    return time.monotonic()
+
+
+# `stats` asks QEMU, and the keeper waits with it: there only the deadline of the question helps.
+def whatever_is_asked_of_a_sandbox_whose_qemu_answers_nothing_is_answered():
+    asked = {"snapshot": ["snapshot", "dumb"], "revert": ["revert", "dumb"], "stats": ["stats", "dumb"],
+             "down": ["down", "dumb"], "kill": ["kill", "dumb"], "gc": ["gc"]}
+    with Nothing():
+        for what, args in asked.items():
+            finished(up("dumb", *SMALL))
+            finished(lazaret("snapshot", "dumb"))
+            p = begin("dumb", "--", "sh", "-c", ENDLESS)
+            equal(p.stdout.readline(), b"started\n")
+            began = _stopped("dumb")
+            r = lazaret(*args, timeout=120)
+            took = time.monotonic() - began
+            if what in ("down", "kill", "gc"):
+                finished(r)
+            else:  # going back ends a QEMU that was stopped, and begins with another
+                check(r.returncode in ((0, 125) if what == "revert" else (125,)), f"{what}: {r}")
+                if r.returncode:
+                    one_line_error(r, 125, "QEMU")
+            status = p.wait(120)
+            check(status in (125, 130), f"the command that ran at {what}: {status}")
+            p.communicate()
+            print(f"# {what}: {took:.1f} s, {r.stderr.decode().strip()}", flush=True)
+            if what == "revert" and r.returncode == 0:
+                finished(execute("dumb", "--", "true"))
+                finished(lazaret("down", "dumb"))
+            elif what not in ("down", "kill"):
+                wait_for(lambda: state("dumb") == "dead", "its death", 60)
+                finished(lazaret("down", "dumb"))
+
+
+if __name__ == "__main__":
+    main()
