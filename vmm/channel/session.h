@@ -60,6 +60,8 @@ struct session_job {
     enum relay_fd_kind stdin_kind;
     uint32_t stdin_credit; /* bytes that we may still send */
     bool eof_due;
+    bool moved_due;       /* the keeper asks for: */
+    uint64_t moved;       /* bytes of its streams, both ways */
     uint32_t held_signal; /* SIGNAL and RESIZE wait for STARTED */
     uint16_t held_rows, held_cols;
     struct sink out, err;

@@ -133,6 +133,7 @@ static const char *on_data(struct session *s, const struct wire_header *h, const
         return "a terminal has no stderr";
     if (!sink_put(is_err ? &j->err : &j->out, p, h->length))
         return "more than its credit";
+    j->moved += h->length;
     return NULL;
 }
 

@@ -294,6 +294,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     case CHANNEL_DENIED:
     case CHANNEL_EXIT:
     case CHANNEL_GONE:
+    case CHANNEL_MOVED:
         job_take_event(&k->jobs[ev->exec - 1], ev);
         return 0;
     case CHANNEL_COLLECTED:

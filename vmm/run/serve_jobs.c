@@ -257,7 +257,7 @@ int serve_look_after(struct keeper *k, unsigned exec, struct err *e)
 
     if (j->state == JOB_NONE)
         return 0;
-    if (!k->serve->paused && job_tick(j, k->channel, e) < 0)
+    if (!k->serve->paused && job_tick(j, k->channel, k->hv, e) < 0)
         return -1;
     if (j->started_ms && !t->told_started) {
         t->told_started = true;
