@@ -113,6 +113,34 @@ def each_limit_of_a_manifest_holds_from_inside(folder):
         equal(got[key], value, key)
 
 
+def a_job_that_does_nothing_or_too_much_is_121():
+    # Two processes together, none of them over what --cpu-time would count.
+    r = run(["sh", "-c", "echo kept > /out/a; (while :; do :; done) & while :; do :; done"],
+            "--json", "--job-cpu-time", "3")
+    d = json.loads(finished(r, 121))
+    equal((d["class"], d["signal"]), ("limit", 9))
+    check("--job-cpu-time" in d["error"], d["error"])
+    check(d["job_ms"] >= 1000, f"CPU time from before the job was counted: {d}")
+    # It goes on as long as it works, or says something; then it is silent.
+    script = "i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo $i; sleep 0.1; done; trap '' TERM; sleep 500"
+    r = sh(script, "--json", "--idle-time", "2")
+    d = json.loads(finished(r, 121))
+    equal((d["class"], d["stdout"].split()[-1]), ("limit", "40"))
+    check("--idle-time" in d["error"], d["error"])
+    # In a sandbox each command; and not what has to wait because it is paused.
+    finished(lazaret("up", "--accel", "tcg", "--idle-time", "2", "idle"))
+    try:
+        p = subprocess.Popen([LAZARET, "exec", "-i", "idle", "--", "sh", "-c", "echo on; read x; echo $x"],
+                             stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment())
+        equal(p.stdout.readline(), b"on\n")
+        finished(lazaret("pause", "idle"))
+        equal(finished(lazaret("exec", "idle", "--", "true"), 125), b"")
+        finished(lazaret("resume", "idle"))
+        equal(p.wait(60), 121)
+    finally:
+        finished(lazaret("down", "idle"))
+
+
 def a_job_over_its_cpu_time_or_file_size_is_121():
     r = run(["sh", "-c", "echo kept > /out/a; exec python3 -c 'while True: pass'"], "--json", "--cpu-time", "1")
     d = json.loads(finished(r, 121))

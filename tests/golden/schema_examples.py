@@ -17,7 +17,7 @@ except ImportError:
 PLAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vmm/plan")
 M, P = {"format": "lazaret-manifest", "version": 1, "command": ["x"]}, {"format": "lazaret-policy", "version": 1}
 GOOD = {
-    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3}, {"user": "7:8"},
+    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3}, {"idle_time": "90s", "job_cpu_time": 60}, {"user": "7:8"},
                  {"machine": "q35"}, {"writable": False}, {"env": ["A=1"]}, {"cpus": "2"}, {"accel": "tcg"},
                  {"inputs": ["/a"], "output": "/b", "output_max": 0}, {"debug": True, "amnesic": True},
                  {"inputs": ["/a"], "input_max": "1G"}, {"read": ["/in"], "write": ["/out"], "exec": []}],

@@ -107,6 +107,8 @@ START_TEST(a_bad_wish_is_refused_and_named)
         {{{KEY_TIMEOUT, "never"}}, ERR_USAGE, "--timeout"},
         {{{KEY_TIMEOUT, "0"}}, ERR_USAGE, "--timeout"},
         {{{KEY_CPU_TIME, "0"}}, ERR_USAGE, "--cpu-time"},
+        {{{KEY_IDLE_TIME, "0"}}, ERR_USAGE, "--idle-time"},
+        {{{KEY_JOB_CPU_TIME, "forever"}}, ERR_USAGE, "--job-cpu-time"},
         {{{KEY_ADDRESS_SPACE, "1M"}}, ERR_USAGE, "--address-space"},
         {{{KEY_FILE_SIZE, "0"}}, ERR_USAGE, "--file-size"},
         {{{KEY_OPEN_FILES, "3"}}, ERR_USAGE, "--open-files"},

@@ -110,6 +110,50 @@ static long rss_kib(pid_t pid)
     return kib;
 }
 
+static uint64_t ask_moved(uint32_t exec)
+{
+    struct channel_event ev;
+
+    ck_ok(channel_moved(rig.ch, exec, &rig_err));
+    ev = expect_event(&rig, CHANNEL_MOVED);
+    ck_assert_uint_eq(ev.exec, exec);
+    return ev.bytes;
+}
+
+START_TEST(what_a_jobs_streams_moved_is_counted_both_ways_and_for_each)
+{
+    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    int in[2];
+    const uint8_t *p;
+
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+    rig_open(&rig, 0);
+    meet(&rig);
+    start(&rig, (struct channel_exec){
+                    .exec = 1, .stdin_fd = in[0], .stdout_fd = null, .stderr_fd = null});
+    start(&rig,
+          (struct channel_exec){.exec = 2, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
+    close(in[0]);
+    ck_assert_uint_eq(ask_moved(1), 0);
+    guest_send(&rig, WIRE_DATA, out_of(1), "abc", 3);
+    guest_send(&rig, WIRE_DATA, wire_stream(2, WIRE_STDERR), "abcd", 4);
+    guest_send(&rig, WIRE_LOG, 0, "mark", 4);
+    expect_event(&rig, CHANNEL_LOG);
+    ck_assert_uint_eq(ask_moved(1), 3);
+    ck_assert_uint_eq(ask_moved(2), 4);
+    ck_assert_int_eq(write(in[1], "in", 2), 2);
+    guest_expect(&rig, WIRE_DATA, wire_stream(1, WIRE_STDIN), &p);
+    ck_assert_uint_eq(ask_moved(1), 5);
+    send_exit(&rig, 1, 0);
+    expect_event(&rig, CHANNEL_EXIT);
+    /* Of one that has ended nobody says anything. */
+    ck_ok(channel_moved(rig.ch, 1, &rig_err));
+    ck_assert_uint_eq(ask_moved(2), 4);
+    close(in[1]);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(a_sink_that_is_not_read_stops_its_own_stream_and_nothing_grows)
 {
     int pipefd[2], other[2], filled = 0;
@@ -514,6 +558,7 @@ START_TEST(what_the_terminal_sends_does_not_end_the_relay)
 END_TEST
 
 SUITE("relay", bytes_arrive_in_order_in_every_kind_of_sink,
+      what_a_jobs_streams_moved_is_counted_both_ways_and_for_each,
       a_sink_that_is_not_read_stops_its_own_stream_and_nothing_grows,
       a_shared_pipe_is_written_a_page_at_a_time_and_never_blocks,
       a_job_whose_output_is_dropped_ends_though_its_reader_hangs,

@@ -118,6 +118,7 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
         return ev->exec == 0 || is_busy(ch, ev->exec);
     case CHANNEL_STARTED:
     case CHANNEL_GONE:
+    case CHANNEL_MOVED:
         return is_busy(ch, ev->exec);
     case CHANNEL_UNSTARTED:
         return is_busy(ch, ev->exec) && ev->why >= WIRE_WHY_NOT_FOUND &&
@@ -435,4 +436,11 @@ int channel_usage(struct channel *ch, struct err *e)
         return -1;
     ch->asked = true;
     return 0;
+}
+
+int channel_moved(struct channel *ch, uint32_t exec, struct err *e)
+{
+    const struct relay_command c = {.type = RELAY_MOVED, .exec = exec};
+
+    return is_busy(ch, exec) ? send_command(ch, &c, NULL, 0, e) : 0;
 }

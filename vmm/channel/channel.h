@@ -37,12 +37,13 @@ enum channel_event_type {
     CHANNEL_LOG,         /* text: the agent's word */
     CHANNEL_STARTED,     /* exec */
     CHANNEL_UNSTARTED,   /* exec, why, text */
-    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; before its EXIT */
+    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; a later one counts */
     CHANNEL_EXIT,        /* exec, exit; every byte of output has been written to its sink */
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
     CHANNEL_SYNCED,      /* how (enum wire_synced_how): the guest is held */
     CHANNEL_USED,        /* used: the guest's word */
+    CHANNEL_MOVED,       /* exec, bytes: that its streams have moved so far, by the relay's count */
     CHANNEL_HOST_FAILED, /* text, exec (0: the spool or the relay itself): the host could not write
                             a file (out of space); that stream's rest is lost, COLLECTED will not
                             come */
@@ -153,5 +154,8 @@ int channel_resume(struct channel *ch, struct err *e);
  * one is asked already. The guest must have answered channel_hello() and not be held.
  */
 int channel_usage(struct channel *ch, struct err *e);
+
+/* Asks the relay how much a job's streams have moved; CHANNEL_MOVED is the answer, or its end. */
+int channel_moved(struct channel *ch, uint32_t exec, struct err *e);
 
 #endif

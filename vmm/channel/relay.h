@@ -39,6 +39,7 @@ enum relay_command_type {
     RELAY_SYNC,    /* nothing else goes to the guest until: */
     RELAY_RESUME,
     RELAY_USAGE,
+    RELAY_MOVED, /* exec: how much have its streams moved? */
 };
 
 /* The order of the fds of RELAY_EXEC. stdin is there with WIRE_EXEC_STDIN, stderr without TTY. */

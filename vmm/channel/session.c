@@ -16,7 +16,8 @@ static void job_init(struct session_job *j)
     j->config_fd = j->stdin_fd = -1;
     j->config_size = j->config_sent = j->stdin_credit = j->held_signal = 0;
     j->held_rows = j->held_cols = 0;
-    j->last_denied = 0;
+    j->moved_due = false;
+    j->moved = 0;
     j->n_denied = 0;
     j->n_secrets = j->secrets_sent = 0;
     j->no_secrets = false;
@@ -37,9 +38,10 @@ void session_init(struct session *s)
     s->event_first = s->n_events = 0;
     s->out_start = s->out_end = 0;
     s->unlocked = 0;
-    s->secret_exec = 0;
-    s->secret_whole = false;
-    s->secret_len = 0;
+    for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++) {
+        s->values[i].len = 0;
+        s->values[i].whole = false;
+    }
     wire_reader_init(&s->in);
 }
 
@@ -172,6 +174,10 @@ static void settle(struct session *s)
 
         report_failed(s, &j->out, i + 1, "standard output");
         report_failed(s, &j->err, i + 1, "standard error");
+        if (j->moved_due && session_has_event_room(s)) {
+            session_add_event(s, CHANNEL_MOVED, i + 1)->bytes = j->moved;
+            j->moved_due = false;
+        }
         if (j->gone && session_has_event_room(s)) {
             session_add_event(s, CHANNEL_GONE, i + 1);
             session_job_done(j);

@@ -225,6 +225,8 @@ void session_command(struct session *s, const struct relay_command *c, const int
             command_hold(s, WIRE_IN_HELD, WIRE_RESUME, WIRE_IN_READY);
         } else if (c->type == RELAY_USAGE) {
             command_usage(s);
+        } else if (c->type == RELAY_MOVED && is_exec(s, c, true)) {
+            s->jobs[c->exec - 1].moved_due = true;
         }
     }
     for (int i = 0; i < n_fds; i++)
@@ -292,6 +294,7 @@ void session_read_stdin(struct session *s, uint32_t exec)
         return;
     }
     j->stdin_credit -= (uint32_t)n;
+    j->moved += (uint64_t)n;
     put_header(s, WIRE_DATA, wire_stream(exec, WIRE_STDIN), (uint32_t)n);
 }
 

@@ -54,6 +54,8 @@ const char help_main[] =
     "  --secret-env NAME  that secret in the environment instead\n"                                \
     "  --workdir DIR      where the job starts (the image's, else /work)\n"                        \
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"                \
+    "  --idle-time TIME   kill it when for TIME it neither wrote, read nor used CPU time\n"        \
+    "  --job-cpu-time TIME  CPU time of QEMU while it runs, all of it together; then SIGKILL\n"    \
     "  --cpu-time TIME    CPU time of each process; then SIGXCPU, a second later SIGKILL\n"        \
     "  --address-space SIZE, --file-size SIZE: the most of each process, none by default\n"        \
     "  --open-files N     files that each process may have open (4096)\n"                          \
@@ -177,6 +179,7 @@ const char help_up[] =
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"
     "  --workdir DIR      where commands start (the image's, else /work)\n"
     "  --user UID[:GID]   inside the container, never 0 (the image's, else 1000)\n"
+    "  --idle-time TIME, --job-cpu-time TIME: of each command, by the host's count\n"
     "  --cpu-time TIME, --address-space SIZE, --file-size SIZE, --open-files N: the most of each\n"
     "                     process; see lazaret-run(1)\n"
     "  --tmp SIZE         /tmp, which is memory (half of --memory)\n"

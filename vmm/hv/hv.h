@@ -149,6 +149,9 @@ struct hv_stats {
     struct hv_disk_stats disks[HV_DISKS_MAX];
 };
 int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e);
+/* CPU time of QEMU's process alone, and cheap; it does not wait for a QEMU that hangs, unless a
+ * daemon has it. */
+int hv_get_cpu(struct hv *h, uint64_t *ret_ns, struct err *e);
 
 struct hv_versions {
     char libvirt[32], qemu[32]; /* "9.0.0"; qemu is known once a domain has been created */

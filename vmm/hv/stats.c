@@ -7,9 +7,11 @@
 #include "base/str.h"
 #include "hv/hv_private.h"
 
+#include <errno.h>
 #include <libvirt/virterror.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 static uint64_t number(const virDomainStatsRecord *r, const char *key)
 {
@@ -60,10 +62,8 @@ static void read_record(const virDomainStatsRecord *r, struct hv_stats *ret)
         read_disk(r, i, &ret->disks[i]);
 }
 
-int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e)
+static int get_stats(struct hv *h, unsigned kinds, struct hv_stats *ret, struct err *e)
 {
-    const unsigned kinds = VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON |
-                           VIR_DOMAIN_STATS_VCPU | VIR_DOMAIN_STATS_BLOCK;
     virDomainPtr doms[] = {h->dom, NULL};
     virDomainStatsRecordPtr *records = NULL;
     int n;
@@ -83,4 +83,31 @@ int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e)
         read_record(records[0], ret);
     virDomainStatsRecordListFree(records);
     return n > 0 ? 0 : err_set(e, ERR_HOST, "libvirt has no numbers of the virtual machine");
+}
+
+int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e)
+{
+    return get_stats(h,
+                     VIR_DOMAIN_STATS_CPU_TOTAL | VIR_DOMAIN_STATS_BALLOON | VIR_DOMAIN_STATS_VCPU |
+                         VIR_DOMAIN_STATS_BLOCK,
+                     ret, e);
+}
+
+int hv_get_cpu(struct hv *h, uint64_t *ret_ns, struct err *e)
+{
+    struct hv_stats stats;
+    struct timespec t;
+    clockid_t clock;
+
+    if (h->qemu_pid == 0) {
+        if (get_stats(h, VIR_DOMAIN_STATS_CPU_TOTAL, &stats, e) < 0)
+            return -1;
+        *ret_ns = stats.cpu_ns;
+        return 0;
+    }
+    errno = clock_getcpuclockid(h->qemu_pid, &clock);
+    if (errno || clock_gettime(clock, &t) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot read QEMU's CPU time");
+    *ret_ns = (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+    return 0;
 }

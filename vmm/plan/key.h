@@ -36,6 +36,8 @@ enum key {
     KEY_TMP,
     KEY_PIDS,
     KEY_TIMEOUT,
+    KEY_IDLE_TIME,
+    KEY_JOB_CPU_TIME,
     KEY_CPU_TIME,
     KEY_ADDRESS_SPACE,
     KEY_FILE_SIZE,

@@ -98,6 +98,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "pids", p->pids);
     doc_set_u64(d, "timeout_ms", p->timeout_ms);
     doc_set_u64(d, "timeout_max_ms", p->timeout_max_ms);
+    doc_set_u64(d, "idle_time_ms", p->idle_time_ms);
+    doc_set_u64(d, "job_cpu_time_ms", p->job_cpu_time_ms);
     doc_set_u64(d, "cpu_time_ms", p->cpu_time_ms);
     doc_set_u64(d, "address_space_bytes", p->address_space_bytes);
     doc_set_u64(d, "file_size_bytes", p->file_size_bytes);

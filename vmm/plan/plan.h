@@ -72,6 +72,8 @@ struct plan {
     uint64_t pids;
     uint64_t timeout_ms;     /* from the job's start; 0: none */
     uint64_t timeout_max_ms; /* of commands in a sandbox, by policy; 0: none */
+    /* Of the job, by the host's count; 0: none. */
+    uint64_t idle_time_ms, job_cpu_time_ms;
     /* Of each process; 0: none. */
     uint64_t cpu_time_ms, address_space_bytes, file_size_bytes;
     uint64_t open_files; /* of each process */

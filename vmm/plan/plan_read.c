@@ -82,7 +82,17 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
     return 0;
 }
 
-/* Sandboxes of an older lazaret do not say it. */
+/* Sandboxes of an older lazaret do not say them. */
+static int get_budget(const struct doc *d, struct plan *p, struct err *e)
+{
+    if (!doc_has(d, "idle_time_ms"))
+        return 0;
+    if (get_number(d, "idle_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->idle_time_ms, e) < 0)
+        return -1;
+    return get_number(d, "job_cpu_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->job_cpu_time_ms, e);
+}
+
+/* The same. */
 static int get_amnesic(const struct doc *d, struct plan *p, struct err *e)
 {
     uint64_t marks;
@@ -123,7 +133,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
-        get_declared(d, &p->declared, e) < 0)
+        get_budget(d, p, e) < 0 || get_declared(d, &p->declared, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

@@ -13,7 +13,8 @@
 #include <sys/mman.h>
 
 #define START_MS      60000u /* the container's start */
-#define KILL_GRACE_MS 1500u  /* from SIGKILL at the deadline to EXIT */
+#define KILL_GRACE_MS 1500u  /* from SIGKILL by us to EXIT */
+#define BLIND_MAX     20u    /* looks at QEMU that may fail: it may just have ended */
 
 /* In memory: nobody needs it once the guest has it. */
 static int make_config(const struct plan *plan, unsigned number, int *ret_fd, struct err *e)
@@ -70,11 +71,21 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
     return 0;
 }
 
+/* At the deadline, or for the budget. */
+static void look_again(struct job *j, uint64_t now_ms)
+{
+    uint64_t next = budget_next_ms(&j->budget, now_ms);
+
+    j->until_ms = next < j->deadline_ms ? next : j->deadline_ms;
+}
+
 static void run_from_now(struct job *j)
 {
     j->state = JOB_RUNNING;
     j->started_ms = clock_mono_ms();
-    j->until_ms = j->plan->timeout_ms ? j->started_ms + j->plan->timeout_ms : UINT64_MAX;
+    j->deadline_ms = j->plan->timeout_ms ? j->started_ms + j->plan->timeout_ms : UINT64_MAX;
+    budget_begin(&j->budget, j->plan->idle_time_ms, j->plan->job_cpu_time_ms, j->plan->cpus);
+    look_again(j, j->started_ms);
 }
 
 void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct run_result *result)
@@ -182,6 +193,8 @@ void job_take_event(struct job *j, const struct channel_event *ev)
         return;
     if (ev->type == CHANNEL_STARTED) {
         run_from_now(j);
+    } else if (ev->type == CHANNEL_MOVED) {
+        j->moved = ev->bytes;
     } else if (ev->type == CHANNEL_DENIED) {
         denied_add(&j->result->denied, &ev->denied);
     } else if (ev->type == CHANNEL_EXIT) {
@@ -197,7 +210,50 @@ void job_take_event(struct job *j, const struct channel_event *ev)
     }
 }
 
-int job_tick(struct job *j, struct channel *ch, struct err *e)
+/* What it wrote until now counts, if the guest still answers. */
+static int kill_job(struct job *j, struct channel *ch, struct err *e)
+{
+    j->state = JOB_KILLED;
+    j->until_ms = clock_mono_ms() + KILL_GRACE_MS;
+    return channel_signal(ch, j->number, SIGKILL, e);
+}
+
+static int end_over(struct job *j, struct channel *ch, enum budget_over over, struct err *e)
+{
+    struct err *why = &j->result->err;
+    char limit[48];
+
+    if (over == BUDGET_IDLE)
+        err_set(why, ERR_LIMIT,
+                "the job was killed: for %s it had neither written, read nor used CPU time "
+                "(raise it with --idle-time)",
+                key_format(KEY_IDLE_TIME, j->plan->idle_time_ms, limit, sizeof(limit)));
+    else
+        err_set(why, ERR_LIMIT,
+                "the job was killed when QEMU had used %s of CPU time for it "
+                "(raise it with --job-cpu-time)",
+                key_format(KEY_JOB_CPU_TIME, j->plan->job_cpu_time_ms, limit, sizeof(limit)));
+    return kill_job(j, ch, e);
+}
+
+static int look_at_budget(struct job *j, struct channel *ch, struct hv *hv, struct err *e)
+{
+    uint64_t now = clock_mono_ms(), cpu_ns;
+    enum budget_over over;
+
+    if (hv_get_cpu(hv, &cpu_ns, e) < 0) {
+        look_again(j, now);
+        return ++j->blind > BLIND_MAX ? -1 : 0;
+    }
+    j->blind = 0;
+    over = budget_look(&j->budget, now, cpu_ns, j->moved);
+    if (over != BUDGET_FINE)
+        return end_over(j, ch, over, e);
+    look_again(j, now);
+    return j->plan->idle_time_ms ? channel_moved(ch, j->number, e) : 0;
+}
+
+int job_tick(struct job *j, struct channel *ch, struct hv *hv, struct err *e)
 {
     struct err *why;
 
@@ -213,10 +269,24 @@ int job_tick(struct job *j, struct channel *ch, struct err *e)
         end(j); /* without the guest's word */
         return 0;
     }
-    /* What it wrote until now counts, if the guest still answers. */
+    if (clock_mono_ms() < j->deadline_ms)
+        return look_at_budget(j, ch, hv, e);
     err_set(why, ERR_TIMEOUT, "the job was killed at its deadline of %" PRIu64 ".%03" PRIu64 " s",
             j->plan->timeout_ms / 1000, j->plan->timeout_ms % 1000);
-    j->state = JOB_KILLED;
-    j->until_ms = clock_mono_ms() + KILL_GRACE_MS;
-    return channel_signal(ch, j->number, SIGKILL, e);
+    return kill_job(j, ch, e);
+}
+
+void job_shift(struct job *j, uint64_t ms)
+{
+    if (j->until_ms != UINT64_MAX)
+        j->until_ms += ms;
+    if (j->deadline_ms != UINT64_MAX)
+        j->deadline_ms += ms;
+}
+
+const struct wire_denied *job_next_denied(struct job *j)
+{
+    const struct run_denied *d = &j->result->denied;
+
+    return j->n_denied < d->n ? &d->rows[j->n_denied++] : NULL;
 }

@@ -3,7 +3,8 @@
  *
  * How it works
  *   NONE -> STARTING -> RUNNING [-> KILLED] -> ENDED, by the channel's events and by the clock.
- *   A job that does not start in time, or does not end soon after it was killed at its deadline, is
+ *   Meanwhile the host's own numbers are looked at, if the plan bounds them (budget.h).
+ *   A job that does not start in time, or does not end soon after it was killed by us, is
  *   ENDED without the guest's word; `over` says whether the guest has said its last word, and only
  *   then its number is free.
  */
@@ -11,7 +12,9 @@
 #define LZ_RUN_JOB_H
 
 #include "channel/channel.h"
+#include "hv/hv.h"
 #include "plan/plan.h"
+#include "run/budget.h"
 #include "run/run.h"
 
 enum job_state { JOB_NONE, JOB_STARTING, JOB_RUNNING, JOB_KILLED, JOB_ENDED };
@@ -23,7 +26,12 @@ struct job {
     const struct plan *plan;   /* what runs and how long it may; borrowed */
     struct run_result *result; /* filled in; RUN_ENDED_NOT: see result->err; borrowed */
     uint64_t started_ms;
-    uint64_t until_ms; /* when job_tick() has to look again; UINT64_MAX: never */
+    uint64_t deadline_ms; /* UINT64_MAX: none */
+    uint64_t until_ms;    /* when job_tick() has to look again; UINT64_MAX: never */
+    struct budget budget;
+    uint64_t moved;    /* bytes of its streams: what the relay last said */
+    unsigned blind;    /* looks in a row that failed */
+    uint32_t n_denied; /* rows of the result that job_next_denied() has handed out */
 };
 
 /* Where its streams go; borrowed. */
@@ -42,8 +50,12 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
 void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct run_result *result);
 /* An event with this job's number. */
 void job_take_event(struct job *j, const struct channel_event *ev);
-/* Kills it at its deadline, and gives it up when it does not end. */
-int job_tick(struct job *j, struct channel *ch, struct err *e);
+/* Kills it at its deadline or over its budget, and gives it up when it does not end. */
+int job_tick(struct job *j, struct channel *ch, struct hv *hv, struct err *e);
+/* What it is refused that it was not before, once each; NULL: nothing new. Borrows. */
+const struct wire_denied *job_next_denied(struct job *j);
+/* Time stood still for it. */
+void job_shift(struct job *j, uint64_t ms);
 
 static inline bool job_is_running(const struct job *j)
 {

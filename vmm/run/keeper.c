@@ -77,11 +77,12 @@ static int open_sealed_input(struct keeper *k, struct err *e)
     const char *path = k->plan->inputs.items[0];
     struct stat st;
 
-    k->identity_fd = open(k->plan->in_identity, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    k->identity_fd =
+        file_open_real(AT_FDCWD, k->plan->in_identity, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (k->identity_fd < 0)
         return err_sys(e, ERR_USAGE, errno, "--in-identity: cannot open '%s'",
                        k->plan->in_identity);
-    k->input_fds[0] = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    k->input_fds[0] = file_open_real(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (k->input_fds[0] < 0 || fstat(k->input_fds[0], &st) < 0)
         return err_sys(e, ERR_USAGE, errno, "--in: cannot open '%s'", path);
     if (!S_ISREG(st.st_mode))
@@ -100,7 +101,8 @@ int keeper_before(struct keeper *k, struct err *e)
     for (size_t i = 0; i < k->plan->inputs.n && !k->c->from; i++) {
         const char *path = k->plan->inputs.items[i];
 
-        k->input_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /* What a policy allowed is this path; a link in it is somebody's later doing. */
+        k->input_fds[i] = file_open_real(AT_FDCWD, path, O_PATH | O_DIRECTORY);
         if (k->input_fds[i] < 0)
             return err_sys(e, ERR_USAGE, errno, "--in: cannot open folder '%s'", path);
         k->n_inputs++;
@@ -194,6 +196,19 @@ int keeper_main(struct keeper *k)
     go_down(k, begun);
     last.result = k->result;
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
+}
+
+int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+                       struct err *e)
+{
+    struct doc *what;
+
+    if (k->plan->amnesic)
+        return 0;
+    what = denied_row_to_doc(row);
+    if (serial)
+        doc_set_u64(what, "exec", serial);
+    return folder_journal_event(k->folder, "denied", what, e);
 }
 
 void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *ret)
@@ -299,6 +314,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     case CHANNEL_DENIED:
     case CHANNEL_EXIT:
     case CHANNEL_GONE:
+    case CHANNEL_MOVED:
         job_take_event(&k->jobs[ev->exec - 1], ev);
         return 0;
     case CHANNEL_COLLECTED:

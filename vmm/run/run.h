@@ -73,6 +73,8 @@ struct run_config {
     /* Called in the launcher: the job has started / the window changed (fills in its new size). */
     void (*on_started)(void *arg);
     void (*on_resize)(void *arg, uint16_t *ret_rows, uint16_t *ret_cols);
+    /* The guest says that the job is refused what it was not before; its word. */
+    void (*on_denied)(const struct wire_denied *row, bool debug);
     /* Called in the launcher once nothing of the run is left, while signals are still blocked. */
     void (*on_ended)(void *arg);
     void *arg;
@@ -89,8 +91,9 @@ int run_capture_open(struct run_capture *ret, struct err *e);
 int run_job(const struct plan *plan, const struct run_config *c, struct run_result *ret,
             struct err *e);
 
-/* Opens the folder that gets output: made if missing, and empty. ERR_USAGE. */
-int run_open_out(const char *path, int *ret_fd, struct err *e);
+/* Opens the folder that gets output: made if missing, and empty. ERR_USAGE. Of a path that a policy
+ * has judged, `real`, no part may have become a link since. */
+int run_open_out(const char *path, bool real, int *ret_fd, struct err *e);
 /* Adds a line for people to the notes, while there is room. The text must be printable. */
 void run_note(struct run_result *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

@@ -327,8 +327,7 @@ static int set_paused(struct keeper *k, bool paused, struct err *e)
     if (paused)
         s->paused_ms = now;
     for (unsigned i = 0; !paused && i < WIRE_EXEC_MAX; i++)
-        if (k->jobs[i].until_ms != UINT64_MAX)
-            k->jobs[i].until_ms += now - s->paused_ms;
+        job_shift(&k->jobs[i], now - s->paused_ms);
     return 0;
 }
 

@@ -58,6 +58,7 @@ static int take_channel_event(const struct channel_event *ev, struct err *e)
     case CHANNEL_DENIED:
     case CHANNEL_EXIT:
     case CHANNEL_GONE:
+    case CHANNEL_MOVED:
     case CHANNEL_COLLECTED:
     case CHANNEL_USED:
     case CHANNEL_SYNCED:
