@@ -13,7 +13,7 @@
 #include <stdbool.h>
 
 /* More than the programs map when they begin. */
-#define RIGHTS_ADDRESS_MAX (256u << 20)
+#define RIGHTS_ADDRESS_MAX (64u << 20)
 
 /* The relay: no file, no memory, no process; the fds that it was handed and those of jobs. */
 struct confine rights_relay(void);
