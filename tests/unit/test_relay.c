@@ -124,8 +124,7 @@ START_TEST(a_sink_that_is_not_read_stops_its_own_stream_and_nothing_grows)
     start(&rig, (struct channel_exec){
                     .exec = 1, .stdin_fd = -1, .stdout_fd = pipefd[1], .stderr_fd = other[1]});
     before = rss_kib(channel_relay_pid(rig.ch));
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(1), junk, sizeof(junk));
+    send_window(&rig, out_of(1));
     /* What the pipe itself holds is given back, once. */
     guest_expect(&rig, WIRE_CREDIT, out_of(1), &p);
     guest_send(&rig, WIRE_DATA, wire_stream(1, WIRE_STDERR), "other", 5);
@@ -209,8 +208,7 @@ START_TEST(a_job_whose_output_is_dropped_ends_though_its_reader_hangs)
     meet(&rig);
     start(&rig, (struct channel_exec){
                     .exec = 1, .stdin_fd = -1, .stdout_fd = pipefd[1], .stderr_fd = spool});
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(1), junk, sizeof(junk));
+    send_window(&rig, out_of(1));
     guest_expect(&rig, WIRE_CREDIT, out_of(1), &p);
     send_exit(&rig, 1, 5);
     expect_nothing_before_log(&rig);
