@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define ROWS_GROWTH_KIB 4096 /* that a process may take more, at its peak, whatever a guest sends  \
-                              */
+#define ROWS_GROWTH_KIB                                                                            \
+    4096 /* that a process may take more, at its peak, whatever a guest sends                      \
+          */
 
 /* `go` gets the row's number; borrows `name` for as long as the suite lives. */
 static inline void rows_add(TCase *tc, const char *name, TFun go, int row)
@@ -59,7 +61,7 @@ static inline long rows_watch(pid_t pid)
     return rows_status_kib(pid, "VmRSS");
 }
 
-/* Its peak is near what it was. A process that has ended has no memory. */
+/* Its peak is near what it was. Of one that has ended see rows_check_children(). */
 static inline void rows_check_peak(pid_t pid, long before_kib, const char *who)
 {
     long peak = rows_status_kib(pid, "VmHWM");
@@ -69,6 +71,19 @@ static inline void rows_check_peak(pid_t pid, long before_kib, const char *who)
 #endif
     ck_assert_msg(peak - before_kib <= ROWS_GROWTH_KIB, "%s grew by %ld KiB", who,
                   peak - before_kib);
+}
+
+/* The peaks of all that were waited for: one that ended by the lie is here only. */
+static inline void rows_check_children(long before_kib)
+{
+    struct rusage u;
+
+    ck_assert_int_eq(getrusage(RUSAGE_CHILDREN, &u), 0);
+#ifdef CONFINE_SANITIZED
+    return;
+#endif
+    ck_assert_msg(u.ru_maxrss - before_kib <= ROWS_GROWTH_KIB, "a child grew by %ld KiB",
+                  u.ru_maxrss - before_kib);
 }
 
 static inline size_t rows_count_fds(void)

@@ -47,6 +47,7 @@ static void lie(enum stage stage, const void *head, size_t head_len, const void 
     rows_check_peak(relay, relays, "the relay");
     rows_check_peak(getpid(), mine, "the keeper");
     rig_close(&rig);
+    rows_check_children(mine > relays ? mine : relays);
     rows_check_clean(fds);
 }
 

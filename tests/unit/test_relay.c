@@ -159,7 +159,7 @@ START_TEST(a_shared_pipe_is_written_a_page_at_a_time_and_never_blocks)
 
     ck_assert_int_eq(pipe2(pipefd, O_CLOEXEC), 0); /* blocking: a wrong write hangs the test */
     sink_init(&k, pipefd[1], RELAY_FD_SHARED, 0);
-    ck_assert(sink_put(&k, junk, sizeof(junk)) && sink_put(&k, junk, sizeof(junk)));
+    ck_assert(sink_put(&k, junk, sizeof(junk)) && sink_put(&k, junk, 1000));
     p = (struct pollfd){.fd = pipefd[1], .events = POLLOUT};
     while (poll(&p, 1, 0) == 1) {
         uint32_t fill = k.fill;
@@ -169,7 +169,7 @@ START_TEST(a_shared_pipe_is_written_a_page_at_a_time_and_never_blocks)
         written += fill - k.fill;
     }
     ck_assert_uint_eq(written, 65536);
-    ck_assert_uint_eq(k.fill, sizeof(junk));
+    ck_assert_uint_eq(k.fill, 1000);
     close(pipefd[0]);
     sink_done(&k);
 }
@@ -268,7 +268,7 @@ END_TEST
 START_TEST(stdin_goes_within_the_guests_credit_and_then_ends)
 {
     const uint32_t in = wire_stream(1, WIRE_STDIN);
-    const size_t len = WIRE_WINDOW + 100000;
+    const size_t len = WIRE_WINDOW + WIRE_WINDOW / 2;
     int pipefd[2];
     size_t got = 0, wrong = 0;
     uint8_t raw[4];
