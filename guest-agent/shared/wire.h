@@ -59,7 +59,7 @@
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */
-#define WIRE_WINDOW          262144u     /* bytes of DATA in flight per stream */
+#define WIRE_WINDOW          98304u      /* bytes of DATA in flight per stream */
 #define WIRE_EXEC_MAX        16u         /* exec numbers are 1 to 16 */
 #define WIRE_EXEC_ALL        0xffffu     /* a bit each: wire_exec_bit() */
 #define WIRE_CONFIG_MAX      1048576u    /* bytes of OCI config.json */

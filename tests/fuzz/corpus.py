@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import os
+import re
 import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -12,6 +13,8 @@ NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT C
 TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
 CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
 FILE, DIR, SKIPPED, END = 1, 2, 3, 4
+with open(f"{HERE}/../../guest-agent/shared/wire.h", encoding="utf-8") as header:
+    VERSION = int(re.search(r"#define WIRE_VERSION +([0-9]+)u", header.read()).group(1))
 
 
 def frame(name, execno=0, kind=CONTROL, payload=b""):
@@ -72,10 +75,10 @@ manifest = {
     "recipe": {"x": [1]}, "created_from": {"kind": "recipe"},
 }
 HEX = "0123456789abcdef" * 4
-ready = struct.pack("<I16sQI", 5, bytes(16), 42, 0)
-kept = struct.pack("<I16sQI", 5, bytes(16), 42, 4)
+ready = struct.pack("<I16sQI", VERSION, bytes(16), 42, 0)
+kept = struct.pack("<I16sQI", VERSION, bytes(16), 42, 4)
 exit_ = struct.pack("<IIIQQ", 0, 7, 0, 5, 9)
-hello = struct.pack("<II16sQ64sIII", 5, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
+hello = struct.pack("<II16sQ64sIII", VERSION, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
 
 
 def denied(kind, detail, count):

@@ -1,4 +1,4 @@
-/* relay_rig: a real lazaret-relay on a socketpair, with the test as its guest. For test_channel. */
+/* relay_rig: a real lazaret-relay on a socketpair, with the test as its guest. */
 #ifndef LZ_TESTS_RELAY_RIG_H
 #define LZ_TESTS_RELAY_RIG_H
 
@@ -212,6 +212,17 @@ static inline void start(struct rig *r, struct channel_exec x)
     ask(r, x);
     guest_send(r, WIRE_STARTED, wire_stream(x.exec, WIRE_CONTROL), NULL, 0);
     ck_assert_uint_eq(expect_event(r, CHANNEL_STARTED).exec, x.exec);
+}
+
+/* All that a stream may send before it gets credit back. */
+static inline void send_window(struct rig *r, uint32_t stream)
+{
+    for (uint32_t left = WIRE_WINDOW; left > 0;) {
+        uint32_t n = left < sizeof(junk) ? left : (uint32_t)sizeof(junk);
+
+        guest_send(r, WIRE_DATA, stream, junk, n);
+        left -= n;
+    }
 }
 
 static inline void send_exit(struct rig *r, uint32_t exec, uint32_t code)

@@ -1,69 +1,10 @@
 /* test_channel: promises of the boundary's host end: what a guest may say, and what comes of it. */
-#include "tests/unit/relay_rig.h"
+#include "tests/unit/relay_stage.h"
 
 #include <signal.h>
 
 /* ---- what is illegal ------------------------------------------------------------------------- */
 
-enum stage {
-    UNMET,
-    PARKING,
-    PARKED,
-    GREETED,
-    FAILED,
-    READY,
-    ASKED,
-    RUNNING,
-    SYNCING,
-    HELD,
-    EXITED,
-    COLLECTING,
-    COLLECTED
-};
-
-static void reach(struct rig *r, enum stage stage)
-{
-    own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    struct channel_exec x = {.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null};
-
-    if (stage >= READY)
-        meet(r);
-    else if (stage >= GREETED)
-        greet(r);
-    else if (stage >= PARKING)
-        greet_with(r, &(struct channel_hello){.park = true});
-    if (stage == PARKED) {
-        send_answer(r, WIRE_PARKED, WIRE_VERSION, r->nonce);
-        ck_assert_uint_eq(expect_event(r, CHANNEL_PARKED).boot_us, 42);
-    }
-    if (stage == FAILED) {
-        guest_send(r, WIRE_FAILED, 0, "no", 2);
-        expect_event(r, CHANNEL_FAILED);
-    }
-    if (stage == ASKED)
-        ask(r, x);
-    if (stage >= RUNNING && stage <= EXITED)
-        start(r, x);
-    if (stage == SYNCING || stage == HELD)
-        sync_guest(r);
-    if (stage == HELD) {
-        send_synced(r, WIRE_SYNC_DONE);
-        expect_event(r, CHANNEL_SYNCED);
-    }
-    if (stage == EXITED) {
-        send_exit(r, 1, 0);
-        expect_event(r, CHANNEL_EXIT);
-    }
-    if (stage >= COLLECTING)
-        collect(r, null, 1000);
-    if (stage == COLLECTED) {
-        send_collected(r, WIRE_COLLECT_DONE);
-        expect_event(r, CHANNEL_COLLECTED);
-    }
-}
-
-#define CONTROL(exec)      ((exec) << 3)
-#define STREAM(exec, kind) ((exec) << 3 | (kind))
 static const struct {
     enum stage stage;
     uint16_t type;
@@ -287,12 +228,10 @@ START_TEST(more_data_than_credit_is_tampering)
     meet(&rig);
     start(&rig, (struct channel_exec){
                     .exec = 1, .stdin_fd = -1, .stdout_fd = pipefd[1], .stderr_fd = pipefd[1]});
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(1), junk, sizeof(junk));
+    send_window(&rig, out_of(1));
     expect_nothing_before_log(&rig);
     /* The pipe took its part; a whole window on top is more than was given back. */
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(1), junk, sizeof(junk));
+    send_window(&rig, out_of(1));
     expect_event(&rig, CHANNEL_TAMPERED);
     rig_close(&rig);
 }

@@ -21,8 +21,7 @@ START_TEST(a_held_guest_gets_no_frame_and_nothing_is_lost)
     sync_guest(&rig);
     /* Each of these would be a frame now. */
     ck_assert_int_eq(write(in[1], "in", 2), 2);
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(1), junk, sizeof(junk));
+    send_window(&rig, out_of(1));
     ck_ok(channel_signal(rig.ch, 1, SIGTERM, &rig_err));
     ck_ok(channel_exec(
         rig.ch,
@@ -176,11 +175,9 @@ START_TEST(an_adopted_jobs_window_is_whole_and_no_larger)
     adopt(&rig, out[1]);
     send_kept(&rig, WIRE_READY, WIRE_VERSION, rig.nonce, bits(3, 5, 7));
     expect_event(&rig, CHANNEL_READY);
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(3), junk, sizeof(junk));
+    send_window(&rig, out_of(3));
     expect_nothing_before_log(&rig);
-    for (uint32_t sent = 0; sent < WIRE_WINDOW; sent += WIRE_PAYLOAD_MAX)
-        guest_send(&rig, WIRE_DATA, out_of(3), junk, sizeof(junk));
+    send_window(&rig, out_of(3));
     expect_event(&rig, CHANNEL_TAMPERED);
     close(out[0]);
     close(out[1]);

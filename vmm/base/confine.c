@@ -83,11 +83,11 @@ static int confine_calls(const struct confine *c, struct err *e)
     for (size_t i = 0; i < c->n_calls && r >= 0; i++) {
         const struct confine_call *call = &c->calls[i];
 
-        if (call->zero_arg == CONFINE_ANY_ARG)
+        if (call->arg == CONFINE_ANY_ARG)
             r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 0);
         else
             r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 1,
-                                 SCMP_CMP((unsigned)call->zero_arg, SCMP_CMP_EQ, 0));
+                                 SCMP_CMP((unsigned)call->arg, SCMP_CMP_EQ, call->value));
     }
     if (r >= 0)
         r = seccomp_load(ctx);
@@ -115,7 +115,8 @@ int confine_self(const struct confine *c, struct err *e)
     if (c->max_cpu_s > 0 && set_limit(RLIMIT_CPU, c->max_cpu_s, e) < 0)
         return -1;
 #ifndef CONFINE_SANITIZED
-    if (c->max_data_bytes > 0 && set_limit(RLIMIT_DATA, c->max_data_bytes, e) < 0)
+    if ((c->max_data_bytes > 0 && set_limit(RLIMIT_DATA, c->max_data_bytes, e) < 0) ||
+        (c->max_address_bytes > 0 && set_limit(RLIMIT_AS, c->max_address_bytes, e) < 0))
         return -1;
 #endif
     if (confine_files(c->dir_fd, e) < 0)

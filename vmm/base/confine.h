@@ -28,8 +28,9 @@
 /* A system call that is allowed, and why. Everything else kills the process. */
 struct confine_call {
     int nr;          /* SCMP_SYS() */
-    int zero_arg;    /* this argument must be 0, or CONFINE_ANY_ARG */
+    int arg;         /* this argument must be `value`, or CONFINE_ANY_ARG */
     const char *why; /* for the reader */
+    uint64_t value;
 };
 
 /* clang-format off */
@@ -40,20 +41,20 @@ struct confine_call {
     {SCMP_SYS(munmap), CONFINE_ANY_ARG, "memory"},      \
     {SCMP_SYS(mremap), CONFINE_ANY_ARG, "memory"},      \
     {SCMP_SYS(madvise), CONFINE_ANY_ARG, "memory"}
-#define CONFINE_CALLS_END                                                   \
-    {SCMP_SYS(rt_sigreturn), CONFINE_ANY_ARG, "coming back from a stop"},   \
-    {SCMP_SYS(restart_syscall), CONFINE_ANY_ARG, "the same"},               \
+#define CONFINE_CALLS_END                                                        \
+    {SCMP_SYS(restart_syscall), CONFINE_ANY_ARG, "a wait goes on after a stop"}, \
     {SCMP_SYS(exit_group), CONFINE_ANY_ARG, "the end"}
 /* clang-format on */
 
 struct confine {
     const struct confine_call *calls;
     size_t n_calls;
-    int dir_fd;              /* the one folder that may be written below, or -1 for nothing */
-    uint64_t max_fds;        /* RLIMIT_NOFILE */
-    uint64_t max_file_bytes; /* RLIMIT_FSIZE, UINT64_MAX: as it is */
-    uint64_t max_data_bytes; /* RLIMIT_DATA, 0: as it is */
-    uint64_t max_cpu_s;      /* RLIMIT_CPU, 0: as it is */
+    int dir_fd;                 /* the one folder that may be written below, or -1 for nothing */
+    uint64_t max_fds;           /* RLIMIT_NOFILE */
+    uint64_t max_file_bytes;    /* RLIMIT_FSIZE, UINT64_MAX: as it is */
+    uint64_t max_data_bytes;    /* RLIMIT_DATA, 0: as it is */
+    uint64_t max_address_bytes; /* RLIMIT_AS, 0: as it is */
+    uint64_t max_cpu_s;         /* RLIMIT_CPU, 0: as it is */
 };
 
 int confine_self(const struct confine *c, struct err *e);

@@ -9,31 +9,17 @@
  * Must not: open a path, allocate, or outlive the keeper.
  */
 #include "channel/console.h"
+#include "channel/rights.h"
 #include "channel/session.h"
 
-#include "base/confine.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { P_CONTROL, P_CHANNEL, P_CONSOLE, P_SESSION, P_MAX = P_SESSION + SESSION_POLL_MAX };
-
-static const struct confine_call calls[] = {
-    {SCMP_SYS(poll), CONFINE_ANY_ARG, "waiting"},
-    {SCMP_SYS(ppoll), CONFINE_ANY_ARG, "waiting, where the C library has no poll"},
-    {SCMP_SYS(read), CONFINE_ANY_ARG, "console, stdin and secrets of a job"},
-    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the container's configuration"},
-    {SCMP_SYS(write), CONFINE_ANY_ARG, "stdout and stderr of a job, console log, spool"},
-    {SCMP_SYS(recvfrom), CONFINE_ANY_ARG, "channel, stdin that is a socket"},
-    {SCMP_SYS(recvmsg), CONFINE_ANY_ARG, "commands of the keeper, with fds"},
-    {SCMP_SYS(sendto), 4, "channel, events, sinks that are sockets: to the connected peer only"},
-    {SCMP_SYS(close), CONFINE_ANY_ARG, "fds of a job that has ended"},
-    CONFINE_CALLS_END,
-};
 
 static struct session session;
 
@@ -159,14 +145,7 @@ static void run(struct console *console)
 
 int main(int argc, char **argv)
 {
-    const struct confine rights = {
-        .calls = calls,
-        .n_calls = sizeof(calls) / sizeof(calls[0]),
-        .dir_fd = -1,
-        .max_fds = RELAY_CONSOLE_LOG + 1 + 1 + RELAY_FD_MAX * (WIRE_EXEC_MAX + 1) +
-                   WIRE_SECRETS_MAX * WIRE_EXEC_MAX,
-        .max_file_bytes = UINT64_MAX,
-    };
+    const struct confine rights = rights_relay();
     struct console console;
     uint64_t console_max;
     struct err e;

@@ -9,50 +9,23 @@
  */
 #include "channel/extract.h"
 #include "channel/quote.h"
+#include "channel/rights.h"
 #include "channel/unpack.h"
 #include "channel/unpack_record.h"
 
-#include "base/confine.h"
 #include "base/str.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-static const struct confine_call calls[] = {
-    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the spool"},
-    {SCMP_SYS(openat), CONFINE_ANY_ARG, "folders on the way, and the file that is written"},
-    {SCMP_SYS(mkdirat), CONFINE_ANY_ARG, "folders of the output"},
-    {SCMP_SYS(write), CONFINE_ANY_ARG, "files of the output"},
-    {SCMP_SYS(renameat2), CONFINE_ANY_ARG, "a whole file gets its name"},
-    {SCMP_SYS(linkat), CONFINE_ANY_ARG, "the same, where the file system has no NOREPLACE"},
-    {SCMP_SYS(unlinkat), CONFINE_ANY_ARG, "a file that did not become whole"},
-    {SCMP_SYS(close), CONFINE_ANY_ARG, "fds of the above"},
-    {SCMP_SYS(sendto), 4, "records, to the keeper only"},
-    {SCMP_SYS(brk), CONFINE_ANY_ARG, "headers of long names in a sealed archive"},
-    CONFINE_CALLS_END,
-};
-
-static const struct confine_call quote_calls[] = {
-    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the spool"},
-    {SCMP_SYS(write), CONFINE_ANY_ARG, "the JSON string"},
-    CONFINE_CALLS_END,
-};
-
 static int print_json(void)
 {
-    struct confine rights = {
-        .calls = quote_calls,
-        .n_calls = sizeof(quote_calls) / sizeof(quote_calls[0]),
-        .dir_fd = -1,
-        .max_fds = 8,
-        .max_file_bytes = UINT64_MAX,
-    };
+    const struct confine rights = rights_quote();
     struct err e;
 
     if (confine_self(&rights, &e) < 0 || quote_spool(UNPACK_SPOOL, UNPACK_DIR) < 0)
@@ -121,21 +94,15 @@ static int extract_sealed(struct err *e)
 
 static int unpack(const char *max, const char *const *keys, size_t n_keys, struct err *e)
 {
-    struct confine rights = {
-        .calls = calls,
-        .n_calls = sizeof(calls) / sizeof(calls[0]),
-        .dir_fd = UNPACK_DIR,
-        .max_fds = 16,
-    };
+    struct confine rights;
 
     if (str_parse_u64(max, "size", 0, UINT64_MAX, &extract.max_bytes, e) < 0)
         return -1;
-    rights.max_file_bytes = extract.max_bytes;
-    if (n_keys > 0) {
-        rights.max_file_bytes = sealed_out_max_bytes(extract.max_bytes);
-        if (sealed_out_begin(&sealed, keys, n_keys, e) < 0)
-            return -1;
-    }
+    rights = rights_unpack(UNPACK_DIR,
+                           n_keys > 0 ? sealed_out_max_bytes(extract.max_bytes) : extract.max_bytes,
+                           n_keys > 0);
+    if (n_keys > 0 && sealed_out_begin(&sealed, keys, n_keys, e) < 0)
+        return -1;
     if (become_owner(e) < 0 || confine_self(&rights, e) < 0)
         return -1;
     return n_keys > 0 ? extract_sealed(e) : extract_run(&extract, e);

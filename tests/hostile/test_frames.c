@@ -1,0 +1,386 @@
+/*
+ * test_frames: single frames that a guest may not send, each against a real relay that has come to
+ * the point where it would hurt: the corpus of lies of one frame. Longer lies: test_floods.c.
+ *
+ * How it works: three sets of rows. For each row of wire_rules its neighbours are made: the same
+ * frame shorter, longer, on another stream, of the other level, while silence was promised, too
+ * early; what only the host may send comes back. `headers` are bytes that are no frame, `frames`
+ * are frames whose payload lies. Every row must end as tampering, leave both processes small, and
+ * nothing behind.
+ */
+#include "tests/hostile/rows.h"
+#include "tests/unit/relay_stage.h"
+
+#include "base/str.h"
+
+#include <unistd.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* clang-format off */
+#define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
+#define U32(v) U16((v) & 0xffffu), U16((uint32_t)(v) >> 16)
+#define U64(v) U32((v) & 0xffffffffu), U32((uint64_t)(v) >> 32)
+#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+/* clang-format on */
+
+/* What every lie of one frame must come to. */
+static void lie(enum stage stage, const void *head, size_t head_len, const void *data, size_t len)
+{
+    size_t fds = rows_count_fds();
+    struct channel_event ev;
+    long mine, relays;
+    pid_t relay;
+
+    rig_open(&rig, 0);
+    reach(&rig, stage);
+    relay = channel_relay_pid(rig.ch);
+    mine = rows_watch(getpid());
+    relays = rows_watch(relay);
+    guest_raw(&rig, head, head_len);
+    guest_raw(&rig, data, len);
+    while (channel_next(rig.ch, &ev) == 0)
+        wait_readable(channel_fd(rig.ch));
+    ck_assert_msg(ev.type == CHANNEL_TAMPERED, "event %d: %s", ev.type, ev.text);
+    ck_assert(ev.text[0] && str_is_printable(ev.text, sizeof(ev.text)));
+    ck_assert_int_eq(channel_next(rig.ch, &ev), 0); /* it was the last */
+    rows_check_peak(relay, relays, "the relay");
+    rows_check_peak(getpid(), mine, "the keeper");
+    rig_close(&rig);
+    rows_check_children(mine > relays ? mine : relays);
+    rows_check_clean(fds);
+}
+
+static void lie_frame(enum stage stage, const struct wire_header *h, const void *data)
+{
+    uint8_t raw[WIRE_HEADER_SIZE];
+
+    wire_header_format(raw, h);
+    lie(stage, raw, sizeof(raw), data, h->length);
+}
+
+/* ---- the neighbours of each row of the table ------------------------------------------------- */
+
+/* Where a frame of this type, on its own stream, would be legal, or the host's own would be. */
+static enum stage stage_of(const struct wire_rule *r)
+{
+    switch (r->type) {
+    case WIRE_HELLO:
+    case WIRE_READY:
+    case WIRE_FAILED:
+        return GREETED;
+    case WIRE_PARKED:
+        return PARKING;
+    case WIRE_LOG:
+    case WIRE_EXEC:
+    case WIRE_COLLECT:
+    case WIRE_SYNC:
+    case WIRE_USAGE:
+        return READY;
+    case WIRE_USED:
+        return USING;
+    case WIRE_SECRET:
+    case WIRE_CONFIG:
+    case WIRE_STARTED:
+    case WIRE_UNSTARTED:
+        return ASKED;
+    case WIRE_EOF:
+    case WIRE_CLOSE:
+    case WIRE_SIGNAL:
+    case WIRE_RESIZE:
+    case WIRE_EXIT:
+    case WIRE_DENIED:
+        return RUNNING;
+    case WIRE_DATA:
+    case WIRE_CREDIT:
+        return r->session ? COLLECTING : RUNNING;
+    case WIRE_COLLECTED:
+        return COLLECTING;
+    case WIRE_SYNCED:
+        return SYNCING;
+    case WIRE_RESUME:
+        return HELD;
+    default:
+        ck_abort_msg("type %u has no stage: a new row of the table needs one here", r->type);
+    }
+}
+
+enum change { SHORTER, LONGER, ELSEWHERE, OTHER_LEVEL, IN_SILENCE, TOO_EARLY, TURNED_ROUND };
+static const char *const changes[] = {"one_byte_short",     "one_byte_over", "on_another_stream",
+                                      "of_the_other_level", "in_silence",    "before_hello",
+                                      "turned_round"};
+
+struct neighbour {
+    const struct wire_rule *rule;
+    enum change change;
+};
+static struct neighbour neighbours[256];
+static size_t n_neighbours;
+
+static enum wire_kind own_kind(const struct wire_rule *r)
+{
+    enum wire_kind k = WIRE_CONTROL;
+
+    while (!(r->kinds & 1u << k))
+        k++;
+    return k;
+}
+
+/* A kind of stream that no row of this type and direction has at this level. */
+static enum wire_kind other_kind(const struct wire_rule *r)
+{
+    unsigned taken = 0;
+
+    for (size_t i = 0; i < wire_n_rules; i++)
+        if (wire_rules[i].type == r->type && wire_rules[i].dirs & WIRE_TO_HOST &&
+            wire_rules[i].session == r->session)
+            taken |= wire_rules[i].kinds;
+    for (unsigned k = WIRE_KIND_END; k-- > 0;)
+        if (!(taken & 1u << k))
+            return (enum wire_kind)k;
+    ck_abort_msg("every stream is legal");
+}
+
+static bool can(const struct wire_rule *r, enum change c)
+{
+    if (!(r->dirs & WIRE_TO_HOST))
+        return c == TURNED_ROUND;
+    switch (c) {
+    case SHORTER:
+        return r->min > 0;
+    case TURNED_ROUND:
+        return false;
+    case TOO_EARLY:
+        /* What an agent says of itself may come at any time. */
+        return r->type != WIRE_LOG && r->type != WIRE_FAILED;
+    case LONGER:
+    case ELSEWHERE:
+    case OTHER_LEVEL:
+    case IN_SILENCE:
+        return true;
+    }
+    return false;
+}
+
+static void tell_neighbour(int row)
+{
+    static uint8_t payload[WIRE_PAYLOAD_MAX + 1];
+    const struct neighbour *n = &neighbours[row];
+    const struct wire_rule *r = n->rule;
+    enum stage stage = stage_of(r);
+    struct wire_header h = {
+        .type = r->type, .stream = wire_stream(r->session ? 0 : 1, own_kind(r)), .length = r->min};
+
+    memset(payload, 'x', sizeof(payload));
+    if (n->change == SHORTER)
+        h.length = r->min - 1;
+    if (n->change == LONGER)
+        h.length = r->max + 1;
+    if (n->change == ELSEWHERE)
+        h.stream = wire_stream(r->session ? 0 : 1, other_kind(r));
+    if (n->change == OTHER_LEVEL)
+        h.stream = wire_stream(r->session ? 1 : 0, own_kind(r));
+    if (n->change == IN_SILENCE)
+        stage = HELD;
+    if (n->change == TOO_EARLY)
+        stage = UNMET;
+    lie_frame(stage, &h, payload);
+}
+
+static void add_neighbours(TCase *tc)
+{
+    for (size_t i = 0; i < wire_n_rules; i++) {
+        const struct wire_rule *r = &wire_rules[i];
+
+        for (size_t c = 0; c < COUNT(changes); c++) {
+            char *name;
+
+            if (!can(r, (enum change)c))
+                continue;
+            if (n_neighbours == COUNT(neighbours))
+                abort();
+            neighbours[n_neighbours] = (struct neighbour){r, (enum change)c};
+            name = str_printf("%s%s_%s", wire_type_name(r->type),
+                              r->session && own_kind(r) == WIRE_TREE ? "_of_the_tree" : "",
+                              changes[c]);
+            rows_add(tc, name, tell_neighbour, (int)n_neighbours++);
+        }
+    }
+}
+
+/* ---- what is no frame ------------------------------------------------------------------------ */
+
+#define MAGIC 0x4c, 0x41, 0x5a, 0x31
+/* clang-format off: a table */
+static const struct {
+    const char *name;
+    const uint8_t *raw;
+    size_t len;
+} headers[] = {
+    {"a_request_of_the_web", BYTES("GET / HTTP/1.1\r\nHost: x\r\n\r\n")},
+    {"zeros", BYTES(U64(0), U64(0))},
+    {"ones", BYTES(U64(~0ull), U64(~0ull))},
+    {"magic_of_another_version",
+     BYTES(0x4c, 0x41, 0x5a, 0x32, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+    {"magic_in_the_other_byte_order",
+     BYTES(0x31, 0x5a, 0x41, 0x4c, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+    {"magic_one_byte_late", BYTES(0, MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+    {"type_0", BYTES(MAGIC, U16(0), U16(0), U32(0), U32(0))},
+    {"type_after_the_last", BYTES(MAGIC, U16(WIRE_TYPE_END), U16(0), U32(0), U32(0))},
+    {"type_65535", BYTES(MAGIC, U16(0xffff), U16(0), U32(0), U32(0))},
+    {"zero_field_is_1", BYTES(MAGIC, U16(WIRE_LOG), U16(1), U32(0), U32(1), 'x')},
+    {"zero_field_is_65535", BYTES(MAGIC, U16(WIRE_LOG), U16(0xffff), U32(0), U32(1), 'x')},
+    {"exec_17", BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM((WIRE_EXEC_MAX + 1), WIRE_STDOUT)),
+                      U32(1), 'x')},
+    {"exec_of_all_ones",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(0xfffffff8u | WIRE_STDOUT), U32(1), 'x')},
+    {"kind_of_stream_5",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_KIND_END)), U32(1), 'x')},
+    {"kind_of_stream_7", BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, 7)), U32(1), 'x')},
+    {"length_over_the_maximum",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(WIRE_PAYLOAD_MAX + 1))},
+    {"length_of_2_gib",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(0x80000000u))},
+    {"length_that_wraps_with_its_header",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(0xfffffff0u))},
+    {"length_of_all_ones",
+     BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(0xffffffffu))},
+    {"length_that_takes_the_next_header", BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(2), 'x',
+                                                MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+    {"length_that_leaves_a_byte", BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x', 'y',
+                                        MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+};
+/* clang-format on */
+
+/* The frame in front of a header that is none is taken, and its LOG told: not here. */
+static void tell_header(int row)
+{
+    enum stage stage = strstr(headers[row].name, "length_that_") ? UNMET : RUNNING;
+    struct channel_event ev;
+
+    if (stage == RUNNING) {
+        lie(stage, headers[row].raw, headers[row].len, NULL, 0);
+        return;
+    }
+    rig_open(&rig, 0);
+    guest_raw(&rig, headers[row].raw, headers[row].len);
+    do
+        while (channel_next(rig.ch, &ev) == 0)
+            wait_readable(channel_fd(rig.ch));
+    while (ev.type == CHANNEL_LOG);
+    ck_assert_int_eq(ev.type, CHANNEL_TAMPERED);
+    rig_close(&rig);
+}
+
+/* ---- frames whose payload lies --------------------------------------------------------------- */
+
+#define USED_ZEROS(n) [(n)-1] = 0
+/* clang-format off: a table */
+static const struct {
+    const char *name;
+    enum stage stage;
+    uint16_t type;
+    uint32_t stream;
+    const uint8_t *payload;
+    size_t len;
+} frames[] = {
+    {"ready_of_zeros", GREETED, WIRE_READY, 0,
+     BYTES(U32(WIRE_VERSION), U64(0), U64(0), U64(0), U32(0))},
+    {"ready_twice", READY, WIRE_READY, 0, BYTES(U32(WIRE_VERSION), U64(0), U64(0), U64(0), U32(0))},
+    {"ready_after_failed", FAILED, WIRE_READY, 0,
+     BYTES(U32(WIRE_VERSION), U64(0), U64(0), U64(0), U32(0))},
+    {"parked_twice", PARKED, WIRE_PARKED, 0,
+     BYTES(U32(WIRE_VERSION), U64(0), U64(0), U64(0), U32(0))},
+    {"failed_twice", FAILED, WIRE_FAILED, 0, BYTES('n', 'o')},
+    {"failed_after_ready", READY, WIRE_FAILED, 0, BYTES('n', 'o')},
+    {"log_of_no_text", READY, WIRE_LOG, 0, NULL, 0},
+    {"started_unasked", READY, WIRE_STARTED, CONTROL(1), NULL, 0},
+    {"started_of_another_job", ASKED, WIRE_STARTED, CONTROL(2), NULL, 0},
+    {"started_of_job_16", ASKED, WIRE_STARTED, CONTROL(WIRE_EXEC_MAX), NULL, 0},
+    {"started_twice", RUNNING, WIRE_STARTED, CONTROL(1), NULL, 0},
+    {"started_after_exit", EXITED, WIRE_STARTED, CONTROL(1), NULL, 0},
+    {"unstarted_unasked", READY, WIRE_UNSTARTED, CONTROL(1), BYTES(U32(1))},
+    {"unstarted_after_started", RUNNING, WIRE_UNSTARTED, CONTROL(1), BYTES(U32(1))},
+    {"unstarted_for_reason_0", ASKED, WIRE_UNSTARTED, CONTROL(1), BYTES(U32(0))},
+    {"unstarted_for_a_reason_that_is_none", ASKED, WIRE_UNSTARTED, CONTROL(1),
+     BYTES(U32(WIRE_WHY_RUNTIME + 1))},
+    {"unstarted_for_reason_of_all_ones", ASKED, WIRE_UNSTARTED, CONTROL(1), BYTES(U32(~0u))},
+    {"output_before_started", ASKED, WIRE_DATA, STREAM(1, WIRE_STDOUT), BYTES('x')},
+    {"output_of_no_job", READY, WIRE_DATA, STREAM(1, WIRE_STDOUT), BYTES('x')},
+    {"output_of_another_job", RUNNING, WIRE_DATA, STREAM(2, WIRE_STDOUT), BYTES('x')},
+    {"output_of_nothing", RUNNING, WIRE_DATA, STREAM(1, WIRE_STDOUT), NULL, 0},
+    {"output_on_stdin", RUNNING, WIRE_DATA, STREAM(1, WIRE_STDIN), BYTES('x')},
+    {"output_after_exit", EXITED, WIRE_DATA, STREAM(1, WIRE_STDOUT), BYTES('x')},
+    {"errors_after_exit", EXITED, WIRE_DATA, STREAM(1, WIRE_STDERR), BYTES('x')},
+    {"a_tree_that_nobody_asked_for", READY, WIRE_DATA, STREAM(0, WIRE_TREE), BYTES('x')},
+    {"a_tree_after_collected", COLLECTED, WIRE_DATA, STREAM(0, WIRE_TREE), BYTES('x')},
+    {"credit_of_0", RUNNING, WIRE_CREDIT, STREAM(1, WIRE_STDIN), BYTES(U32(0))},
+    {"credit_for_what_was_never_sent", RUNNING, WIRE_CREDIT, STREAM(1, WIRE_STDIN), BYTES(U32(1))},
+    {"credit_of_a_window", RUNNING, WIRE_CREDIT, STREAM(1, WIRE_STDIN), BYTES(U32(WIRE_WINDOW))},
+    {"credit_over_a_window", RUNNING, WIRE_CREDIT, STREAM(1, WIRE_STDIN),
+     BYTES(U32(WIRE_WINDOW + 1))},
+    {"credit_that_wraps", RUNNING, WIRE_CREDIT, STREAM(1, WIRE_STDIN), BYTES(U32(~0u))},
+    {"credit_after_exit", EXITED, WIRE_CREDIT, STREAM(1, WIRE_STDIN), BYTES(U32(1))},
+    {"exit_before_started", ASKED, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(0), U32(0), U32(0), U64(0), U64(0))},
+    {"exit_twice", EXITED, WIRE_EXIT, CONTROL(1), BYTES(U32(0), U32(0), U32(0), U64(0), U64(0))},
+    {"exit_of_another_job", RUNNING, WIRE_EXIT, CONTROL(3),
+     BYTES(U32(0), U32(0), U32(0), U64(0), U64(0))},
+    {"exit_with_256", RUNNING, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(0), U32(256), U32(0), U64(0), U64(0))},
+    {"exit_with_all_ones", RUNNING, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(0), U32(~0u), U32(0), U64(0), U64(0))},
+    {"exit_by_signal_0", RUNNING, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(1), U32(0), U32(0), U64(0), U64(0))},
+    {"exit_by_signal_65", RUNNING, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(1), U32(65), U32(0), U64(0), U64(0))},
+    {"exit_in_a_third_way", RUNNING, WIRE_EXIT, CONTROL(1),
+     BYTES(U32(2), U32(0), U32(0), U64(0), U64(0))},
+    {"denied_of_kind_0", RUNNING, WIRE_DENIED, CONTROL(1), BYTES(U32(0), U32(0), U64(1))},
+    {"denied_of_a_kind_that_is_none", RUNNING, WIRE_DENIED, CONTROL(1),
+     BYTES(U32(WIRE_DENIED_KIND_END), U32(0), U64(1))},
+    {"denied_a_call_over_the_highest", RUNNING, WIRE_DENIED, CONTROL(1),
+     BYTES(U32(WIRE_DENIED_CALL), U32(WIRE_CALL_MAX + 1), U64(1))},
+    {"denied_with_a_detail_that_means_nothing", RUNNING, WIRE_DENIED, CONTROL(1),
+     BYTES(U32(WIRE_DENIED_PIDS), U32(1), U64(1))},
+    {"denied_no_times", RUNNING, WIRE_DENIED, CONTROL(1),
+     BYTES(U32(WIRE_DENIED_CALL), U32(1), U64(0))},
+    {"denied_after_exit", EXITED, WIRE_DENIED, CONTROL(1),
+     BYTES(U32(WIRE_DENIED_CALL), U32(1), U64(1))},
+    {"collected_unasked", READY, WIRE_COLLECTED, STREAM(0, WIRE_TREE), BYTES(U32(0))},
+    {"collected_twice", COLLECTED, WIRE_COLLECTED, STREAM(0, WIRE_TREE), BYTES(U32(0))},
+    {"collected_in_a_way_that_is_none", COLLECTING, WIRE_COLLECTED, STREAM(0, WIRE_TREE),
+     BYTES(U32(WIRE_COLLECT_ERROR + 1))},
+    {"synced_unasked", RUNNING, WIRE_SYNCED, 0, BYTES(U32(0))},
+    {"synced_twice", HELD, WIRE_SYNCED, 0, BYTES(U32(0))},
+    {"synced_in_a_way_that_is_none", SYNCING, WIRE_SYNCED, 0, BYTES(U32(WIRE_SYNC_ERROR + 1))},
+    {"used_unasked", READY, WIRE_USED, 0, BYTES(USED_ZEROS(WIRE_USED_SIZE))},
+    {"used_more_bytes_than_there_can_be", USING, WIRE_USED, 0,
+     BYTES(U64(WIRE_BYTES_MAX + 1), USED_ZEROS(WIRE_USED_SIZE))},
+    {"used_more_processor_time_than_there_can_be", USING, WIRE_USED, 0,
+     BYTES([32] = U64(~0ull), USED_ZEROS(WIRE_USED_SIZE))},
+    {"used_more_processes_than_there_can_be", USING, WIRE_USED, 0,
+     BYTES([32 + 24] = U64(WIRE_PIDS_MAX + 1ull), USED_ZEROS(WIRE_USED_SIZE))},
+};
+/* clang-format on */
+
+static void tell_frame(int row)
+{
+    const struct wire_header h = {.type = frames[row].type,
+                                  .stream = frames[row].stream,
+                                  .length = (uint32_t)frames[row].len};
+
+    lie_frame(frames[row].stage, &h, frames[row].payload);
+}
+
+int main(void)
+{
+    TCase *tc = tcase_create("frames");
+
+    add_neighbours(tc);
+    for (size_t i = 0; i < COUNT(headers); i++)
+        rows_add(tc, headers[i].name, tell_header, (int)i);
+    for (size_t i = 0; i < COUNT(frames); i++)
+        rows_add(tc, frames[i].name, tell_frame, (int)i);
+    return suite_run("frames", tc);
+}

@@ -1,0 +1,65 @@
+/*
+ * twin: a program in the place of lazaret-relay or lazaret-unpack that was taken over by a guest.
+ *
+ * It goes behind the rights of the program that it replaces and then tries what twin_ask names.
+ * What it finds it says in a twin_answer; where the attempt is what kills it there is none.
+ */
+#ifndef LZ_TESTS_HOSTILE_TWIN_H
+#define LZ_TESTS_HOSTILE_TWIN_H
+
+#include <stdint.h>
+
+enum twin_mode {
+    TWIN_TRY = 1, /* one attempt, behind all rights */
+    TWIN_BEHIND,  /* the same without the list of calls: does the next layer hold? */
+    TWIN_SWEEP,   /* every number of a system call, each in a process of its own */
+    TWIN_LIE,     /* records that no honest program sends; `what` is which */
+};
+
+struct twin_ask {
+    uint32_t mode;
+    uint32_t what; /* an index into twin_tries */
+    int32_t victim;
+};
+
+#define TWIN_CALLS 1024u /* numbers that are swept; those of x32 beside them */
+
+struct twin_answer {
+    int32_t result, errnum;
+    uint32_t survived[TWIN_CALLS / 32]; /* SWEEP: a bit each */
+    uint32_t survived_x32;              /* how many */
+};
+
+/* Where twin-relay and twin-unpack find the ask, and where the answer goes. */
+#define TWIN_RELAY_ASK     4 /* the channel: both */
+#define TWIN_UNPACK_ASK    3 /* the spool */
+#define TWIN_UNPACK_ANSWER 5
+
+enum twin_lie {
+    LIE_SHORT,
+    LIE_LONG,
+    LIE_TYPE,
+    LIE_TEXT,
+    LIE_NO_NUL,
+    LIE_EXEC,
+    LIE_NOT_ASKED,
+    LIE_FDS,
+    LIE_END,
+    LIE_FLOOD,
+};
+
+#define TWIN_VICTIM 0x7fee1deadull /* in the place of an argument: the victim's pid */
+#define TWIN_INT80  (-1)
+struct twin_try {
+    const char *name;
+    long nr; /* SYS_*, or TWIN_INT80 */
+    const void *args[6];
+    /* Without the list of calls: who refuses it all the same, NULL: nobody, or not always. */
+    const char *behind;
+};
+/* 0, or -1 and errno. */
+int twin_try(uint32_t what, int32_t victim);
+extern const struct twin_try twin_tries[];
+extern const uint32_t twin_n_tries;
+
+#endif
