@@ -15,7 +15,8 @@
 #define FILE_MAX 4096 /* bytes that are read of a cgroup file, a pid file or a log */
 
 /* In the child: fds[i] becomes i, signals are as a program expects them. */
-static _Noreturn void become(const char *const argv[], uint32_t owner, const int *fds, int n_fds)
+static _Noreturn void become(int program, const char *const argv[], uint32_t owner, const int *fds,
+                             int n_fds)
 {
     char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
     char *const env[] = {path, NULL};
@@ -24,6 +25,7 @@ static _Noreturn void become(const char *const argv[], uint32_t owner, const int
 
     for (int i = 0; i < n_fds; i++)
         above[i] = fcntl(fds[i], F_DUPFD_CLOEXEC, 16);
+    program = fcntl(program, F_DUPFD_CLOEXEC, 16);
     for (int i = 0; i < n_fds; i++)
         if (above[i] < 0 || dup2(above[i], i) < 0)
             _exit(127);
@@ -33,25 +35,34 @@ static _Noreturn void become(const char *const argv[], uint32_t owner, const int
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     signal(SIGPIPE, SIG_DFL);
-    execve(argv[0], (char *const *)(uintptr_t)argv, env);
+    fexecve(program, (char *const *)(uintptr_t)argv, env);
     _exit(127);
 }
 
-static pid_t start(const char *const argv[], uint32_t owner, const int *fds, int n_fds)
+static pid_t start(int program, const char *const argv[], uint32_t owner, const int *fds, int n_fds)
 {
     pid_t pid = fork();
 
     if (pid == 0)
-        become(argv, owner, fds, n_fds);
+        become(program, argv, owner, fds, n_fds);
     return pid < 0 ? -errno : pid;
 }
 
 pid_t container_start(const struct container_paths *p, const struct container_start *s)
 {
     char log[CONTAINER_PATH_MAX], pidfile[CONTAINER_PATH_MAX], console[CONTAINER_PATH_MAX];
-    const char *argv[24] = {p->runtime,        "--root",  p->state,     "--cgroup-manager=cgroupfs",
-                            "--log",           log,       "run",        "--detach",
-                            "--bundle",        s->bundle, "--pid-file", pidfile,
+    const char *argv[24] = {"crun",
+                            "--root",
+                            p->state,
+                            "--cgroup-manager=cgroupfs",
+                            "--log",
+                            log,
+                            "run",
+                            "--detach",
+                            "--bundle",
+                            s->bundle,
+                            "--pid-file",
+                            pidfile,
                             "--preserve-fds=1"};
     const int fds[4] = {s->stdio[0], s->stdio[1], s->stdio[2], s->link};
     size_t n = 13;
@@ -64,16 +75,16 @@ pid_t container_start(const struct container_paths *p, const struct container_st
         argv[n++] = console;
     }
     argv[n] = s->id;
-    return start(argv, s->owner, fds, 4);
+    return start(p->runtime_fd, argv, s->owner, fds, 4);
 }
 
 pid_t container_delete(const struct container_paths *p, const char *id)
 {
-    const char *const argv[] = {p->runtime, "--root",  p->state, "--cgroup-manager=cgroupfs",
-                                "delete",   "--force", id,       NULL};
+    const char *const argv[] = {"crun",   "--root",  p->state, "--cgroup-manager=cgroupfs",
+                                "delete", "--force", id,       NULL};
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
     const int fds[3] = {null, null, null};
-    pid_t pid = null < 0 ? -errno : start(argv, 0, fds, 3);
+    pid_t pid = null < 0 ? -errno : start(p->runtime_fd, argv, 0, fds, 3);
 
     if (null >= 0)
         close(null);

@@ -23,9 +23,9 @@
 #define CONTAINER_PATH_MAX 256
 
 struct container_paths {
-    const char *runtime; /* the program */
-    const char *state;   /* its state folder */
-    const char *cgroup;  /* folder of the parent cgroup: GUEST_CGROUP below the mount point */
+    int runtime_fd;     /* the program */
+    const char *state;  /* its state folder */
+    const char *cgroup; /* folder of the parent cgroup: GUEST_CGROUP below the mount point */
 };
 
 struct container_start {

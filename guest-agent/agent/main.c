@@ -9,6 +9,7 @@
 #include "agent/probe.h"
 #include "agent/rights.h"
 #include "agent/say.h"
+#include "agent/sealed.h"
 #include "agent/seed.h"
 #include "agent/session.h"
 #include "shared/guest.h"
@@ -26,6 +27,16 @@ static int resync(const struct wire_hello *m, struct boot_fault *f)
     return rc < 0 ? boot_fail(f, "set entropy and clock") : 0;
 }
 
+#define RUNTIME "/usr/bin/crun"
+
+/* The copy is the one that runs; the file would only take memory. */
+static int take_runtime(int *ret_fd, struct boot_fault *f)
+{
+    if (sealed_copy(RUNTIME, ret_fd, f) < 0)
+        return -1;
+    return unlink(RUNTIME) < 0 ? boot_fail(f, "remove '" RUNTIME "'") : 0;
+}
+
 static int arrive(const struct wire_hello *m, struct boot_fault *f)
 {
     return disks_take(m, f) < 0 ? -1 : identity_apply(m, f);
@@ -35,7 +46,7 @@ int main(int argc, char *argv[])
 {
     struct boot_fault fault = {.text = ""};
     struct session_config config = {
-        .container = {.runtime = "/usr/bin/crun",
+        .container = {.runtime_fd = -1,
                       .state = "/run/crun",
                       .cgroup = "/sys/fs/cgroup" GUEST_CGROUP},
         .secrets = {.dir = GUEST_SECRETS, .id_base = GUEST_ID_BASE, .own_filesystem = true},
@@ -57,7 +68,7 @@ int main(int argc, char *argv[])
         fprintf(stderr, "lazaret-agent: runs as init of a lazaret guest only\n");
         return 1;
     }
-    if (boot_guest(&fault) < 0) {
+    if (boot_guest(&fault) < 0 || take_runtime(&config.container.runtime_fd, &fault) < 0) {
         say("bring-up failed: %s", fault.text);
         config.failed = fault.text;
     }

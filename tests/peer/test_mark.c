@@ -268,7 +268,7 @@ END_TEST
 /* A host that was asleep, or a clock that ran on while the guest stood still. */
 START_TEST(a_gap_in_the_clock_fires_no_deadline)
 {
-    static const struct container_paths none = {.runtime = "", .state = "", .cgroup = ""};
+    static const struct container_paths none = {.runtime_fd = -1, .state = "", .cgroup = ""};
     static struct outbox outbox;
     static struct exec x;
     struct pollfd fds[EXEC_SLOTS];

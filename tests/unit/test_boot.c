@@ -1,10 +1,15 @@
 /* test_boot: promises of the agent's bring-up that need no guest: what it takes from the host. */
 #include "agent/cmdline.h"
+#include "agent/sealed.h"
 #include "agent/verity.h"
 #include "tests/unit/suite.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 START_TEST(an_argument_is_a_whole_word_named_once)
 {
@@ -158,6 +163,37 @@ START_TEST(verity_refuses_everything_else)
 }
 END_TEST
 
+/* With other seals, or an fd that can write, crun would copy itself once more at each start. */
+START_TEST(a_sealed_program_runs_and_nobody_changes_it)
+{
+    static const char *const argv[] = {"true", NULL};
+    char *const env[] = {NULL};
+    struct boot_fault f = {.text = ""};
+    char path[64];
+    int fd = -1, status;
+    pid_t pid;
+
+    ck_assert_int_eq(sealed_copy("/bin/true", &fd, &f), 0);
+    ck_assert_int_eq(fcntl(fd, F_GET_SEALS),
+                     F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), FD_CLOEXEC);
+    (void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ck_assert_int_lt(open(path, O_WRONLY | O_TRUNC), 0);
+    pid = fork();
+    if (pid == 0) {
+        fexecve(fd, (char *const *)(uintptr_t)argv, env);
+        _exit(99);
+    }
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert_int_eq(status, 0);
+    close(fd);
+    ck_assert_int_eq(sealed_copy("/no/such/program", &fd, &f), -1);
+    ck_assert_ptr_nonnull(strstr(f.text, "/no/such/program"));
+}
+END_TEST
+
 SUITE("boot", an_argument_is_a_whole_word_named_once, a_number_is_decimal_digits_up_to_its_limit,
       verity_takes_exactly_what_the_host_writes,
-      the_longest_table_fits_and_a_short_buffer_is_refused, verity_refuses_everything_else)
+      the_longest_table_fits_and_a_short_buffer_is_refused, verity_refuses_everything_else,
+      a_sealed_program_runs_and_nobody_changes_it)
