@@ -2,6 +2,7 @@
 #include "plan/net.h"
 
 #include "base/own.h"
+#include "shared/wire.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
@@ -263,8 +264,8 @@ static int take_header(struct net_rule *r, const char *text, struct err *e)
 
 static int take_secret(struct net_rule *r, const char *text, struct err *e)
 {
-    if (!str_is_name(text))
-        return err_set(e, ERR_USAGE, "secret: it is no name");
+    if (!wire_is_secret_name(text, strlen(text)))
+        return err_set(e, ERR_USAGE, "secret: it is no name of one");
     r->secret = str_dup(text);
     return 0;
 }
@@ -537,7 +538,8 @@ struct doc *net_rules_to_doc(const struct net_rules *r)
     return list;
 }
 
-int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err *e)
+static int read_rules(const struct doc *list, enum net_use use, struct net_rules *ret,
+                      struct err *e)
 {
     own_net_rules struct net_rules rules = {0};
 
@@ -546,7 +548,7 @@ int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err
     for (size_t i = 0; i < doc_len(list); i++) {
         struct net_rule r = {0};
 
-        if (net_rule_read(list, i, NET_OF_WISH, NULL, &r, e) < 0)
+        if (net_rule_read(list, i, use, NULL, &r, e) < 0)
             return err_wrap(e, "network[%zu]", i);
         net_rules_take(&rules, &r);
     }
@@ -554,4 +556,14 @@ int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err
         return err_wrap(e, "network");
     net_rules_add_all(ret, &rules);
     return 0;
+}
+
+int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err *e)
+{
+    return read_rules(list, NET_OF_WISH, ret, e);
+}
+
+int net_bounds_from_doc(const struct doc *list, struct net_rules *ret, struct err *e)
+{
+    return read_rules(list, NET_OF_POLICY, ret, e);
 }

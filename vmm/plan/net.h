@@ -95,8 +95,9 @@ char *net_rule_url(const struct net_rule *r);
 char *net_rule_text(const struct net_rule *r);
 /* Returns new: a list of objects; what plan and gateway keep. */
 struct doc *net_rules_to_doc(const struct net_rules *r);
-/* Adds the rules of a list that was made so. ERR_USAGE. */
+/* Adds the rules of a list that was made so, wishes, or bounds of a policy. ERR_USAGE. */
 int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err *e);
+int net_bounds_from_doc(const struct doc *list, struct net_rules *ret, struct err *e);
 
 /* ---- what a rule lets through ---- */
 
@@ -143,6 +144,8 @@ struct net_ranges {
 int net_range_parse(const char *text, struct net_range *ret, struct err *e);
 /* Returns new. */
 char *net_range_format(const struct net_range *r);
+/* Adds each as a text. */
+void net_ranges_format(const struct net_ranges *r, struct strv *ret);
 int net_ranges_parse(const struct strv *texts, struct net_ranges *ret, struct err *e);
 /* What is in both. */
 void net_ranges_meet(const struct net_ranges *a, const struct net_ranges *b,

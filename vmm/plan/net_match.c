@@ -205,6 +205,15 @@ char *net_range_format(const struct net_range *r)
     return str_printf("%s/%u", text, r->bits);
 }
 
+void net_ranges_format(const struct net_ranges *r, struct strv *ret)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        own_free char *text = net_range_format(&r->items[i]);
+
+        strv_add(ret, text);
+    }
+}
+
 int net_ranges_parse(const struct strv *texts, struct net_ranges *ret, struct err *e)
 {
     struct net_ranges r = {0};
