@@ -120,7 +120,7 @@ static bool is_origin(const char *host)
 {
     size_t len = strlen(host), end = strlen(NET_ORIGIN);
 
-    return strcmp(host, NET_ORIGIN + 1) == 0 ||
+    return strcmp(host, &NET_ORIGIN[1]) == 0 ||
            (len > end && strcmp(host + len - end, NET_ORIGIN) == 0);
 }
 
