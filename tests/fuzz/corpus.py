@@ -410,6 +410,42 @@ seeds["net_rule"] = {
     "range-six": b"fd00::/8",
 }
 
+KEY = "21fe31dfa154a261626bf854046fd2271b7bed4b6abe45aa58877ef47f9721b9"
+
+
+def chain(*lines):
+    """Each with its number and the hash of the one before."""
+    prev, out = "0" * 64, b""
+    for seq, line in enumerate(lines):
+        line = {"seq": seq, "time": "2026-11-27T14:22:15.123456789Z", **line, "prev": prev}
+        sig = {"sig": line.pop("sig")} if "sig" in line else {}
+        text = json.dumps({**line, **sig}, separators=(",", ":")).encode()
+        prev, out = sha256(text), out + text + b"\n"
+    return out
+
+
+def head(text, line, **keys):
+    return {"format": "lazaret-head", "version": 1, "record": "a", "line": line,
+            "hash": sha256(text.split(b"\n")[line]), "state": "open", "key": KEY, "sig": "0" * 128, **keys}
+
+
+record = chain({"by": "host", "type": "begin", "format": "lazaret-record", "version": 1, "id": "a"},
+               {"by": "guest", "type": "words", "text": "\\x1b[2J"},
+               {"by": "host", "type": "end"}, {"by": "host", "type": "destroyed"})
+seeds["record"] = {
+    "whole": record + b"\0" + chain(head(record, 0), head(record, 3, state="closed")),
+    "other-key": record + b"\0" + chain(head(record, 3, state="closed", key="0" * 64)),
+    "other-record": record + b"\0" + chain(head(record, 3, record="b"), head(record, 3, state="removed")),
+    "proof": record + b"\0" + chain(head(record, 0), head(record, 3)).split(b"\n", 1)[1] + b" ",
+    "no-ledger": record,
+    "cut": record[:-20],
+    "swapped": b"\n".join(record.split(b"\n")[i] for i in (1, 0, 2, 3)) + b"\n",
+    "control": record.replace(b"words", b"wor\x1bds"),
+    "numbers": chain({"by": "host", "type": "begin"}).replace(b'"seq":0', b'"seq":-0.1e99'),
+    "empty": b"",
+    "newlines": b"\n\n\0\n\n",
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

@@ -50,3 +50,15 @@ const char *clock_format_utc(char *out, uint64_t real_ns)
     snprintf(out + n, 32 - n, ".%03uZ", (unsigned)(real_ns / 1000000u % 1000u));
     return out;
 }
+
+const char *clock_format_utc_ns(char *out, uint64_t real_ns)
+{
+    time_t sec = (time_t)(real_ns / 1000000000u);
+    struct tm tm;
+    size_t n;
+
+    gmtime_r(&sec, &tm);
+    n = strftime(out, 36, "%Y-%m-%dT%H:%M:%S", &tm);
+    snprintf(out + n, 36 - n, ".%09uZ", (unsigned)(real_ns % 1000000000u));
+    return out;
+}

@@ -14,5 +14,7 @@ uint64_t clock_real_ns(void);
 int clock_poll_timeout(uint64_t deadline_ms);
 /* "2026-11-24T10:22:15.123Z" into `out` (at least 32 bytes). Returns out. */
 const char *clock_format_utc(char *out, uint64_t real_ns);
+/* The same with all nine digits of the second (at least 36 bytes). */
+const char *clock_format_utc_ns(char *out, uint64_t real_ns);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <json-c/json.h>
+#include <json-c/json_visit.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -138,6 +139,41 @@ void doc_set_strv(struct doc *d, const char *key, const char *const *values)
     for (; values && *values; values++)
         doc_add_str(list, *values);
     doc_set(d, key, list);
+}
+
+void doc_remove(struct doc *d, const char *key)
+{
+    json_object_object_del(obj(d), key);
+}
+
+struct mapping {
+    char *(*map)(const char *text, void *arg);
+    void *arg;
+};
+
+static int map_text(struct json_object *o, int flags, struct json_object *parent, const char *key,
+                    size_t *index, void *arg)
+{
+    const struct mapping *m = arg;
+    char *text;
+
+    (void)parent;
+    (void)key;
+    (void)index;
+    if (flags == JSON_C_VISIT_SECOND || !json_object_is_type(o, json_type_string))
+        return JSON_C_VISIT_RETURN_CONTINUE;
+    text = m->map(json_object_get_string(o), m->arg);
+    if (text && !json_object_set_string(o, text))
+        doc(NULL);
+    free(text);
+    return JSON_C_VISIT_RETURN_CONTINUE;
+}
+
+void doc_map_texts(struct doc *d, char *(*map)(const char *text, void *arg), void *arg)
+{
+    struct mapping m = {map, arg};
+
+    json_c_visit(obj(d), 0, map_text, &m);
 }
 
 static int get(const struct doc *d, const char *key, json_type type, struct json_object **ret,

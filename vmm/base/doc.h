@@ -37,6 +37,10 @@ void doc_set_u64(struct doc *d, const char *key, uint64_t value);
 void doc_set_i64(struct doc *d, const char *key, int64_t value);
 void doc_set_bool(struct doc *d, const char *key, bool value);
 void doc_set(struct doc *d, const char *key, struct doc *value); /* takes value */
+/* Without it afterwards, if it had it. */
+void doc_remove(struct doc *d, const char *key);
+/* Every text in it but keys, all the way down, becomes what `map` returns: new, or NULL to stay. */
+void doc_map_texts(struct doc *d, char *(*map)(const char *text, void *arg), void *arg);
 
 /* Array elements. */
 void doc_add_str(struct doc *d, const char *value);

@@ -1,0 +1,133 @@
+/* record_make: a data folder with a record in it, and what verify says of files there. */
+#ifndef LZ_TESTS_RECORD_MAKE_H
+#define LZ_TESTS_RECORD_MAKE_H
+
+#include "record/verify.h"
+#include "tests/unit/temp.h"
+
+#include <unistd.h>
+
+#define RUN_ID   "20261127-142215-abcdef"
+#define RECORD   RECORD_DIR "/" RUN_ID RECORD_SUFFIX
+#define HEADS    LEDGER_DIR "/" LEDGER_FILE
+#define WHATEVER NULL
+
+static struct err err;
+#define OK(x) ck_assert_msg((x) == 0, "%s", err.text)
+
+static inline struct doc *begin_members(const char *id)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_str(d, "format", RECORD_FORMAT);
+    doc_set_u64(d, "version", RECORD_VERSION);
+    doc_set_str(d, "id", id);
+    doc_set_str(d, "kind", "run");
+    return d;
+}
+
+static inline int open_records(void)
+{
+    own_free char *path = in_dir(RECORD_DIR);
+    int fd;
+
+    OK(file_open_dir(path, &fd, &err));
+    return fd;
+}
+
+/* The first lines of a record: begin, image and a head of them. */
+static inline struct record *start_record(const char *id, const struct ledger *l)
+{
+    own_close int records = open_records();
+    struct record *r;
+
+    OK(record_create(records, id, WHATEVER, &r, &err));
+    OK(record_add(r, RECORD_HOST, "begin", begin_members(id), &err));
+    OK(record_add(r, RECORD_HOST, "image", WHATEVER, &err));
+    OK(record_sign(r, l, RECORD_SIGN, &err));
+    return r;
+}
+
+static inline struct doc *one_number(uint64_t n)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_u64(d, "exec", n);
+    return d;
+}
+
+/* Three more, and another head. */
+static inline void go_on(struct record *r, const struct ledger *l)
+{
+    for (uint64_t i = 1; i <= 3; i++)
+        OK(record_add(r, RECORD_HOST, "exec", one_number(i), &err));
+    OK(record_sign(r, l, RECORD_SIGN_DURABLE, &err));
+}
+
+static inline void finish(struct record *r, const struct ledger *l)
+{
+    OK(record_add(r, RECORD_HOST, "end", WHATEVER, &err));
+    OK(record_add(r, RECORD_HOST, "destroyed", WHATEVER, &err));
+    OK(record_sign(r, l, RECORD_SIGN_CLOSED, &err));
+}
+
+static inline struct ledger prepare(void)
+{
+    struct ledger l;
+
+    OK(ledger_prepare(dir, &err));
+    OK(ledger_open(dir, &l, &err));
+    return l;
+}
+
+static inline char *get(const char *name, size_t *ret_len)
+{
+    own_free char *path = in_dir(name);
+    char *text;
+
+    OK(file_read(AT_FDCWD, path, 256u << 20, &text, ret_len, &err));
+    return text;
+}
+
+static inline void set(const char *name, const char *text, size_t len)
+{
+    own_free char *path = in_dir(name);
+    own_close int fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(file_write_all(fd, text, len), 0);
+}
+
+static inline struct verify_report look_with(const struct sign_public *key, const char *id)
+{
+    own_free char *path = in_dir(RECORD), *ledger = NULL;
+    own_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+    struct verify_report r;
+    size_t len;
+
+    ledger = get(HEADS, &len);
+    ck_assert_int_ge(fd, 0);
+    OK(verify_record(
+        &(struct verify_from){
+            .record_fd = fd, .ledger = ledger, .ledger_len = len, .trusted = key, .id = id},
+        &r, &err));
+    return r;
+}
+
+static inline struct verify_report look(void)
+{
+    own_free char *pem = NULL;
+    struct sign_public key;
+
+    OK(ledger_public(dir, &pem, &key, &err));
+    return look_with(&key, RUN_ID);
+}
+
+static inline void says(enum verify_verdict verdict, const char *why)
+{
+    struct verify_report r = look();
+
+    ck_assert_msg(r.verdict == verdict && strstr(r.why, why), "%d, %s", (int)r.verdict, r.why);
+}
+
+#endif

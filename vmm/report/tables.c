@@ -1,0 +1,261 @@
+/* tables: what confined it, what ran, what was refused, what left, and what decided it. */
+#include "report/report_private.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+struct table {
+    struct str *page;
+    const char *heading, *by, *columns; /* ours */
+    size_t rows, left;
+};
+
+/* The heading comes with the first row: a table without rows is not there. */
+static bool begin_row(struct table *t)
+{
+    if (t->rows == 0)
+        str_addf(t->page,
+                 "<section><h2>%s</h2><p class=\"by\">%s</p><table><thead><tr>%s</thead><tbody>\n",
+                 t->heading, t->by, t->columns);
+    if (t->rows++ >= REPORT_ROWS) {
+        t->left++;
+        return false;
+    }
+    html_raw(t->page, "<tr>");
+    return true;
+}
+
+static void cell(struct table *t, const char *text)
+{
+    html_element(t->page, "td", text);
+}
+
+static void number_cell(struct table *t, const struct doc *d, const char *key)
+{
+    if (doc_has(d, key))
+        str_addf(t->page, "<td class=\"n\">%" PRIu64 "</td>", report_number(d, key));
+    else
+        html_raw(t->page, "<td></td>");
+}
+
+static void end_row(struct table *t)
+{
+    html_raw(t->page, "</tr>\n");
+}
+
+static void end_table(struct table *t, const char *nothing)
+{
+    if (t->rows == 0 && nothing)
+        str_addf(t->page, "<section><h2>%s</h2><p>%s</p></section>\n", t->heading, nothing);
+    if (t->rows == 0)
+        return;
+    html_raw(t->page, "</tbody></table>");
+    if (t->left)
+        str_addf(t->page, "<p>%zu more are in the record.</p>", t->left);
+    html_raw(t->page, "</section>\n");
+}
+
+static void layer_row(struct table *t, const struct doc *row)
+{
+    static const char *const verdicts[] = {"holds", "broken", "absent", NULL};
+    const char *verdict = report_text(row, "verdict"), *class = "absent";
+
+    for (size_t i = 0; verdicts[i]; i++)
+        if (strcmp(verdict, verdicts[i]) == 0)
+            class = verdicts[i];
+    number_cell(t, row, "layer");
+    cell(t, report_text(row, "name"));
+    html_raw(t->page, "<td>");
+    html_span(t->page, class, verdict);
+    html_raw(t->page, "</td>");
+    cell(t, report_text(row, "text"));
+}
+
+void report_layers(const struct report_lines *l, struct str *page)
+{
+    struct table t = {
+        page,
+        "Layers of confinement",
+        "Read by the host from the live processes and the live domain when it was up.",
+        "<th>layer<th>what<th>verdict<th>what was read",
+        0,
+        0};
+    const struct report_line *line = report_lines_first(l, "layers");
+    const struct doc *rows = line ? report_list(line->d, "rows") : NULL;
+
+    for (size_t i = 0; i < doc_len(rows); i++)
+        if (begin_row(&t)) {
+            layer_row(&t, doc_at(rows, i));
+            end_row(&t);
+        }
+    end_table(&t, "The record does not say.");
+}
+
+static const struct report_line *exit_of(const struct report_lines *l, uint64_t exec)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (report_is(&l->items[i], "exit") && report_number(l->items[i].d, "exec") == exec)
+            return &l->items[i];
+    return NULL;
+}
+
+static void command_row(const struct report_lines *l, struct table *t, const struct doc *d)
+{
+    const struct doc *argv = report_list(d, "argv");
+    const struct report_line *end = exit_of(l, report_number(d, "exec"));
+
+    number_cell(t, d, "exec");
+    html_raw(t->page, "<td><code>");
+    for (size_t i = 0; i < doc_len(argv); i++) {
+        html_text(t->page, i ? " " : "");
+        html_text(t->page, doc_str_at(argv, i) ? doc_str_at(argv, i) : "?");
+    }
+    html_raw(t->page, "</code></td>");
+    cell(t, end ? report_text(end->d, "class") : "no end on record");
+    number_cell(t, end ? end->d : d, "status");
+    number_cell(t, end ? end->d : d, "job_ms");
+    number_cell(t, end ? end->d : d, "guest_cpu_us");
+    number_cell(t, end ? end->d : d, "guest_peak_bytes");
+}
+
+void report_commands(const struct report_lines *l, struct str *page)
+{
+    struct table t = {
+        page,
+        "Commands",
+        "Started and ended by the host's clock; CPU and memory are the guest's word.",
+        "<th>#<th>command<th>end<th>status<th>ms<th>guest CPU &micro;s<th>guest peak bytes",
+        0,
+        0};
+
+    for (size_t i = 0; i < l->n; i++)
+        if (report_is(&l->items[i], "exec") && begin_row(&t)) {
+            command_row(l, &t, l->items[i].d);
+            end_row(&t);
+        }
+    end_table(&t, "None ran.");
+}
+
+void report_denials(const struct report_lines *l, struct str *page)
+{
+    struct table t = {page,
+                      "Refused in the guest",
+                      "Counted by the guest's kernel: the guest's word.",
+                      "<th>command<th>kind<th>what<th>count",
+                      0,
+                      0};
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct doc *rows =
+            report_is(&l->items[i], "denials") ? report_list(l->items[i].d, "rows") : NULL;
+
+        for (size_t j = 0; j < doc_len(rows); j++)
+            if (begin_row(&t)) {
+                const struct doc *row = doc_at(rows, j);
+
+                number_cell(&t, l->items[i].d, "exec");
+                cell(&t, report_text(row, "kind"));
+                if (doc_has(row, "call"))
+                    cell(&t, report_text(row, "call"));
+                else
+                    number_cell(&t, row, "number");
+                number_cell(&t, row, "count");
+                end_row(&t);
+            }
+    }
+    end_table(&t, "Nothing, as far as the guest says.");
+}
+
+void report_egress(const struct report_lines *l, struct str *page)
+{
+    struct table t = {page,
+                      "Egress",
+                      "Decided and counted by the host's gateway.",
+                      "<th>destination<th>verdict<th>why<th>times<th>bytes out<th>bytes in",
+                      0,
+                      0};
+
+    for (size_t i = 0; i < l->n; i++)
+        if (report_is(&l->items[i], "egress") && begin_row(&t)) {
+            const struct doc *d = l->items[i].d;
+            bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;
+
+            cell(&t, report_text(d, "destination"));
+            html_raw(page, "<td>");
+            html_span(page, allowed ? "holds" : "broken", report_text(d, "verdict"));
+            html_raw(page, "</td>");
+            cell(&t, report_text(d, "why"));
+            number_cell(&t, d, "count");
+            number_cell(&t, d, "bytes_up");
+            number_cell(&t, d, "bytes_down");
+            end_row(&t);
+        }
+    end_table(&t, "Nothing was tried, or there was no way out.");
+}
+
+void report_alerts(const struct report_lines *l, struct str *page)
+{
+    static const char *const types[] = {"alert", "tripwire", "evidence", NULL};
+    struct table t = {page,
+                      "Alerts",
+                      "By the rules of the host's policy.",
+                      "<th>what<th>rule<th>action<th>text<th>sha256",
+                      0,
+                      0};
+
+    for (size_t i = 0; i < l->n; i++)
+        for (size_t j = 0; types[j]; j++)
+            if (report_is(&l->items[i], types[j]) && begin_row(&t)) {
+                const struct doc *d = l->items[i].d;
+
+                cell(&t, types[j]);
+                cell(&t, report_text(d, "rule"));
+                cell(&t, report_text(d, "action"));
+                cell(&t, *report_text(d, "text") ? report_text(d, "text") : report_text(d, "name"));
+                cell(&t, report_text(d, "sha256"));
+                end_row(&t);
+            }
+    end_table(&t, NULL);
+}
+
+void report_outputs(const struct report_lines *l, struct str *page)
+{
+    struct table t = {page,
+                      "What came out",
+                      "Names are the guest's; sizes and digests are of what the host wrote.",
+                      "<th>name<th>bytes<th>sha256",
+                      0,
+                      0};
+
+    for (size_t i = 0; i < l->n; i++)
+        if (report_is(&l->items[i], "output") && begin_row(&t)) {
+            cell(&t, report_text(l->items[i].d, "guest_name"));
+            number_cell(&t, l->items[i].d, "bytes");
+            html_raw(page, "<td><code>");
+            html_text(page, report_text(l->items[i].d, "sha256"));
+            html_raw(page, "</code></td>");
+            end_row(&t);
+        }
+    end_table(&t, "No files.");
+}
+
+void report_files(const struct report_lines *l, struct str *page)
+{
+    html_raw(page, "<section><h2>What decided it</h2>\n");
+    for (size_t i = 0; i < l->n; i++) {
+        const struct doc *d = l->items[i].d;
+
+        if (!report_is(&l->items[i], "file"))
+            continue;
+        html_raw(page, "<details><summary>");
+        html_text(page, report_text(d, "role"));
+        html_raw(page, " ");
+        html_text(page, report_text(d, "name"));
+        html_raw(page, " <code>");
+        html_text(page, report_text(d, "sha256"));
+        html_raw(page, "</code></summary><pre>");
+        html_text(page, report_text(d, "text"));
+        html_raw(page, "</pre></details>\n");
+    }
+    html_raw(page, "</section>\n");
+}
