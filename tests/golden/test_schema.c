@@ -99,6 +99,33 @@ static struct doc *rules(const char *about, enum net_use use)
     return d;
 }
 
+/* Alerts of a policy: what each kind needs beside is for lazaret to say. */
+static struct doc *alerts(const char *about)
+{
+    static const char *const required[] = {"when", "action", NULL};
+    struct doc *d = typed("array", about), *p = doc_new_object(), *words, *one;
+
+    doc_set(p, "when", words = typed("string", "what is looked at"));
+    one = doc_new_array();
+    for (int w = 0; w < ALERT_WHENS; w++)
+        doc_add_str(one, alert_when_name((enum alert_when)w));
+    doc_set(words, "enum", one);
+    doc_set(p, "above", ranged("what it has to be above", KEY_KIND_SIZE, 1, INT64_MAX));
+    doc_set(p, "for", ranged("within", KEY_KIND_TIME, 1000, ALERT_FOR_MAX));
+    doc_set(p, "action", words = typed("string", "what is done then"));
+    one = doc_new_array();
+    for (int a = 0; a < ALERT_ACTIONS; a++)
+        doc_add_str(one, alert_action_name((enum alert_action)a));
+    doc_set(words, "enum", one);
+    doc_set(p, "command", texts("of notify, with an absolute path", NULL));
+    doc_set(p, "destinations",
+            texts("of canary: hosts that nobody has to try", "^(\\*\\.)?[a-z0-9._:-]+$"));
+    one = object(p);
+    doc_set_strv(one, "required", required);
+    doc_set(d, "items", one);
+    return d;
+}
+
 static struct doc *value(const struct key_row *row)
 {
     struct doc *d;
@@ -191,6 +218,7 @@ static char *policy_schema(void)
     doc_set(p, "network", rules("where jobs may connect to", NET_OF_POLICY));
     doc_set(p, "network_ranges",
             texts("addresses that may be connected to though not public", "^[0-9a-f.:]+/[0-9]+$"));
+    doc_set(p, "alerts", alerts("what is told or ended while a guest runs"));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

@@ -158,6 +158,8 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     p->out_max_bytes = first->out_max_bytes;
     plan_add_all(&p->trimmed, &first->trimmed);
     swap_network(p, first);
+    alert_rules_add_all(&p->alerts, &base->alerts);
+    policies_add_alerts(&w->policies, &p->alerts);
     *ret = own_steal_ptr(p);
     return 0;
 }

@@ -35,6 +35,7 @@ void plan_free(struct plan *p)
     strv_done(&p->secret_env);
     strv_done(&p->out_recipients);
     net_rules_done(&p->network);
+    alert_rules_done(&p->alerts);
     policies_free(&p->network_policies);
     strv_done(&p->gateway_secrets);
     for (enum key k = 0; k < KEYS; k++)
@@ -136,6 +137,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "file_size_bytes", p->file_size_bytes);
     doc_set_u64(d, "open_files", p->open_files);
     add_network(d, p);
+    if (p->alerts.n > 0)
+        doc_set(d, "alerts", alert_rules_to_doc(&p->alerts));
     doc_set_bool(d, "writable_root", p->writable_root);
     if (plan_is_declared(p)) {
         doc_set_strv(d, "read", (const char *const *)p->declared.read.items);
@@ -260,6 +263,11 @@ static void add_rules(struct str *s, const struct plan *p)
     net_ranges_format(&p->network_ranges, &ranges);
     for (size_t i = 0; p->egress && i < ranges.n; i++)
         str_addf(s, "%-17s %-40s %s\n", "network_ranges", ranges.items[i], "policy");
+    for (size_t i = 0; i < p->alerts.n; i++) {
+        own_free char *text = alert_rule_text(&p->alerts.items[i]);
+
+        str_addf(s, "%-17s %-40s %s\n", "alert", text, p->alerts.items[i].from);
+    }
 }
 
 char *plan_to_text(const struct plan *p)

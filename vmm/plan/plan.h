@@ -96,6 +96,7 @@ struct plan {
     bool egress;                      /* there is a gateway, and a port of the guest's to it ... */
     struct net_rules network;         /* ... for what these let through ... */
     struct net_ranges network_ranges; /* ... also to these addresses, public or not */
+    struct alert_rules alerts;        /* of all policies */
     struct policies network_policies; /* own: what bounds the rules of a sandbox later */
     struct strv gateway_secrets;      /* names: for the gateway only, never the guest's */
     bool writable_root;               /* the root takes writes, onto the scratch disk */

@@ -146,6 +146,15 @@ static int get_network(const struct doc *d, struct plan *p, struct err *e)
     return 0;
 }
 
+static int get_alerts(const struct doc *d, struct plan *p, struct err *e)
+{
+    const struct doc *list;
+
+    if (!doc_has(d, "alerts"))
+        return 0;
+    return doc_get_array(d, "alerts", &list, e) < 0 ? -1 : alert_rules_from_doc(list, &p->alerts, e);
+}
+
 int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
 {
     own_plan struct plan *p = calloc(1, sizeof(*p));
@@ -159,7 +168,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
         get_budget(d, p, e) < 0 || get_declared(d, &p->declared, e) < 0 ||
-        get_network(d, p, e) < 0)
+        get_network(d, p, e) < 0 || get_alerts(d, p, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

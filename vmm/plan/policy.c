@@ -3,6 +3,7 @@
 
 #include "base/digest.h"
 #include "base/own.h"
+#include "plan/policy_private.h"
 #include "plan/text.h"
 
 #include <stdio.h>
@@ -16,6 +17,7 @@ void policy_done(struct policy *p)
     strv_done(&p->output_roots.texts);
     strv_done(&p->layers.texts);
     net_rules_done(&p->network.rules);
+    alert_rules_done(&p->alerts);
     *p = (struct policy){0};
 }
 
@@ -206,6 +208,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                                        "required_layers",
                                        "network",
                                        "network_ranges",
+                                       "alerts",
                                        NULL};
     const char *name;
 
@@ -218,6 +221,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
             return text_wrong(t, name, "unknown key", e);
     }
     if (take_max(t, p, e) < 0 || take_network(t, p, e) < 0 || take_excess(t, p, e) < 0 ||
+        policy_take_alerts(t, p, e) < 0 ||
         take_list(t, "images", is_image, "not sha256:HEX or key:HEX, 64 digits each", &p->images,
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||

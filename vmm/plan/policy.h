@@ -12,7 +12,8 @@
  *      "require_amnesic": true,             only guests that leave nothing behind
  *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
  *      "network": ["https://example.org"],   rules (net.h) without names and secrets
- *      "network_ranges": ["10.0.0.0/8"]}    addresses that may be connected to though not public
+ *      "network_ranges": ["10.0.0.0/8"],    addresses that may be connected to though not public
+ *      "alerts": [...]}                     what is to be told or ended: alert.h
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -20,6 +21,7 @@
 #ifndef LZ_PLAN_POLICY_H
 #define LZ_PLAN_POLICY_H
 
+#include "plan/alert.h"
 #include "plan/net.h"
 #include "plan/request.h"
 
@@ -51,6 +53,7 @@ struct policy {
         bool set;
         struct net_ranges ranges;
     } ranges;
+    struct alert_rules alerts;
     bool no_writable, no_debug, amnesic;
     unsigned writable_line, debug_line, amnesic_line;
 };
@@ -82,6 +85,8 @@ int policy_bound(const struct policies *ps, enum key k, const char *what, bool w
  */
 int policy_bound_network(const struct policies *ps, struct net_rules *rules, struct strv *notes,
                          struct err *e);
+/* Adds the alerts of all. */
+void policies_add_alerts(const struct policies *ps, struct alert_rules *ret);
 /* What may be connected to though it is not public: of those that bound the network, what all
  * name. False: none bounds it, and there is nothing. */
 bool policy_ranges(const struct policies *ps, struct net_ranges *ret);

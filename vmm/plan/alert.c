@@ -1,0 +1,291 @@
+/* alert: rules of a policy about what a guest does while it runs. See alert.h. */
+#include "plan/alert.h"
+
+#include "base/own.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* What a rule of each kind has. */
+static const struct {
+    const char *name, *unit;
+    bool size, above, span;
+    bool needs_span;
+} whens[ALERT_WHENS] = {
+    [ALERT_CPU] = {"cpu", " %", .above = true, .span = true, .needs_span = true},
+    [ALERT_MEMORY] = {"memory", "", .size = true, .above = true},
+    [ALERT_DISK] = {"disk", "", .size = true, .above = true, .span = true, .needs_span = true},
+    [ALERT_STREAMS] = {"streams", "", .size = true, .above = true, .span = true,
+                       .needs_span = true},
+    [ALERT_DENIALS] = {"denials", "", .above = true, .span = true, .needs_span = true},
+    [ALERT_PROCESSES] = {"processes", "", .above = true},
+    [ALERT_EGRESS] = {"egress", "", .above = true, .span = true, .needs_span = true},
+    [ALERT_EGRESS_BYTES] = {"egress_bytes", "", .size = true, .above = true, .span = true,
+                            .needs_span = true},
+    [ALERT_SILENCE] = {"silence", "", .span = true, .needs_span = true},
+    [ALERT_CANARY] = {"canary", ""},
+};
+
+static const char *const actions[ALERT_ACTIONS] = {
+    [ALERT_LOG] = "log",       [ALERT_NOTIFY] = "notify", [ALERT_PAUSE] = "pause",
+    [ALERT_FREEZE] = "freeze", [ALERT_KILL] = "kill",
+};
+
+const char *alert_when_name(enum alert_when w)
+{
+    return whens[w].name;
+}
+
+const char *alert_action_name(enum alert_action a)
+{
+    return actions[a];
+}
+
+void alert_rule_done(struct alert_rule *r)
+{
+    strv_done(&r->command);
+    strv_done(&r->destinations);
+    free(r->from);
+    *r = (struct alert_rule){0};
+}
+
+void alert_rules_done(struct alert_rules *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        alert_rule_done(&r->items[i]);
+    free(r->items);
+    *r = (struct alert_rules){0};
+}
+
+void alert_rules_take(struct alert_rules *r, struct alert_rule *rule)
+{
+    struct alert_rule *more = reallocarray(r->items, r->n + 1, sizeof(*more));
+
+    if (!more)
+        abort(); /* as str.h: the host is out of memory */
+    r->items = more;
+    r->items[r->n++] = *rule;
+    *rule = (struct alert_rule){0};
+}
+
+void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
+{
+    for (size_t i = 0; i < more->n; i++) {
+        const struct alert_rule *old = &more->items[i];
+        struct alert_rule new = *old;
+
+        new.command = new.destinations = (struct strv){0};
+        for (size_t j = 0; j < old->command.n; j++)
+            strv_add(&new.command, old->command.items[j]);
+        for (size_t j = 0; j < old->destinations.n; j++)
+            strv_add(&new.destinations, old->destinations.items[j]);
+        new.from = str_dup(old->from);
+        alert_rules_take(r, &new);
+    }
+}
+
+static int find_word(const struct doc *d, const char *key, const char *(*name)(size_t i), size_t n,
+                     size_t *ret, struct err *e)
+{
+    const char *word;
+
+    if (doc_get_str(d, key, &word, e) < 0)
+        return err_set(e, ERR_USAGE, "%s: it is not there, or no text", key);
+    for (*ret = 0; *ret < n; (*ret)++)
+        if (strcmp(name(*ret), word) == 0)
+            return 0;
+    return err_set(e, ERR_USAGE, "%s: there is no such word", key);
+}
+
+static const char *when_name(size_t i)
+{
+    return whens[i].name;
+}
+
+static const char *action_name(size_t i)
+{
+    return actions[i];
+}
+
+/* A member that is a number or a text with a unit. */
+static int read_number(const struct doc *d, const char *key, bool is_span, bool is_size,
+                       uint64_t *ret, struct err *e)
+{
+    own_free char *text = NULL;
+    const char *given;
+    uint64_t n;
+
+    if (doc_get_u64(d, key, &n, &(struct err){0}) == 0)
+        text = str_printf("%" PRIu64, n);
+    else if (doc_get_str(d, key, &given, &(struct err){0}) == 0)
+        text = str_dup(given);
+    else
+        return err_set(e, ERR_USAGE, "%s: neither a whole number nor a text with one", key);
+    if (is_span)
+        return str_parse_duration(text, key, ALERT_FOR_MAX, ret, e);
+    return is_size ? str_parse_size(text, key, 1, UINT64_MAX, ret, e)
+                   : str_parse_u64(text, key, 1, UINT64_MAX, ret, e);
+}
+
+static int read_span(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    if (!doc_has(d, "for"))
+        return whens[r->when].needs_span ? err_set(e, ERR_USAGE, "for: it is not there") : 0;
+    if (!whens[r->when].span)
+        return err_set(e, ERR_USAGE, "for: it is not for '%s'", whens[r->when].name);
+    if (read_number(d, "for", true, false, &r->for_ms, e) < 0)
+        return -1;
+    return r->for_ms < 1000 ? err_set(e, ERR_USAGE, "for: less than 1 s") : 0;
+}
+
+static int read_above(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    if (!whens[r->when].above)
+        return doc_has(d, "above")
+                   ? err_set(e, ERR_USAGE, "above: it is not for '%s'", whens[r->when].name)
+                   : 0;
+    if (!doc_has(d, "above"))
+        return err_set(e, ERR_USAGE, "above: it is not there");
+    return read_number(d, "above", false, whens[r->when].size, &r->above, e);
+}
+
+static bool is_destination(const char *text)
+{
+    const char *host = str_starts_with(text, "*.") ? text + 2 : text;
+    size_t len = strlen(host);
+
+    return len > 0 && len < 254 && strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:") == len;
+}
+
+static int read_lists(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    bool notify = r->action == ALERT_NOTIFY, canary = r->when == ALERT_CANARY;
+
+    if (notify != doc_has(d, "command"))
+        return err_set(e, ERR_USAGE,
+                       notify ? "command: it is not there"
+                              : "command: it is for the action 'notify'");
+    if (canary != doc_has(d, "destinations"))
+        return err_set(e, ERR_USAGE,
+                       canary ? "destinations: it is not there"
+                              : "destinations: it is for 'canary'");
+    if ((notify && doc_get_strv(d, "command", &r->command, e) < 0) ||
+        (canary && doc_get_strv(d, "destinations", &r->destinations, e) < 0))
+        return err_set(e, ERR_USAGE, "%s: not a list of texts",
+                       r->command.n == 0 && notify ? "command" : "destinations");
+    if (notify && (r->command.n == 0 || r->command.items[0][0] != '/'))
+        return err_set(e, ERR_USAGE, "command: its first word is no absolute path");
+    if (canary && r->destinations.n == 0)
+        return err_set(e, ERR_USAGE, "destinations: it is empty");
+    for (size_t i = 0; i < r->destinations.n; i++)
+        if (!is_destination(r->destinations.items[i]))
+            return err_set(e, ERR_USAGE, "destinations: a host in lower case, or *.HOST");
+    return 0;
+}
+
+static void done_p(struct alert_rule *r)
+{
+    alert_rule_done(r);
+}
+
+int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e)
+{
+    static const char *const keys[] = {"when",    "above",        "for",  "action",
+                                       "command", "destinations", "from", NULL};
+    __attribute__((cleanup(done_p))) struct alert_rule r = {0};
+    size_t when = 0, action = 0;
+
+    if (!doc_is_object(d))
+        return err_set(e, ERR_USAGE, "not an object");
+    if (doc_only_keys(d, keys, e) < 0 || (from && doc_has(d, "from")))
+        return err_set(e, ERR_USAGE, "it has a key that is unknown");
+    if (find_word(d, "when", when_name, ALERT_WHENS, &when, e) < 0 ||
+        find_word(d, "action", action_name, ALERT_ACTIONS, &action, e) < 0)
+        return -1;
+    r.when = (enum alert_when)when;
+    r.action = (enum alert_action)action;
+    if (read_above(d, &r, e) < 0 || read_span(d, &r, e) < 0 || read_lists(d, &r, e) < 0)
+        return -1;
+    if (!from && doc_get_str(d, "from", &from, e) < 0)
+        return -1;
+    r.from = str_dup(from);
+    *ret = r;
+    r = (struct alert_rule){0};
+    return 0;
+}
+
+struct doc *alert_rules_to_doc(const struct alert_rules *rules)
+{
+    struct doc *list = doc_new_array();
+
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct alert_rule *r = &rules->items[i];
+        struct doc *d = doc_new_object();
+
+        doc_set_str(d, "when", whens[r->when].name);
+        if (r->above)
+            doc_set_u64(d, "above", r->above);
+        if (r->for_ms) {
+            own_free char *span = str_printf("%" PRIu64 "ms", r->for_ms);
+
+            doc_set_str(d, "for", span);
+        }
+        doc_set_str(d, "action", actions[r->action]);
+        if (r->command.n)
+            doc_set_strv(d, "command", (const char *const *)r->command.items);
+        if (r->destinations.n)
+            doc_set_strv(d, "destinations", (const char *const *)r->destinations.items);
+        doc_set_str(d, "from", r->from);
+        doc_add(list, d);
+    }
+    return list;
+}
+
+int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct err *e)
+{
+    if (doc_len(list) > ALERT_RULES_MAX)
+        return err_set(e, ERR_USAGE, "more alerts than there may be");
+    for (size_t i = 0; i < doc_len(list); i++) {
+        struct alert_rule r = {0};
+
+        if (alert_rule_read(doc_at(list, i), NULL, &r, e) < 0)
+            return err_wrap(e, "alerts[%zu]", i);
+        alert_rules_take(ret, &r);
+    }
+    return 0;
+}
+
+char *alert_rule_text(const struct alert_rule *r)
+{
+    own_str struct str s = {0};
+    char size[32];
+
+    str_add(&s, whens[r->when].name);
+    if (r->above && whens[r->when].size)
+        str_addf(&s, " above %s", str_format_size(size, sizeof(size), r->above));
+    else if (r->above)
+        str_addf(&s, " above %" PRIu64 "%s", r->above, whens[r->when].unit);
+    for (size_t i = 0; i < r->destinations.n; i++)
+        str_addf(&s, " %s", r->destinations.items[i]);
+    if (r->for_ms)
+        str_addf(&s, " in %" PRIu64 ".%03" PRIu64 " s", r->for_ms / 1000, r->for_ms % 1000);
+    str_addf(&s, ": %s", actions[r->action]);
+    return str_steal(&s);
+}
+
+bool alert_is_canary(const struct alert_rule *r, const char *host)
+{
+    size_t len = strlen(host);
+
+    for (size_t i = 0; i < r->destinations.n; i++) {
+        const char *d = r->destinations.items[i];
+        size_t tail = strlen(d) - 1;
+
+        if (strcmp(d, host) == 0 ||
+            (d[0] == '*' && len > tail && strcmp(host + len - tail, d + 1) == 0))
+            return true;
+    }
+    return false;
+}

@@ -1,0 +1,89 @@
+/*
+ * alert: rules of a policy about what a guest does while it runs: when they are met, and what then.
+ * Pure.
+ *
+ *     {"when": "cpu", "above": 90, "for": "30s", "action": "log"}          of one CPU, in percent
+ *     {"when": "memory", "above": "600M", "action": "notify", "command": ["/usr/local/bin/page"]}
+ *     {"when": "disk", "above": "1G", "for": "10s", "action": "pause"}      what its disks grew by
+ *     {"when": "streams", "above": "50M", "for": "10s", ...}               what jobs read and wrote
+ *     {"when": "denials", "above": 100, "for": "10s", ...}                 the guest's word
+ *     {"when": "processes", "above": 200, ...}                             the guest's word
+ *     {"when": "egress", "above": 20, "for": "60s", ...}                   refused tries
+ *     {"when": "egress_bytes", "above": "100M", "for": "60s", ...}
+ *     {"when": "silence", "for": "5m", ...}                                neither output nor CPU
+ *     {"when": "canary", "destinations": ["canary.example.org"], "action": "freeze"}
+ *
+ * Alerts of all policies count, each by itself: none can be taken away by another.
+ */
+#ifndef LZ_PLAN_ALERT_H
+#define LZ_PLAN_ALERT_H
+
+#include "base/doc.h"
+#include "base/err.h"
+#include "base/str.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ALERT_RULES_MAX 32u
+#define ALERT_FOR_MAX   (24ull * 3600 * 1000) /* ms */
+
+enum alert_when {
+    ALERT_CPU,
+    ALERT_MEMORY,
+    ALERT_DISK,
+    ALERT_STREAMS,
+    ALERT_DENIALS,
+    ALERT_PROCESSES,
+    ALERT_EGRESS,
+    ALERT_EGRESS_BYTES,
+    ALERT_SILENCE,
+    ALERT_CANARY,
+    ALERT_WHENS
+};
+
+enum alert_action {
+    ALERT_LOG,    /* the journal, the record, stderr */
+    ALERT_NOTIFY, /* and a command of the policy's, as the user, on the host */
+    ALERT_PAUSE,  /* a sandbox stands still; a run ends */
+    ALERT_FREEZE, /* a mark of it is made first; a run ends */
+    ALERT_KILL,   /* it ends */
+    ALERT_ACTIONS
+};
+
+struct alert_rule {
+    enum alert_when when;
+    enum alert_action action;
+    uint64_t above;           /* bytes, or a number; 0 of silence and canaries */
+    uint64_t for_ms;          /* 0: at once */
+    struct strv command;      /* of ALERT_NOTIFY */
+    struct strv destinations; /* of ALERT_CANARY: lower case, exact or "*.example.org" */
+    char *from;               /* "policy.json:7" */
+};
+
+struct alert_rules {
+    struct alert_rule *items;
+    size_t n;
+};
+
+const char *alert_when_name(enum alert_when w);
+const char *alert_action_name(enum alert_action a);
+
+void alert_rules_done(struct alert_rules *r);
+/* Reads one rule into `ret`, which is empty. ERR_USAGE says what is wrong with it, without its
+ * place. `from` is copied. */
+int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e);
+void alert_rule_done(struct alert_rule *r);
+/* Takes it. */
+void alert_rules_take(struct alert_rules *r, struct alert_rule *rule);
+void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more);
+/* Returns new: a list of objects, with "from". */
+struct doc *alert_rules_to_doc(const struct alert_rules *r);
+int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct err *e);
+/* Returns new: "cpu above 90 % for 30.000 s: log", for people. */
+char *alert_rule_text(const struct alert_rule *r);
+/* `host` is lower case. */
+bool alert_is_canary(const struct alert_rule *r, const char *host);
+
+#endif
