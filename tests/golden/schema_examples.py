@@ -24,7 +24,8 @@ GOOD = {
     "policy": [{}, {"max": {"memory": "1G", "timeout": "1h"}, "on_excess": "trim"},
                {"max": {"cpus": 3}, "on_excess": {"cpus": "refuse"}}, {"images": ["sha256:" + "0" * 64]},
                {"input_roots": [], "output_roots": ["/x"], "writable": True},
-               {"allow_debug": False, "require_amnesic": True, "required_layers": ["landlock", "user"]}],
+               {"allow_debug": False, "require_amnesic": True, "required_layers": ["landlock", "user"]},
+               {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]}],
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
@@ -33,7 +34,8 @@ BAD = {
                  {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}],
     "policy": [{"version": 0}, {"maximum": {}}, {"max": {"image": 1}}, {"max": {"cpus": "x"}}, {"on_excess": "ask"},
                {"images": ["default"]}, {"input_roots": ["data"]}, {"writable": 1}, {"debug": True},
-               {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"}],
+               {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"},
+               {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"}],
 }
 
 

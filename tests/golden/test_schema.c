@@ -138,6 +138,9 @@ static char *policy_schema(void)
     doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
     doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));
     doc_set(p, "required_layers", texts("what must be around QEMU", LAYERS));
+    doc_set(p, "require_record", typed("boolean", "whether every run must have a record"));
+    doc_set(p, "record_content", typed("boolean", "whether records say what, not only how much"));
+    doc_set(p, "redact", texts("what is taken out of records", "^[^*]{2}"));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

@@ -123,7 +123,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
-        get_declared(d, &p->declared, e) < 0)
+        get_declared(d, &p->declared, e) < 0 || plan_record_from_doc(d, &p->record, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

@@ -10,7 +10,10 @@
  *      "writable": false,                   no writable root
  *      "allow_debug": false,                no job that may trace its processes
  *      "require_amnesic": true,             only guests that leave nothing behind
- *      "required_layers": ["landlock"]}     what must be around QEMU: policy_layers
+ *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
+ *      "require_record": true,              no run without a record
+ *      "record_content": false,             records say how much, and not what
+ *      "redact": ["sk-*"]}                  what is taken out of records: record/redact.h
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -38,9 +41,9 @@ struct policy {
         unsigned line;
         uint64_t value;
     } max[KEYS];
-    struct policy_list images, input_roots, output_roots, layers;
-    bool no_writable, no_debug, amnesic;
-    unsigned writable_line, debug_line, amnesic_line;
+    struct policy_list images, input_roots, output_roots, layers, redact;
+    bool no_writable, no_debug, amnesic, record, no_content;
+    unsigned writable_line, debug_line, amnesic_line, record_line;
 };
 
 /* ERR_USAGE: file, line and key. `ret` is empty. */
@@ -70,6 +73,7 @@ int policy_check_folder(const struct policies *ps, enum key k, const char *path,
                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
+int policy_check_record(const struct policies *ps, const char *what, struct err *e);
 /* `held`: the names of the layers that will be around QEMU; NULL: none is known of. */
 int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e);
 /* It is not amnesic. */
