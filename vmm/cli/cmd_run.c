@@ -31,6 +31,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.from = from;
     c.uri = o->uri;
     c.secrets = &o->secrets;
+    c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
@@ -102,6 +103,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     if (plan->debug)
         outcome_mark_debug();
     c.warm = !o->cold;
+    c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     terminal_size(STDIN_FILENO, &x.rows, &x.cols);
     if (sandbox_up(o->keep, plan, &c, &up, &e) < 0)
