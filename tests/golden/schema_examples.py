@@ -30,7 +30,8 @@ GOOD = {
                {"allow_debug": False, "require_amnesic": True, "required_layers": ["landlock", "user"]},
                {"network": [], "on_excess": {"network": "trim"}}, {"network": ["https://*"]},
                {"network": [{"to": "https://a.org/v1", "methods": ["GET"], "bytes": 1}],
-                "network_ranges": ["10.0.0.0/8", "fd00::/8"]}],
+                "network_ranges": ["10.0.0.0/8", "fd00::/8"]},
+               {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]}],
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
@@ -46,7 +47,8 @@ BAD = {
                {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"},
                {"network": ["a.org"]}, {"network": [{"to": "https://a.org", "name": "x"}]},
                {"network": [{"to": "https://a.org", "secret": "K"}]}, {"network_ranges": ["10.0.0.0"]},
-               {"network_ranges": "10.0.0.0/8"}, {"max": {"network": 1}}],
+               {"network_ranges": "10.0.0.0/8"}, {"max": {"network": 1}},
+               {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"}],
 }
 
 

@@ -219,6 +219,9 @@ static char *policy_schema(void)
     doc_set(p, "network_ranges",
             texts("addresses that may be connected to though not public", "^[0-9a-f.:]+/[0-9]+$"));
     doc_set(p, "alerts", alerts("what is told or ended while a guest runs"));
+    doc_set(p, "require_record", typed("boolean", "whether every run must have a record"));
+    doc_set(p, "record_content", typed("boolean", "whether records say what, not only how much"));
+    doc_set(p, "redact", texts("what is taken out of records", "^[^*]{2}"));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

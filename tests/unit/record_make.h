@@ -5,6 +5,7 @@
 #include "record/verify.h"
 #include "tests/unit/temp.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define RUN_ID   "20261127-142215-abcdef"
@@ -89,6 +90,28 @@ static inline char *get(const char *name, size_t *ret_len)
     return text;
 }
 
+/* In memory: a disk would be waited for at each of many small changes. */
+struct files {
+    char *record, *heads;
+    size_t record_len, heads_len;
+};
+
+static inline struct files get_files(void)
+{
+    struct files f;
+
+    f.record = get(RECORD, &f.record_len);
+    f.heads = get(HEADS, &f.heads_len);
+    return f;
+}
+
+static inline void files_done(struct files *f)
+{
+    free(f->record);
+    free(f->heads);
+}
+#define own_files __attribute__((cleanup(files_done)))
+
 static inline void set(const char *name, const char *text, size_t len)
 {
     own_free char *path = in_dir(name);
@@ -96,6 +119,21 @@ static inline void set(const char *name, const char *text, size_t len)
 
     ck_assert_int_ge(fd, 0);
     ck_assert_int_eq(file_write_all(fd, text, len), 0);
+}
+
+static inline struct verify_report judge(const struct files *f, const struct sign_public *key)
+{
+    own_close int fd = memfd_create("record", MFD_CLOEXEC);
+    struct verify_report r;
+
+    ck_assert_int_eq(file_write_all(fd, f->record, f->record_len), 0);
+    OK(verify_record(&(struct verify_from){.record_fd = fd,
+                                           .ledger = f->heads,
+                                           .ledger_len = f->heads_len,
+                                           .trusted = key,
+                                           .id = RUN_ID},
+                     &r, &err));
+    return r;
 }
 
 static inline struct verify_report look_with(const struct sign_public *key, const char *id)
@@ -114,12 +152,19 @@ static inline struct verify_report look_with(const struct sign_public *key, cons
     return r;
 }
 
-static inline struct verify_report look(void)
+static inline struct sign_public our_key(void)
 {
     own_free char *pem = NULL;
     struct sign_public key;
 
     OK(ledger_public(dir, &pem, &key, &err));
+    return key;
+}
+
+static inline struct verify_report look(void)
+{
+    const struct sign_public key = our_key();
+
     return look_with(&key, RUN_ID);
 }
 

@@ -115,6 +115,8 @@ START_TEST(a_wrong_policy_is_refused_with_file_line_and_key)
         {P(",\n\"writable\": \"no\""), "p.json:2: writable: neither true nor false"},
         {P(",\n\"allow_debug\": 0"), "p.json:2: allow_debug: neither true nor false"},
         {P(",\n\"require_amnesic\": []"), "p.json:2: require_amnesic: neither true nor false"},
+        {P(",\n\"redact\": [\"*\"]"), "redact: not a text of 2 to 256 bytes"},
+        {P(",\n\"require_record\": 1"), "require_record: neither true nor false"},
     };
 
     for (size_t i = 0; i < N(rows); i++) {
@@ -225,6 +227,45 @@ START_TEST(a_policy_may_require_layers_and_none_is_taken_for_granted)
     for (size_t i = 0; i < WRAP_LAYERS; i++)
         ck_assert_str_eq(layers[i].name, policy_layers[i]);
     ck_assert_ptr_null(policy_layers[WRAP_LAYERS]);
+}
+END_TEST
+
+START_TEST(a_policy_may_require_records_and_say_what_is_on_them)
+{
+    own_policy struct policy first =
+        policy(P(",\n\"redact\": [\"sk-*\", \"a name\"]"), "host.json");
+    own_policy struct policy second =
+        policy(P(",\n\"require_record\": true, \"record_content\": false, \"redact\": [\"sk-*\"]"),
+               "own.json");
+    const struct policy both[] = {first, second};
+    own_plan struct plan *plan = NULL, *read = NULL, *none = NULL, *derived = NULL, *off = NULL;
+    own_request struct request r = {0};
+    own_doc struct doc *d = NULL;
+    struct plan_wish w = {.command_line = &r, .policies = {both, 2}};
+    struct err e;
+
+    request_add(&r, KEY_COMMAND, "true");
+    ck_assert_msg(plan_resolve(&w, &plan, &e) == 0, "%s", e.text);
+    ck_assert(!plan->record.off && plan->record.no_content);
+    ck_assert_uint_eq(plan->record.redact.n, 2);
+    /* A fork finds it where its sandbox was written down. */
+    d = plan_to_doc(plan);
+    ck_assert_msg(plan_from_doc(d, &read, &e) == 0, "%s", e.text);
+    ck_assert(!read->record.off && read->record.no_content);
+    ck_assert_uint_eq(read->record.redact.n, 2);
+    w.record.off = true;
+    ck_assert_int_eq(plan_resolve(&w, &none, &e), -1);
+    ck_assert_int_eq(e.class, ERR_REFUSED);
+    ck_assert_str_eq(e.text, "--no-record: not allowed by own.json:2 (require_record)");
+    ck_assert_int_eq(plan_derive_wish(read, &w, &none, &e), -1);
+    ck_assert_int_eq(e.class, ERR_REFUSED);
+    w.policies.n = 1;
+    ck_assert_msg(plan_resolve(&w, &off, &e) == 0, "%s", e.text);
+    ck_assert(off->record.off);
+    /* What a sandbox was not to have on record its fork has not either. */
+    w.record.off = false;
+    ck_assert_msg(plan_derive_wish(read, &w, &derived, &e) == 0, "%s", e.text);
+    ck_assert(derived->record.no_content && derived->record.redact.n == 2);
 }
 END_TEST
 
@@ -500,8 +541,9 @@ SUITE("manifest and policy", a_wrong_manifest_is_refused_with_file_line_and_key,
       what_is_above_a_policy_is_refused_with_both_places,
       a_policy_allows_debug_where_it_does_not_say_otherwise,
       a_policy_may_require_layers_and_none_is_taken_for_granted,
-      a_policy_may_let_amnesic_guests_only, an_image_is_allowed_by_its_digest_or_a_signer,
-      each_key_says_who_decided_it, secrets_are_shown_by_name_and_a_list_with_who_gave_it,
+      a_policy_may_require_records_and_say_what_is_on_them, a_policy_may_let_amnesic_guests_only,
+      an_image_is_allowed_by_its_digest_or_a_signer, each_key_says_who_decided_it,
+      secrets_are_shown_by_name_and_a_list_with_who_gave_it,
       where_the_policy_says_trim_a_wish_is_trimmed_and_said,
       a_command_in_a_sandbox_stays_below_the_deadline_of_its_policy,
       no_manifest_yields_a_plan_above_its_policies, the_examples_are_what_they_say)

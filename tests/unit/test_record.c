@@ -19,6 +19,18 @@ static void make_whole(void)
     finish(r, &l);
 }
 
+/* With less to flip and cut. */
+static void make_short(void)
+{
+    own_ledger struct ledger l = {.fd = -1};
+    own_record struct record *r = NULL;
+
+    begin();
+    l = prepare();
+    r = start_record(RUN_ID, &l);
+    finish(r, &l);
+}
+
 START_TEST(a_record_as_it_was_written_is_whole)
 {
     struct verify_report r;
@@ -37,19 +49,18 @@ END_TEST
 /* Each in turn; what is not UTF-8 or no JSON afterwards is wrong too. */
 START_TEST(one_flipped_bit_is_refused_wherever_it_is)
 {
-    own_free char *text = NULL;
-    size_t len;
+    own_files struct files f = {0};
+    struct sign_public key;
 
-    make_whole();
-    text = get(RECORD, &len);
-    for (size_t i = 0; i < len; i++) {
-        text[i] = (char)(text[i] ^ 1 << i % 8);
-        set(RECORD, text, len);
-        ck_assert_int_eq(look().verdict, VERIFY_REFUSED);
-        text[i] = (char)(text[i] ^ 1 << i % 8);
+    make_short();
+    key = our_key();
+    f = get_files();
+    for (size_t i = 0; i < f.record_len; i++) {
+        f.record[i] = (char)(f.record[i] ^ 1 << i % 8);
+        ck_assert_int_eq(judge(&f, &key).verdict, VERIFY_REFUSED);
+        f.record[i] = (char)(f.record[i] ^ 1 << i % 8);
     }
-    set(RECORD, text, len);
-    says(VERIFY_WHOLE, "");
+    ck_assert_int_eq(judge(&f, &key).verdict, VERIFY_WHOLE);
     end();
 }
 END_TEST
@@ -116,15 +127,15 @@ END_TEST
 
 START_TEST(every_cut_is_refused)
 {
-    own_free char *text = NULL;
-    size_t len;
+    own_files struct files f = {0};
+    struct sign_public key;
 
-    make_whole();
-    text = get(RECORD, &len);
-    for (size_t n = 0; n < len; n++) {
-        set(RECORD, text, n);
-        ck_assert_int_eq(look().verdict, VERIFY_REFUSED);
-    }
+    make_short();
+    key = our_key();
+    f = get_files();
+    while (f.record_len-- > 0)
+        ck_assert_int_eq(judge(&f, &key).verdict, VERIFY_REFUSED);
+    f.record_len = 0;
     end();
 }
 END_TEST
@@ -244,27 +255,27 @@ END_TEST
 
 START_TEST(a_ledger_that_was_changed_is_refused)
 {
-    static const char *const orders[] = {"12", "02", "021", "00", "0x12"};
-    own_free char *text = NULL;
-    size_t len;
+    static const char *const orders[] = {"1", "10", "00", "0x1", "011"};
+    own_files struct files f = {0};
+    struct sign_public key;
 
-    make_whole();
-    text = get(HEADS, &len);
+    make_short();
+    key = our_key();
+    f = get_files();
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
-        reorder(HEADS, text, orders[i]);
+        reorder(HEADS, f.heads, orders[i]);
         ck_assert_int_eq(look().verdict, VERIFY_REFUSED);
     }
-    for (size_t i = 0; i < len; i++) {
-        bool newline = i == len - 1;
+    for (size_t i = 0; i < f.heads_len; i++) {
+        bool newline = i == f.heads_len - 1;
 
-        text[i] = (char)(text[i] ^ 1 << i % 8);
-        set(HEADS, text, len);
+        f.heads[i] = (char)(f.heads[i] ^ 1 << i % 8);
         /* Without its newline the last line is not there yet. */
-        ck_assert_int_eq(look().verdict, newline ? VERIFY_INCOMPLETE : VERIFY_REFUSED);
-        text[i] = (char)(text[i] ^ 1 << i % 8);
+        ck_assert_int_eq(judge(&f, &key).verdict, newline ? VERIFY_INCOMPLETE : VERIFY_REFUSED);
+        f.heads[i] = (char)(f.heads[i] ^ 1 << i % 8);
     }
-    set(HEADS, "", 0);
-    says(VERIFY_REFUSED, "no head of it is in the ledger");
+    f.heads_len = 0;
+    ck_assert_int_eq(judge(&f, &key).verdict, VERIFY_REFUSED);
     end();
 }
 END_TEST

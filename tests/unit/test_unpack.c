@@ -128,6 +128,58 @@ START_TEST(a_tree_becomes_files_and_folders)
 }
 END_TEST
 
+struct told {
+    unsigned n;
+    char last[100], sha256[65];
+    uint64_t bytes;
+};
+
+static void tell(void *arg, const char *name, uint64_t bytes, const char *sha256)
+{
+    struct told *t = arg;
+
+    t->n++;
+    t->bytes += bytes;
+    snprintf(t->last, sizeof(t->last), "%s", name);
+    snprintf(t->sha256, sizeof(t->sha256), "%s", sha256);
+}
+
+START_TEST(each_file_that_was_made_is_told_with_its_digest_up_to_a_cap)
+{
+    const struct strv nobody = {0};
+    struct rig r = rig_new();
+    struct unpack_result res;
+    struct told t = {0};
+    const struct unpack_list list = {tell, &t};
+
+    for (unsigned i = 0; i < 998; i++) {
+        char name[16];
+
+        snprintf(name, sizeof(name), "f%u", i);
+        put_file(&r, name, 0644, "x");
+    }
+    put_file(&r, "../up", 0644, "no");
+    put_entry(&r, TREE_DIR, 0755, "d", 0);
+    put_file(&r, "empty", 0644, "");
+    put_file(&r, "f0", 0644, "taken");
+    put_file(&r, "d/caf\xc3\xa9", 0644, "abc");
+    put_file(&r, "more", 0644, "x");
+    put_entry(&r, TREE_END, 0, "", 0);
+    ck_assert_msg(
+        unpack_listed(UNPACK_PATH, r.spool, r.out, &nobody, 100000, 15000, &list, &res, &err) == 0,
+        "%s", err.text);
+    doc_free(res.refused_list);
+    ck_assert_uint_eq(res.files, 1001);
+    ck_assert_uint_eq(res.refused, 2);
+    ck_assert_uint_eq(t.n, 1000);
+    ck_assert_uint_eq(t.bytes, 998 + 3);
+    ck_assert_str_eq(t.last, "d/caf\\xc3\\xa9");
+    /* FIPS 180-4: "abc" */
+    ck_assert_str_eq(t.sha256, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    rig_free(&r);
+}
+END_TEST
+
 START_TEST(names_that_leave_the_folder_are_refused_and_listed)
 {
     static const struct {
@@ -589,6 +641,7 @@ END_TEST
 
 SUITE("unpack", a_sealed_tree_is_one_file_that_its_key_opens,
       of_an_illegal_stream_nothing_is_sealed, a_tree_becomes_files_and_folders,
+      each_file_that_was_made_is_told_with_its_digest_up_to_a_cap,
       names_that_leave_the_folder_are_refused_and_listed,
       nothing_that_is_there_is_replaced_or_followed, an_illegal_stream_leaves_only_whole_files,
       an_empty_spool_is_not_a_tree, content_is_capped_before_it_is_written,

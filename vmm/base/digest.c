@@ -106,6 +106,13 @@ int digest_add(struct digest *d, const void *data, size_t len, struct err *e)
     return 0;
 }
 
+int digest_restart(struct digest *d, struct err *e)
+{
+    if (!EVP_DigestInit_ex(d->ctx, NULL, NULL))
+        return err_set(e, ERR_HOST, "sha256 failed");
+    return 0;
+}
+
 int digest_finish(struct digest *d, char ret_hex[DIGEST_HEX_SIZE], struct err *e)
 {
     return finish(d->ctx, ret_hex, e);

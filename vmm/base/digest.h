@@ -22,6 +22,8 @@ int digest_bytes(const void *data, size_t len, char ret_hex[DIGEST_HEX_SIZE], st
 struct digest;
 int digest_new(struct digest **ret, struct err *e);
 int digest_add(struct digest *d, const void *data, size_t len, struct err *e);
+/* Begins anew, without a system call, as one that is confined must. */
+int digest_restart(struct digest *d, struct err *e);
 int digest_finish(struct digest *d, char ret_hex[DIGEST_HEX_SIZE], struct err *e);
 void digest_free(struct digest *d);
 static inline void digest_free_p(struct digest **d)

@@ -62,6 +62,10 @@ enum to { TO_FILE, TO_SEALED, TO_NOWHERE };
 
 static int put(struct extract *x, enum to to, int fd, const uint8_t *data, size_t len)
 {
+    if (to == TO_FILE && x->made && digest_add(x->digest, data, len, &(struct err){0}) < 0) {
+        errno = EIO;
+        return -1;
+    }
     if (to == TO_FILE)
         return write_all(fd, data, len);
     return to == TO_SEALED ? sealed_out_put(x->sealed, data, len) : 0;
@@ -213,16 +217,20 @@ static int make_file(struct extract *x, const char *leaf, enum tree_why *ret_why
     own_close int fd =
         openat(x->parent_fd, EXTRACT_PART, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                (x->entry.mode & 0755) | 0600);
+    char sha256[DIGEST_HEX_SIZE];
 
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make a file of the output");
-    if (take_content(x, TO_FILE, fd, e) < 0) {
+    if ((x->made && digest_restart(x->digest, e) < 0) || take_content(x, TO_FILE, fd, e) < 0 ||
+        (x->made && digest_finish(x->digest, sha256, e) < 0)) {
         unlinkat(x->parent_fd, EXTRACT_PART, 0);
         return -1;
     }
     if (extract_give_name(x->parent_fd, leaf) == 0) {
         x->files++;
         x->bytes += x->entry.size;
+        if (x->made)
+            x->made(x, sha256);
         return 0;
     }
     if (errno != EEXIST)

@@ -14,6 +14,7 @@
 #ifndef LZ_CHANNEL_EXTRACT_H
 #define LZ_CHANNEL_EXTRACT_H
 
+#include "base/digest.h"
 #include "base/err.h"
 #include "channel/sealed_out.h"
 #include "shared/tree.h"
@@ -30,6 +31,9 @@ struct extract {
     /* Called for each entry that is left out. */
     void (*refused)(struct extract *x, enum tree_why why, bool by_guest, const char *name,
                     size_t len);
+    /* Called for each file that was made, with its digest; or NULL. Not with `sealed`. */
+    void (*made)(struct extract *x, const char *sha256);
+    struct digest *digest; /* for `made`, from before we were confined */
 
     uint64_t files, folders, bytes, n_refused; /* what was made */
     uint64_t content_bytes;                    /* seen so far, for the cap */
@@ -41,7 +45,7 @@ struct extract {
     uint8_t buf[131072];
 };
 
-/* The caller sets the first five fields; the rest is zero and parent_fd -1. */
+/* The caller sets the fields up to `digest`; the rest is zero and parent_fd -1. */
 int extract_run(struct extract *x, struct err *e);
 /* Gives the whole file EXTRACT_PART its name. 0, or -1 and errno: EEXIST if the name is taken. */
 int extract_give_name(int dir_fd, const char *leaf);

@@ -25,6 +25,9 @@ static bool record_is_sane(const struct unpack_record *r, uint64_t max_bytes)
     switch (r->type) {
     case UNPACK_REFUSED:
         return r->why > TREE_WHY_NONE && r->why < TREE_WHY_END && r->by_guest <= 1;
+    case UNPACK_MADE:
+        return r->bytes <= max_bytes && r->sha256[DIGEST_HEX_SIZE - 1] == '\0' &&
+               digest_is_hex(r->sha256);
     case UNPACK_DONE:
         return r->bytes <= max_bytes && r->files <= TREE_ENTRIES_MAX &&
                r->folders <= TREE_ENTRIES_MAX && r->refused <= TREE_ENTRIES_MAX;
@@ -67,11 +70,12 @@ static void add_refused(struct doc *list, const struct unpack_record *r)
     doc_add(list, d);
 }
 
-static int collect(int fd, uint64_t max_bytes, uint64_t deadline, struct unpack_result *ret,
-                   struct err *e)
+static int collect(int fd, uint64_t max_bytes, uint64_t deadline, const struct unpack_list *made,
+                   struct unpack_result *ret, struct err *e)
 {
     own_doc struct doc *list = doc_new_array();
     struct unpack_record r;
+    unsigned n_made = 0;
 
     for (;;) {
         if (next_record(fd, max_bytes, deadline, &r, e) < 0)
@@ -80,7 +84,11 @@ static int collect(int fd, uint64_t max_bytes, uint64_t deadline, struct unpack_
             return err_set(e, (enum err_class)r.class, "%s", r.text);
         if (r.type == UNPACK_DONE)
             break;
-        if (doc_len(list) >= UNPACK_REFUSED_MAX)
+        if (r.type == UNPACK_MADE && made && n_made++ < UNPACK_MADE_MAX) {
+            made->made(made->arg, r.text, r.bytes, r.sha256);
+            continue;
+        }
+        if (r.type == UNPACK_MADE || doc_len(list) >= UNPACK_REFUSED_MAX)
             return err_set(e, ERR_PROTOCOL, "lazaret-unpack sent what is not a result");
         add_refused(list, &r);
     }
@@ -103,8 +111,9 @@ int unpack_print_json(const char *unpack_path, int spool_fd, int out_fd, struct 
     return spawn_tool(&s, NULL, UNPACK_PRINT_MS, NULL, e);
 }
 
-int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
-                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
+int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
+                  uint64_t max_bytes, uint64_t timeout_ms, const struct unpack_list *list,
+                  struct unpack_result *ret, struct err *e)
 {
     uint64_t deadline = clock_mono_ms() + timeout_ms;
     own_strv struct strv argv = {0};
@@ -114,6 +123,7 @@ int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const str
 
     strv_add(&argv, unpack_path);
     strv_addf(&argv, "%" PRIu64, max_bytes);
+    strv_add(&argv, list ? UNPACK_LIST : UNPACK_NO_LIST);
     for (size_t i = 0; i < to->n; i++)
         strv_add(&argv, to->items[i]);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -126,12 +136,19 @@ int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const str
     if (spawn_start(&s, &pid, e) < 0)
         return err_wrap(e, "unpack");
     close(own_steal_fd(theirs));
-    r = collect(ours, max_bytes, deadline, ret, e);
+    r = collect(ours, max_bytes, deadline, list, ret, e);
     /* It has said all that it has to say, or is not worth waiting for. */
     kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     return r;
+}
+
+int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
+                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
+{
+    return unpack_listed(unpack_path, spool_fd, out_dir_fd, to, max_bytes, timeout_ms, NULL, ret,
+                         e);
 }
 
 int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,

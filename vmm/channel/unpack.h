@@ -32,6 +32,17 @@ int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t m
  */
 int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
                 uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
+
+/* Is told of each file that was made, but for those of a sealed archive: its name, escaped, and
+ * what was written; of the first 1000 of them. */
+struct unpack_list {
+    void (*made)(void *arg, const char *name, uint64_t bytes, const char *sha256);
+    void *arg;
+};
+/* unpack_run(), or with `to` not empty unpack_seal(); `list` may be NULL. */
+int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
+                  uint64_t max_bytes, uint64_t timeout_ms, const struct unpack_list *list,
+                  struct unpack_result *ret, struct err *e);
 #define UNPACK_SEALED "out.tar.age"
 
 /*

@@ -55,6 +55,17 @@ static void send_refused(struct extract *x, enum tree_why why, bool by_guest, co
     send_record(&r);
 }
 
+static void send_made(struct extract *x, const char *sha256)
+{
+    struct unpack_record r = {.type = UNPACK_MADE, .bytes = x->entry.size};
+
+    if (x->files > UNPACK_MADE_MAX)
+        return;
+    memcpy(r.sha256, sha256, sizeof(r.sha256));
+    str_escape(r.text, sizeof(r.text), x->entry.name, x->entry.name_len);
+    send_record(&r);
+}
+
 /*
  * Root without capabilities could not write into another user's folder. As that user it can, the
  * files belong to them, and one right less is held. An ordinary user is who they are.
@@ -92,7 +103,7 @@ static int extract_sealed(struct err *e)
     return rc;
 }
 
-static int unpack(const char *max, const char *const *keys, size_t n_keys, struct err *e)
+static int unpack(const char *max, bool list, const char *const *keys, size_t n_keys, struct err *e)
 {
     struct confine rights;
 
@@ -101,6 +112,11 @@ static int unpack(const char *max, const char *const *keys, size_t n_keys, struc
     rights = rights_unpack(UNPACK_DIR,
                            n_keys > 0 ? sealed_out_max_bytes(extract.max_bytes) : extract.max_bytes,
                            n_keys > 0);
+    if (list && n_keys == 0) {
+        if (digest_new(&extract.digest, e) < 0)
+            return -1;
+        extract.made = send_made;
+    }
     if (n_keys > 0 && sealed_out_begin(&sealed, keys, n_keys, e) < 0)
         return -1;
     if (become_owner(e) < 0 || confine_self(&rights, e) < 0)
@@ -115,10 +131,11 @@ int main(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "json") == 0)
         _exit(print_json());
-    if (argc < 2)
+    if (argc < 3)
         return 2; /* not started by unpack_run() */
     extract.refused = send_refused;
-    if (unpack(argv[1], (const char *const *)argv + 2, (size_t)argc - 2, &e) < 0) {
+    if (unpack(argv[1], strcmp(argv[2], UNPACK_LIST) == 0, (const char *const *)argv + 3,
+               (size_t)argc - 3, &e) < 0) {
         r.type = UNPACK_ERROR;
         r.class = e.class == ERR_PROTOCOL || e.class == ERR_LIMIT ? e.class : ERR_HOST;
         str_escape(r.text, sizeof(r.text), e.text, strlen(e.text));

@@ -82,6 +82,7 @@ static int prove_plan(struct options *o, const struct cli_paths *paths)
     int status;
 
     o->wish.no_marks = true;
+    o->wish.prove = true;
     if (options_resolve(o, paths, &plan, &e) < 0)
         return cli_fail(&e);
     if (plan->debug)

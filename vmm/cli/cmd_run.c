@@ -32,6 +32,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.uri = o->uri;
     c.secrets = &o->secrets;
     c.gateway_secrets = &o->gateway_secrets;
+    c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
@@ -107,6 +108,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     if (plan->debug)
         outcome_mark_debug();
     c.warm = !o->cold;
+    c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     c.gateway_secrets = &o->gateway_secrets;
     terminal_size(STDIN_FILENO, &x.rows, &x.cols);

@@ -57,6 +57,7 @@ int cmd_up(int argc, char **argv)
         outcome_mark_debug();
     c = options_run_config(&paths);
     c.warm = !o.cold;
+    c.record_files = &o.files;
     c.keep_logs = o.keep_logs;
     c.gateway_secrets = &o.gateway_secrets;
     c.mark_each_exec = plan->mark_each_exec;

@@ -83,6 +83,9 @@ const char help_main[] =
     "  -t, --tty          a terminal for the job\n"                                                \
     "  --json             one JSON object on stdout: the result and the job's output\n"            \
     "  --keep-logs        keep the run's folder: journal, domain XML, console, result\n"           \
+    "  --no-record        keep no record of it, if no policy requires one\n"                       \
+    "  --no-output-content  nothing that the job says or is called is on its record\n"             \
+    "  --record-recipient KEY  seal its record to KEY (age1...) at the end (repeatable)\n"         \
     "  --cold             boot, do not begin with a saved guest, and save none\n"                  \
     "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n" \
     "  --machine TYPE     microvm (default) or q35\n"                                              \
@@ -200,6 +203,9 @@ const char help_up[] =
     "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128; 4 with\n"
     "                     --amnesic)\n"
     "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n"
+    "  --no-record        keep no record of it, if no policy requires one\n"
+    "  --no-output-content  nothing that its commands say or are called is on its record\n"
+    "  --record-recipient KEY  seal its record to KEY (age1...) at the end (repeatable)\n"
     "  --keep-logs        if it cannot come up, keep its folder, to see why\n"
     "  --json             one JSON object on stdout\n"
     "\nSee lazaret-sandbox(1).\n";

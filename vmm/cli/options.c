@@ -27,6 +27,9 @@ enum {
     OPT_CONNECT,
     OPT_SECRET,
     OPT_SECRET_ENV,
+    OPT_NO_RECORD,
+    OPT_NO_CONTENT,
+    OPT_RECORD_TO,
     OPT_HELP,
 };
 
@@ -43,6 +46,9 @@ static const struct option switches[] = {
     {"connect", required_argument, NULL, OPT_CONNECT},
     {"secret", required_argument, NULL, OPT_SECRET},
     {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
+    {"no-record", no_argument, NULL, OPT_NO_RECORD},
+    {"no-output-content", no_argument, NULL, OPT_NO_CONTENT},
+    {"record-recipient", required_argument, NULL, OPT_RECORD_TO},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -131,6 +137,15 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_SECRET_ENV:
         strv_add(&o->secret_env, optarg);
         return -1;
+    case OPT_NO_RECORD:
+        o->wish.record.off = true;
+        return -1;
+    case OPT_NO_CONTENT:
+        o->wish.record.no_content = true;
+        return -1;
+    case OPT_RECORD_TO:
+        strv_add(&o->record_to, optarg);
+        return -1;
     case OPT_CONNECT:
         o->uri = optarg;
         return -1;
@@ -189,6 +204,7 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
     for (char **a = argv + optind; *a; a++)
         request_add(&ret->given, KEY_COMMAND, *a);
     ret->wish.command_line = &ret->given;
+    ret->wish.record.recipients = &ret->record_to;
     ret->wish.secrets = &ret->secrets.files;
     ret->wish.secret_env = &ret->secrets.env;
     ret->wish.keep_logs = ret->keep_logs;
@@ -225,6 +241,8 @@ void options_done(struct options *o)
     request_done(&o->manifest);
     strv_done(&o->policy_files);
     strv_done(&o->layers);
+    strv_done(&o->record_to);
+    recording_files_done(&o->files);
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
     secrets_done(&o->secrets);

@@ -72,6 +72,7 @@ static int read_manifest(struct options *o, struct err *e)
         e->class = ERR_USAGE;
         return -1;
     }
+    recording_files_add(&o->files, "manifest", o->manifest_file, text);
     o->wish.manifest = &o->manifest;
     return 0;
 }
@@ -100,6 +101,7 @@ static int add_policy(struct options *o, const char *path, bool standing, struct
         return -1;
     }
     o->wish.policies.n++;
+    recording_files_add(&o->files, "policy", path, text);
     return 0;
 }
 

@@ -18,6 +18,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->network = (struct net_rules){0};
     p->network_policies = (struct policies){0};
     p->declared = (struct plan_declared){0};
+    plan_record_copy(&p->record, &base->record);
     memset(p->decided, 0, sizeof(p->decided));
     plan_add_all(&p->inputs, &base->inputs);
     plan_add_all(&p->declared.read, &base->declared.read);
@@ -156,6 +157,8 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
         return -1;
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;
+    if (plan_resolve_record(w, p, e) < 0)
+        return -1;
     plan_add_all(&p->trimmed, &first->trimmed);
     swap_network(p, first);
     alert_rules_add_all(&p->alerts, &base->alerts);

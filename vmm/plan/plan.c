@@ -38,6 +38,7 @@ void plan_free(struct plan *p)
     alert_rules_done(&p->alerts);
     policies_free(&p->network_policies);
     strv_done(&p->gateway_secrets);
+    plan_record_done(&p->record);
     for (enum key k = 0; k < KEYS; k++)
         free(p->decided[k]);
     strv_done(&p->env_from);
@@ -157,6 +158,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);
+    if (!p->build)
+        doc_set(d, "record", plan_record_to_doc(&p->record));
     doc_set_bool(d, "interactive", p->interactive);
     doc_set_bool(d, "tty", p->tty);
     add_decided(d, p);
@@ -241,6 +244,8 @@ static void add_others(struct str *s, const struct plan *p)
         add_list(&names, rows[i].list);
         str_addf(s, "%-17s %-40s %s\n", rows[i].name, names.data, "command line");
     }
+    if (p->record.off || p->record.no_content)
+        str_addf(s, "%-17s %s\n", "record", p->record.off ? "none" : "without content");
     if (p->amnesic) {
         str_format_size(size, sizeof(size), p->amnesic_bytes);
         str_addf(s, "%-17s %-40s %s\n", "amnesic_bytes", size, p->decided[KEY_AMNESIC]);

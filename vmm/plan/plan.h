@@ -12,6 +12,7 @@
 #include "base/err.h"
 #include "base/str.h"
 #include "plan/policy.h"
+#include "plan/record.h"
 #include "plan/request.h"
 
 #include <stdbool.h>
@@ -105,7 +106,8 @@ struct plan {
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
-    bool interactive;       /* stdin is connected */
+    struct plan_record record;
+    bool interactive; /* stdin is connected */
     bool tty;
     char *decided[KEYS];  /* who decided: a place (request.h), "image" or "default" */
     struct strv env_from; /* the same, for each of `env` */
@@ -132,8 +134,10 @@ struct plan_wish {
     const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */
     bool keep;                               /* a run in a sandbox that stays */
     bool no_marks;                           /* a sandbox that keeps none */
+    bool prove;                              /* one that lazaret itself looks at: no record */
     bool keep_logs, connect;                 /* a guest's files stay; it is the user's daemon's */
-    bool build;                              /* of an image: no policy of a run's */
+    struct plan_record_wish record;
+    bool build; /* of an image: no policy of a run's */
     bool interactive, tty;
     enum plan_accel accel;
     uint64_t tsc_khz;

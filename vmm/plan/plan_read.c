@@ -168,7 +168,8 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
         get_budget(d, p, e) < 0 || get_declared(d, &p->declared, e) < 0 ||
-        get_network(d, p, e) < 0 || get_alerts(d, p, e) < 0)
+        get_network(d, p, e) < 0 || get_alerts(d, p, e) < 0 ||
+        plan_record_from_doc(d, &p->record, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

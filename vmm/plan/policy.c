@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "plan/policy_private.h"
 #include "plan/text.h"
+#include "record/redact.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,7 @@ void policy_done(struct policy *p)
     strv_done(&p->layers.texts);
     net_rules_done(&p->network.rules);
     alert_rules_done(&p->alerts);
+    strv_done(&p->redact.texts);
     *p = (struct policy){0};
 }
 
@@ -46,6 +48,11 @@ static bool is_layer(const char *text)
     while (*l && strcmp(*l, text) != 0)
         l++;
     return *l;
+}
+
+static bool is_pattern(const char *text)
+{
+    return redact_check(text, &(struct err){0}) == 0;
 }
 
 static int take_list(const struct text *t, const char *key, bool (*fits)(const char *),
@@ -158,12 +165,16 @@ static int take_bool(const struct text *t, const char *key, bool *ret, unsigned 
 
 static int take_bools(const struct text *t, struct policy *p, struct err *e)
 {
-    bool writable = true, debug = true;
+    bool writable = true, debug = true, content = true;
+    unsigned line;
 
     if (take_bool(t, "writable", &writable, &p->writable_line, e) < 0 ||
         take_bool(t, "allow_debug", &debug, &p->debug_line, e) < 0 ||
-        take_bool(t, "require_amnesic", &p->amnesic, &p->amnesic_line, e) < 0)
+        take_bool(t, "require_amnesic", &p->amnesic, &p->amnesic_line, e) < 0 ||
+        take_bool(t, "require_record", &p->record, &p->record_line, e) < 0 ||
+        take_bool(t, "record_content", &content, &line, e) < 0)
         return -1;
+    p->no_content = !content;
     p->no_writable = !writable;
     p->no_debug = !debug;
     return 0;
@@ -209,6 +220,9 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                                        "network",
                                        "network_ranges",
                                        "alerts",
+                                       "require_record",
+                                       "record_content",
+                                       "redact",
                                        NULL};
     const char *name;
 
@@ -227,7 +241,9 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||
         take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0 ||
         take_list(t, "required_layers", is_layer, "no such layer (see 'lazaret doctor')",
-                  &p->layers, e) < 0)
+                  &p->layers, e) < 0 ||
+        take_list(t, "redact", is_pattern, "not a text of 2 to 256 bytes that begins with no '*'",
+                  &p->redact, e) < 0)
         return -1;
     return take_bools(t, p, e);
 }
@@ -363,6 +379,14 @@ int policy_check_debug(const struct policies *ps, const char *what, struct err *
     for (size_t i = 0; i < ps->n; i++)
         if (ps->items[i].no_debug)
             return refuse(&ps->items[i], ps->items[i].debug_line, what, "allow_debug", e);
+    return 0;
+}
+
+int policy_check_record(const struct policies *ps, const char *what, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        if (ps->items[i].record)
+            return refuse(&ps->items[i], ps->items[i].record_line, what, "require_record", e);
     return 0;
 }
 

@@ -13,7 +13,10 @@
  *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
  *      "network": ["https://example.org"],   rules (net.h) without names and secrets
  *      "network_ranges": ["10.0.0.0/8"],    addresses that may be connected to though not public
- *      "alerts": [...]}                     what is to be told or ended: alert.h
+ *      "alerts": [...],                     what is to be told or ended: alert.h
+ *      "require_record": true,              no run without a record
+ *      "record_content": false,             records say how much, and not what
+ *      "redact": ["sk-*"]}                  what is taken out of records: record/redact.h
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -43,7 +46,7 @@ struct policy {
         unsigned line;
         uint64_t value;
     } max[KEYS];
-    struct policy_list images, input_roots, output_roots, layers;
+    struct policy_list images, input_roots, output_roots, layers, redact;
     struct {
         bool set;
         unsigned line;
@@ -54,8 +57,8 @@ struct policy {
         struct net_ranges ranges;
     } ranges;
     struct alert_rules alerts;
-    bool no_writable, no_debug, amnesic;
-    unsigned writable_line, debug_line, amnesic_line;
+    bool no_writable, no_debug, amnesic, record, no_content;
+    unsigned writable_line, debug_line, amnesic_line, record_line;
 };
 
 /* ERR_USAGE: file, line and key. `ret` is empty. */
@@ -104,6 +107,7 @@ int policy_check_folder(const struct policies *ps, enum key k, const char *path,
                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
+int policy_check_record(const struct policies *ps, const char *what, struct err *e);
 /* `held`: the names of the layers that will be around QEMU; NULL: none is known of. */
 int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e);
 /* It is not amnesic. */

@@ -347,6 +347,14 @@ void fence_compare_devices(const char *live, const char *xml, struct fence *f)
         fence_add(f, LAYER_DEVICE, "devices", FENCE_HOLDS, "the %zu of its plan", want.n);
 }
 
+const char *fence_verdict_name(uint32_t verdict)
+{
+    static const char *const names[] = {
+        [FENCE_HOLDS] = "holds", [FENCE_BROKEN] = "broken", [FENCE_ABSENT] = "absent"};
+
+    return verdict >= FENCE_HOLDS && verdict <= FENCE_ABSENT ? names[verdict] : "?";
+}
+
 void fence_read_devices(struct hv *h, const char *xml, struct fence *f)
 {
     own_free char *live = NULL;

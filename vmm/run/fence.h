@@ -35,6 +35,9 @@ struct fence {
     struct fence_row rows[FENCE_ROWS_MAX];
 };
 
+/* "holds", "broken", "absent". */
+const char *fence_verdict_name(uint32_t verdict);
+
 /* The namespaces of whoever starts a guest, noted before it makes others. */
 #define FENCE_NAMESPACES 5
 struct fence_host {

@@ -118,6 +118,8 @@ static int write_run_json(const struct folder *f, const struct plan *plan,
     doc_set_str(d, "connect", c->uri ? c->uri : "embedded");
     doc_set_bool(d, "keep", c->keep_logs);
     doc_set_bool(d, "amnesic", plan->amnesic);
+    if (!plan->record.off)
+        doc_set_str(d, "record", f->record);
     if (plan->debug)
         doc_set_bool(d, "debug", true);
     return write_doc(f->fd, "run.json", d, e);
@@ -141,11 +143,13 @@ static int say_taken(const char *path, const char *name, struct err *e)
 
 static int make_dir(struct folder *f, const char *data_dir, const char *name, struct err *e)
 {
-    f->kind = name ? FOLDER_SANDBOX : FOLDER_RUN;
-    if (name)
-        snprintf(f->id, sizeof(f->id), "%s", name);
-    else if (make_id(f->id, e) < 0)
+    char id[RUN_ID_SIZE];
+
+    if (make_id(id, e) < 0)
         return -1;
+    f->kind = name ? FOLDER_SANDBOX : FOLDER_RUN;
+    snprintf(f->id, sizeof(f->id), "%s", name ? name : id);
+    snprintf(f->record, sizeof(f->record), "%s%s%s", name ? name : "", name ? "." : "", id);
     f->path = str_printf("%s/%s/%s", data_dir, folder_place(f->kind), f->id);
     if (mkdir(f->path, 0700) == 0)
         return 0;

@@ -21,6 +21,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "plan/plan.h"
+#include "record/record.h"
 #include "run/run.h"
 #include "wrap/wrap.h"
 
@@ -44,9 +45,10 @@ enum folder_kind { FOLDER_RUN, FOLDER_SANDBOX, FOLDER_KINDS };
 
 struct folder {
     enum folder_kind kind;
-    char id[RUN_ID_SIZE]; /* of a sandbox: its name */
-    char *path;           /* absolute */
-    int fd;               /* of the folder */
+    char id[RUN_ID_SIZE];        /* of a sandbox: its name */
+    char *path;                  /* absolute */
+    int fd;                      /* of the folder */
+    char record[RECORD_ID_SIZE]; /* of its record: `id`, or of a sandbox this life's own */
     int lock_fd;
     bool debug; /* each line of the journal says so */
 };

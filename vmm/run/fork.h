@@ -21,11 +21,14 @@
 #ifndef LZ_RUN_FORK_H
 #define LZ_RUN_FORK_H
 
+#include "record/record.h"
 #include "run/mark.h"
 
 struct run_from {
     char sandbox[RUN_ID_SIZE];
     struct mark mark;
+    char record[RECORD_ID_SIZE]; /* the sandbox's, "" without one, and its last line by then */
+    uint64_t record_seq;
     bool blank_input; /* its guest has an input disk without having been given one */
     /* Of an amnesic sandbox: its folder in memory, and the mount of what the mark's forks share. */
     bool in_memory;

@@ -17,6 +17,7 @@
 #include "run/cage.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/recording.h"
 #include "run/serve.h"
 #include "run/watch.h"
 
@@ -49,6 +50,7 @@ static const struct step {
     {"domain", up_domain, NULL},
     {"up", up_guest, up_guest_undo},
     {"meet", work_meet, NULL},
+    {"record", recording_up, NULL},
 };
 
 /* What the guest is for: the last steps. */
@@ -191,9 +193,11 @@ int keeper_main(struct keeper *k)
     size_t begun = 0;
 
     memcpy(k->result.id, k->folder->id, sizeof(k->result.id));
-    if (place(k, e) == 0 && go_up(k, &begun, e) < 0)
+    if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);
     go_down(k, begun);
+    recording_end(k);
+    recording_free(k);
     last.result = k->result;
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
@@ -326,6 +330,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
         k->used = ev->used;
         return 0;
     case CHANNEL_LOG:
+        recording_words(k, ev->text);
         /* A few, or the guest could crowd out what the host has to say. */
         if (k->guest_lines++ < GUEST_LINES_MAX)
             run_note(&k->result, "guest: %.200s", ev->text);
@@ -409,7 +414,9 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
 int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
                 struct err *e)
 {
-    if (pump(k, until_ms, own, n_own, e) == 0)
+    uint64_t due = recording_tick(k);
+
+    if (pump(k, due < until_ms ? due : until_ms, own, n_own, e) == 0 && recording_check(k, e) == 0)
         return 0;
     k->lost = true;
     return -1;

@@ -23,6 +23,7 @@
 #define KEEPER_POLLS_MAX  48 /* of the caller's own in keeper_pump() */
 
 struct serve;
+struct recording;
 
 #define UP_CHANNEL     "channel" /* the guest's sockets, in vm_path */
 #define UP_CONSOLE     "console"
@@ -56,6 +57,7 @@ struct keeper {
     bool blank_input;               /* it has an input disk that it was not given */
     struct hv *hv;
     struct channel *channel;
+    struct recording *recording; /* NULL: it has no record */
 
     /* What has happened so far; set by keeper_pump(). */
     bool ready, parked, collected, synced;

@@ -6,6 +6,7 @@
 #include "run/cage.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/recording.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -207,7 +208,7 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
     if (plan->amnesic && c->uri)
         return err_set(e, ERR_REFUSED,
                        "--amnesic needs namespaces of our own: it excludes --connect");
-    return plan->amnesic ? amnesia_check(e) : 0;
+    return plan->amnesic && amnesia_check(e) < 0 ? -1 : recording_prepare(plan, c, e);
 }
 
 int launch_all(struct launch *l, struct keeper *k, struct err *e)
@@ -222,6 +223,15 @@ int launch_all(struct launch *l, struct keeper *k, struct err *e)
         judge(l, k->folder->id);
     l->result.debug = k->plan->debug; /* whoever said how it ended */
     return rc;
+}
+
+void launch_close_record(struct launch *l, const struct plan *plan, const struct folder *f,
+                         bool kept)
+{
+    struct err why;
+
+    if (recording_close(plan, l->c, f, kept, &why) < 0)
+        run_note(&l->result, "its record is not whole: %s", why.text);
 }
 
 void launch_done(struct launch *l)

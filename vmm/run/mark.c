@@ -6,6 +6,8 @@
 #include "base/own.h"
 #include "run/amnesia.h"
 #include "run/serve_private.h"
+#include "run/recording.h"
+#include "run/serve.h"
 #include "run/start.h"
 #include "run/template.h"
 #include "snapshots/qcow2.h"
@@ -185,6 +187,7 @@ static void forget_at(struct keeper *k, struct marks *m, size_t i)
         run_note(&k->result, "%s", why.text);
     memmove(&m->items[i], &m->items[i + 1], (m->n - i - 1) * sizeof(*m->items));
     m->n--;
+    recording_mark(k, "forget", gone.name, NULL);
     for (size_t j = 0; j < m->n; j++)
         if (m->items[j].parent == gone.id)
             m->items[j].parent = gone.parent;
@@ -227,6 +230,15 @@ static int check_secret(const struct keeper *k, const struct marks *m, struct er
                             : "make marks and forks before, or begin with 'up --amnesic'");
 }
 
+/* "": the sandbox's beginning. */
+static const char *name_of(const struct marks *m, uint32_t id)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (m->items[i].id == id)
+            return m->items[i].name;
+    return "";
+}
+
 int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_life life,
               const struct mark **ret, struct err *e)
 {
@@ -244,6 +256,7 @@ int mark_take(struct keeper *k, struct marks *m, const char *name, enum mark_lif
         prune(k, m);
     new.parent = m->at; /* pruning may have moved it */
     m->items[m->n] = new;
+    recording_mark(k, "mark", new.name, name_of(m, new.parent));
     m->last_id = m->at = new.id;
     *ret = &m->items[m->n++];
     return 0;

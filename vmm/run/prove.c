@@ -55,8 +55,6 @@ static void add(struct doc *list, unsigned layer, const char *name, const char *
 
 static int outside(const char *data_dir, const char *name, struct doc *list, struct err *e)
 {
-    static const char *const verdicts[] = {
-        [FENCE_HOLDS] = "holds", [FENCE_BROKEN] = "broken", [FENCE_ABSENT] = "absent"};
     struct talk_answer a;
 
     if (sandbox_ask(data_dir, name, &(struct talk_request){.what = TALK_FENCE}, ASK_S, &a, e) < 0)
@@ -64,7 +62,7 @@ static int outside(const char *data_dir, const char *name, struct doc *list, str
     for (uint32_t i = 0; i < a.fence.n && i < FENCE_ROWS_MAX; i++) {
         const struct fence_row *r = &a.fence.rows[i];
 
-        add(list, r->layer, r->name, verdicts[r->verdict], r->text, "host");
+        add(list, r->layer, r->name, fence_verdict_name(r->verdict), r->text, "host");
     }
     return 0;
 }

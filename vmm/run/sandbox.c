@@ -82,17 +82,21 @@ static void forget_words(struct run_result *r)
 
 /* Every process is gone. One that was taken down leaves nothing, and so does one that never was up;
  * else the folder says why it is dead. */
-static void clean_up(const struct launch *l, const struct plan *plan, const struct folder *f)
+static void clean_up(struct launch *l, const struct plan *plan, const struct folder *f)
 {
-    struct run_result last = l->result;
+    struct run_result last;
     enum err_class class = l->result.err.class;
     bool wanted = class == ERR_NONE || class == ERR_INTERRUPTED;
     bool keep = l->started ? !wanted : l->c->keep_logs && !wanted;
     struct err late;
 
+    if (folder_sweep(l->c->data_dir, FOLDER_SANDBOX, f->id, keep, &late) < 0)
+        return;
+    launch_close_record(l, plan, f, keep);
+    last = l->result;
     if (plan->amnesic)
         forget_words(&last);
-    if (folder_sweep(l->c->data_dir, FOLDER_SANDBOX, f->id, keep, &late) == 0 && keep)
+    if (keep)
         folder_write_result(f->fd, &last, &late);
 }
 

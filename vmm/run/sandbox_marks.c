@@ -106,9 +106,11 @@ int sandbox_fork(const char *data_dir, const char *name, const char *mark, struc
         return -1;
     *ret = (struct run_from){.mark = a.forked,
                              .blank_input = a.blank_input,
+                             .record_seq = a.record_seq,
                              .in_memory = fds[TALK_GIVEN_SHARE] >= 0,
                              .state_fd = fds[TALK_GIVEN_STATE],
                              .share_fd = fds[TALK_GIVEN_SHARE]};
     snprintf(ret->sandbox, sizeof(ret->sandbox), "%s", name);
+    memcpy(ret->record, a.record, sizeof(ret->record));
     return 0;
 }

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "run/control.h"
+#include "run/recording.h"
 #include "run/talk.h"
 #include "run/watch.h"
 
@@ -322,6 +323,7 @@ static int set_paused(struct keeper *k, bool paused, struct err *e)
                        paused ? "paused already" : "not paused");
     if ((paused ? pause_guest(k, e) : resume_guest(k, e)) < 0)
         return -1;
+    recording_plain(k, paused ? "pause" : "resume");
     s->paused = paused;
     now = clock_mono_ms();
     if (paused)

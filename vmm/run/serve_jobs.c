@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "run/recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -114,6 +115,9 @@ static int begin_job(struct keeper *k, unsigned n, uint32_t serial, const struct
     struct job_io io;
     int rc = choose_io(k, r, fds, serial, files, &io, e);
 
+    recording_exec(k, serial, plan);
+    if (rc == 0)
+        rc = recording_check(k, e);
     if (rc == 0) {
         k->secret_delivered |= r->n_secrets || r->n_secret_env;
         rc =
@@ -240,6 +244,7 @@ static int end_job(struct keeper *k, unsigned exec, struct err *e)
     struct task *t = &k->serve->tasks[exec - 1];
     int rc = follow(k, exec, e);
 
+    recording_exit(k, t->serial, &t->result);
     t->told_result = true;
     if (t->detached && t->told_started)
         serve_keep_ended(k, t);

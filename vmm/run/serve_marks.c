@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "run/fork.h"
+#include "run/recording.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -201,6 +202,7 @@ static void undo_job(struct keeper *k, unsigned exec, const char *mark)
     if (!t->told_result) {
         err_set(&t->result.err, ERR_INTERRUPTED, "sandbox '%s' went back to mark '%s'",
                 k->folder->id, mark);
+        recording_exit(k, t->serial, &t->result);
         if (t->detached && t->told_started)
             serve_keep_ended(k, t);
         if (t->client)
@@ -233,6 +235,7 @@ int serve_go_back(struct keeper *k, const char *name, unsigned but, struct err *
         k->lost = true;
         return -1;
     }
+    recording_mark(k, "revert", to.name, NULL);
     k->serve->asked_pause = false;
     if (k->held)
         return 0; /* already again: it is said by who asks next */
@@ -329,6 +332,13 @@ int serve_take_mark(struct keeper *k, struct client *c, const struct talk_reques
     if (rc == 0 && m)
         fill(&k->serve->marks, m, &a->marks[a->n_marks++]);
     if (rc == 0 && forks && m) {
+        struct record_head at;
+
+        recording_mark(k, "fork", m->name, NULL);
+        if (recording_where(k, &at)) {
+            memcpy(a->record, at.id, sizeof(a->record));
+            a->record_seq = at.seq;
+        }
         a->forked = *m;
         a->blank_input = k->blank_input;
     }

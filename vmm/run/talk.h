@@ -25,6 +25,7 @@
 #include "base/str.h"
 #include "hv/hv.h"
 #include "plan/plan.h"
+#include "record/record.h"
 #include "run/fence.h"
 #include "run/mark.h"
 #include "run/run.h"
@@ -118,8 +119,10 @@ struct talk_answer {
     uint32_t n_marks; /* DONE of TALK_MARKS, and of TALK_SNAPSHOT and TALK_REVERT: the one */
     struct talk_job jobs[WIRE_EXEC_MAX];
     struct talk_mark marks[MARK_ROOM];
-    struct mark forked;               /* DONE of TALK_FORK */
-    uint32_t blank_input;             /* the same: as in struct run_from */
+    struct mark forked;          /* DONE of TALK_FORK */
+    uint32_t blank_input;        /* the same: as in struct run_from */
+    char record[RECORD_ID_SIZE]; /* the same */
+    uint64_t record_seq;
     uint64_t marks_bytes, disk_bytes; /* on the host: of their states; of the disk with all in it */
     struct hv_stats stats;            /* DONE of TALK_STATS */
     uint32_t guest;                   /* the same: enum talk_guest */

@@ -11,6 +11,7 @@
 #include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/fork.h"
+#include "run/recording.h"
 #include "run/start.h"
 #include "run/template.h"
 #include "shared/guest.h"
@@ -53,6 +54,7 @@ int up_image(struct keeper *k, struct err *e)
 {
     if (open_image(k->data, k->plan, &k->image, e) < 0 || image_open_parts(k->image, e) < 0)
         return -1;
+    recording_image(k);
     if (k->c->uri)
         return 0;
     /* What was looked at is what QEMU will open: the very files behind the fds. */
@@ -448,6 +450,7 @@ void up_guest_undo(struct keeper *k)
 {
     struct err e;
 
+    recording_sample(k);
     channel_close(k->channel);
     k->channel = NULL;
     if (k->hv && hv_destroy(k->hv, &e) < 0)

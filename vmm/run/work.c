@@ -7,6 +7,7 @@
 #include "channel/unpack.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/recording.h"
 #include "run/serve.h"
 #include "run/start.h"
 
@@ -101,7 +102,10 @@ static int start_job(struct keeper *k, struct err *e)
         io.stderr_fd = k->c->capture->stderr_fd;
         io.max_bytes = RUN_CAPTURE_MAX + 1; /* one more shows that there was more */
     }
-    rc = job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
+    recording_exec(k, 1, k->plan);
+    rc = recording_check(k, e);
+    if (rc == 0)
+        rc = job_start(&k->jobs[0], 1, k->plan, &io, &k->result, k->channel, e);
     secrets_close(k->c->secrets);
     return rc;
 }
@@ -137,6 +141,7 @@ int work_job(struct keeper *k, struct err *e)
             told = true;
         }
     }
+    recording_exit(k, 1, &k->result);
     /* A job that the guest has ended may have output, whatever killed it. */
     if (k->result.end != RUN_ENDED_NOT)
         return 0;
@@ -163,12 +168,27 @@ static void note_refused(struct keeper *k, const struct doc *list)
         run_note(&k->result, "output refused: %" PRIu64 " entries in all", k->result.out_refused);
 }
 
+struct listed {
+    struct keeper *k;
+    uint64_t n;
+};
+
+static void take_made(void *arg, const char *name, uint64_t bytes, const char *sha256)
+{
+    struct listed *l = arg;
+
+    l->n++;
+    recording_output(l->k, name, bytes, sha256);
+}
+
 static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct err *e)
 {
     struct unpack_result u = {0};
     mode_t ours = umask(k->umask);
-    int rc = unpack_seal(k->c->unpack_path, spool, k->out_fd, &k->plan->out_recipients,
-                         k->plan->out_max_bytes, time_ms, &u, e);
+    struct listed listed = {.k = k};
+    const struct unpack_list list = {.made = take_made, .arg = &listed};
+    int rc = unpack_listed(k->c->unpack_path, spool, k->out_fd, &k->plan->out_recipients,
+                           k->plan->out_max_bytes, time_ms, k->recording ? &list : NULL, &u, e);
 
     umask(ours);
     k->result.collected = true;
@@ -177,6 +197,7 @@ static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct er
     k->result.out_folders = u.folders;
     k->result.out_bytes = u.bytes;
     k->result.out_refused = u.refused;
+    recording_outputs(k, listed.n);
     if (u.refused_list)
         note_refused(k, u.refused_list);
     doc_free(u.refused_list);
