@@ -37,6 +37,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
     c.on_resize = terminal_on_resize;
+    c.on_alert = outcome_print_alert;
     c.on_denied = plan->tty ? NULL : outcome_print_denied;
     c.on_ended = terminal_on_ended;
     c.arg = &raw;

@@ -78,6 +78,11 @@ void outcome_print_denied(const struct wire_denied *row, bool debug)
     log_msg(LOG_WARN, "%s", line);
 }
 
+void outcome_print_alert(const struct alert_rule *rule, const char *text)
+{
+    log_msg(LOG_WARN, "alert of %s: %s", rule->from, text);
+}
+
 int outcome_print(const struct cli_paths *paths, const struct run_result *r,
                   struct run_capture *captured)
 {

@@ -14,6 +14,7 @@ enum control_type {
     CONTROL_RESIZE,     /* to the keeper */
     CONTROL_STARTED,    /* to the launcher: the job runs */
     CONTROL_DENIED,     /* to the launcher: the first of a kind that the job is refused */
+    CONTROL_ALERT,      /* to the launcher: a rule of the policy was met */
     CONTROL_RESULT,     /* to the launcher: the last word */
 };
 
@@ -22,6 +23,8 @@ struct control {
     int signo;
     uint16_t rows, cols;
     struct wire_denied denied;
+    uint32_t alert;          /* its rule in the plan */
+    char text[256];          /* and by what; printable */
     struct run_result result;
 };
 

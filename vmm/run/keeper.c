@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
+#include "run/alarm.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/control.h"
@@ -196,6 +197,7 @@ int keeper_main(struct keeper *k)
     if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);
     go_down(k, begun);
+    alarm_done(k);
     recording_end(k);
     recording_free(k);
     last.result = k->result;
@@ -396,6 +398,8 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
         p[3 + i] = own[i];
     if (watch_due_ms(k) < until_ms)
         until_ms = watch_due_ms(k);
+    if (alarm_due_ms(k) < until_ms)
+        until_ms = alarm_due_ms(k);
     if (poll(p, 3 + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
         return err_sys(e, ERR_HOST, errno, "poll");
     for (size_t i = 0; i < n_own; i++)
@@ -407,6 +411,9 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
     if (p[0].revents && take_control(k, e) < 0)
         return -1;
     if (take_hv_events(k, &stopped, e) < 0)
+        return -1;
+    alarm_turn(k);
+    if (!k->serving && alarm_act(k, e) < 0) /* a sandbox's loop does it: a mark may be under way */
         return -1;
     return watch_turn(k, e);
 }

@@ -22,6 +22,7 @@
 #define KEEPER_INPUTS_MAX 64
 #define KEEPER_POLLS_MAX  48 /* of the caller's own in keeper_pump() */
 
+struct alarm;
 struct serve;
 struct recording;
 
@@ -68,6 +69,7 @@ struct keeper {
     struct wire_used used;          /* the guest's word */
     struct job jobs[WIRE_EXEC_MAX]; /* number N is at N - 1; a run has the first one only */
     struct serve *serve;            /* a sandbox's */
+    struct alarm *alarm;            /* of a plan with alerts */
     bool serving;                   /* the sandbox is up */
     bool secret_delivered;          /* the guest has, or had, a secret of the user's in it */
     bool lost;                      /* keeper_pump() has failed: it cannot go on */

@@ -2,6 +2,7 @@
 #include "run/launch.h"
 
 #include "base/own.h"
+#include "base/spawn.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/control.h"
@@ -79,6 +80,46 @@ static void tell_starter(struct launch *l, const struct control *m)
     close(own_steal_fd(l->starter_fd));
 }
 
+/* The command of a rule: the policy's own words, what was met is in its environment. */
+static int notify(struct launch *l, const struct alert_rule *r, const char *text, struct err *e)
+{
+    own_strv struct strv env = {0};
+    size_t i = 0;
+
+    while (i < LAUNCH_NOTIFIED_MAX && l->notified[i] && waitpid(l->notified[i], NULL, WNOHANG) == 0)
+        i++;
+    if (i == LAUNCH_NOTIFIED_MAX)
+        return err_set(e, ERR_HOST, "%d of its commands run still", LAUNCH_NOTIFIED_MAX);
+    for (char **v = environ; *v; v++)
+        if (!str_starts_with(*v, "LAZARET_ALERT_"))
+            strv_add(&env, *v);
+    strv_addf(&env, "LAZARET_ALERT_ID=%s", l->id);
+    strv_addf(&env, "LAZARET_ALERT_RULE=%s", r->from);
+    strv_addf(&env, "LAZARET_ALERT_TEXT=%s", text);
+    return spawn_start(&(struct spawn){.argv = (const char *const *)r->command.items,
+                                       .env = (const char *const *)env.items,
+                                       .stdio = {SPAWN_NULL, SPAWN_NULL, SPAWN_NULL}},
+                       &l->notified[i], e);
+}
+
+static void take_alert(struct launch *l, const struct control *m)
+{
+    const struct alert_rules *rules = &l->plan->alerts;
+    char text[sizeof(m->text) + 64];
+    struct err e;
+
+    if (m->alert >= rules->n || !str_is_printable(m->text, sizeof(m->text)))
+        return;
+    if (l->c->on_alert)
+        l->c->on_alert(&rules->items[m->alert], m->text);
+    if (rules->items[m->alert].action != ALERT_NOTIFY ||
+        notify(l, &rules->items[m->alert], m->text, &e) == 0)
+        return;
+    (void)snprintf(text, sizeof(text), "its command was not started: %.200s", e.text);
+    if (l->c->on_alert)
+        l->c->on_alert(&rules->items[m->alert], text);
+}
+
 static void take_control(struct launch *l)
 {
     struct control m;
@@ -92,6 +133,8 @@ static void take_control(struct launch *l)
         }
         if (m.type == CONTROL_DENIED && l->c->on_denied)
             l->c->on_denied(&m.denied, m.result.debug);
+        if (m.type == CONTROL_ALERT)
+            take_alert(l, &m);
         if (m.type == CONTROL_RESULT) {
             l->result = m.result;
             l->has_result = true;
@@ -213,7 +256,11 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
 
 int launch_all(struct launch *l, struct keeper *k, struct err *e)
 {
-    int rc = start(l, k, e);
+    int rc;
+
+    l->plan = k->plan;
+    l->id = k->folder->id;
+    rc = start(l, k, e);
 
     if (rc == 0)
         rc = watch(l, e);

@@ -15,6 +15,8 @@
 #include "run/keeper.h"
 #include "run/signals.h"
 
+#define LAUNCH_NOTIFIED_MAX 8
+
 struct launch {
     const struct run_config *c;
     int starter_fd; /* whoever waits for the sandbox to be up, -1: nobody (any more) */
@@ -22,8 +24,11 @@ struct launch {
     struct signals signals; /* held by the caller */
     struct carry carry;     /* of the user's terminal to the job's stdin */
     pid_t init;
-    bool started;    /* the job runs, the sandbox is up */
-    int last_signal; /* the one that asked for an end; 0: none */
+    const struct plan *plan; /* of launch_all() */
+    const char *id;
+    pid_t notified[LAUNCH_NOTIFIED_MAX]; /* commands of alerts; 0: free */
+    bool started;                        /* the job runs, the sandbox is up */
+    int last_signal;                     /* the one that asked for an end; 0: none */
     bool killed;
     bool has_result;
     struct run_result result; /* after launch_all() */

@@ -354,8 +354,7 @@ void recording_words(struct keeper *k, const char *text)
     add(k, RECORD_GUEST, "words", d);
 }
 
-/* What its disk takes on the host. */
-static uint64_t disk_bytes(const struct keeper *k)
+uint64_t recording_disk_bytes(const struct keeper *k)
 {
     static const char *const names[] = {FOLDER_SCRATCH, FOLDER_DISK};
     uint64_t bytes = 0;
@@ -379,7 +378,7 @@ void recording_sample(struct keeper *k)
     doc_set_u64(d, "user_ns", s.user_ns);
     doc_set_u64(d, "system_ns", s.system_ns);
     doc_set_u64(d, "resident_bytes", s.resident_bytes);
-    doc_set_u64(d, "disk_bytes", disk_bytes(k));
+    doc_set_u64(d, "disk_bytes", recording_disk_bytes(k));
     add(k, RECORD_HOST, "sample", d);
 }
 

@@ -68,6 +68,8 @@ void recording_image(struct keeper *k);
 void recording_exec(struct keeper *k, uint32_t serial, const struct plan *plan);
 void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *r);
 void recording_words(struct keeper *k, const char *text);
+/* What the guest's disk takes on the host. */
+uint64_t recording_disk_bytes(const struct keeper *k);
 void recording_sample(struct keeper *k);
 /* "mark", "revert", "forget" or "fork". */
 void recording_mark(struct keeper *k, const char *what, const char *name, const char *parent);

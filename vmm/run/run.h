@@ -78,6 +78,8 @@ struct run_config {
     void (*on_resize)(void *arg, uint16_t *ret_rows, uint16_t *ret_cols);
     /* The guest says that the job is refused what it was not before; its word. */
     void (*on_denied)(const struct wire_denied *row, bool debug);
+    /* A rule of the policy was met: which, and by what. */
+    void (*on_alert)(const struct alert_rule *rule, const char *text);
     /* Called in the launcher once nothing of the run is left, while signals are still blocked. */
     void (*on_ended)(void *arg);
     void *arg;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
+#include "run/alarm.h"
 #include "run/control.h"
 #include "run/recording.h"
 #include "run/talk.h"
@@ -333,6 +334,20 @@ static int set_paused(struct keeper *k, bool paused, struct err *e)
     return 0;
 }
 
+int serve_stand_still(struct keeper *k, const char *why, struct err *e)
+{
+    if (!k->serve->paused && set_paused(k, true, e) < 0)
+        return -1;
+    /* For `ls` and `show`, and may fail: it stands still all the same. */
+    file_write(k->folder->fd, FOLDER_PAUSED, why, strlen(why), 0600, &(struct err){0});
+    return 0;
+}
+
+bool serve_is_paused(const struct keeper *k)
+{
+    return k->serve && k->serve->paused;
+}
+
 /* Fails only if the sandbox cannot go on; what the client did wrong it is told. */
 static int take(struct keeper *k, struct client *c, const struct talk_request *r, const int *fds,
                 struct err *e)
@@ -440,6 +455,8 @@ static int turn(struct keeper *k, struct err *e)
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++)
         p[1 + i] = (struct pollfd){.fd = s->clients[i].fd, .events = POLLIN};
     if (keeper_pump(k, next_deadline(k), p, 1 + SERVE_CLIENTS_MAX, e) < 0)
+        return -1;
+    if (alarm_act(k, e) < 0)
         return -1;
     look_after_stats(k);
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++) {

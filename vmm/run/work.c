@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "channel/unpack.h"
+#include "run/alarm.h"
 #include "run/control.h"
 #include "run/fork.h"
 #include "run/recording.h"
@@ -72,6 +73,7 @@ int work_meet(struct keeper *k, struct err *e)
         fork_let_go(k->c->from);
     k->result.boot_ms = clock_mono_ms() - k->up_ms;
     k->result.warm = k->warm_key[0] != '\0';
+    alarm_begin(k);
     return 0;
 }
 

@@ -1,0 +1,37 @@
+/*
+ * alarm: the alerts of a guest's plan (plan/alert.h), looked at while it runs, and what is done
+ * when one is met.
+ *
+ * How it works
+ *   The keeper takes the host's numbers every ALARM_MS, and asks the relay, and the guest for its
+ *   part where a rule needs it. A rule that is met is told: a line of the record and of the
+ * journal, and to the launcher, which warns, and starts the command of a rule that has one: outside
+ * of the namespaces, as the user. What ends or stops the guest is done by the keeper's own loop,
+ * for a mark may be under way: alarm_act(). A frozen guest is stopped first, then its memory and
+ * disk are written apart from it and their digests into the record (evidence).
+ */
+#ifndef LZ_RUN_ALARM_H
+#define LZ_RUN_ALARM_H
+
+#include "run/keeper.h"
+
+#define ALARM_MS     1000u
+#define ALARM_DIR    "evidence" /* in the data folder: a folder for each record or run */
+#define ALARM_MEMORY "memory"
+#define ALARM_DISK   "disk"
+
+struct gateway_event;
+
+/* When the guest is up; does nothing without alerts in the plan. */
+void alarm_begin(struct keeper *k);
+void alarm_done(struct keeper *k);
+/* When the next look is due, or UINT64_MAX. */
+uint64_t alarm_due_ms(const struct keeper *k);
+/* Looks, if it is due. */
+void alarm_turn(struct keeper *k);
+/* A destination was tried. */
+void alarm_egress(struct keeper *k, const struct gateway_event *ev);
+/* Does what a rule that was met asks for. -1: the guest has to end (ERR_LIMIT). */
+int alarm_act(struct keeper *k, struct err *e);
+
+#endif

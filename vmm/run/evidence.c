@@ -1,0 +1,133 @@
+/* evidence: the memory and the disk of a guest that was frozen. See evidence.h. */
+#include "run/evidence.h"
+
+#include "base/clock.h"
+#include "base/digest.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "run/alarm.h"
+#include "run/recording.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define SAVE_MS 120000u
+
+static int check(const struct keeper *k, struct err *e)
+{
+    if (k->plan->amnesic)
+        return err_set(e, ERR_REFUSED, "nothing of an amnesic guest goes to a disk");
+    if (k->secret_delivered)
+        return err_set(e, ERR_REFUSED, "the guest was given a secret, which would be in it");
+    return k->c->uri ? err_set(e, ERR_REFUSED, "the guest belongs to the libvirt daemon") : 0;
+}
+
+/* "evidence/ID", made. */
+static int open_dir(struct keeper *k, int *ret_fd, struct err *e)
+{
+    own_free char *all = str_printf("%s/" ALARM_DIR, k->data);
+    own_free char *path =
+        str_printf("%s/%s", all, k->recording ? k->folder->record : k->folder->id);
+
+    if ((mkdir(all, 0700) < 0 && errno != EEXIST) || (mkdir(path, 0700) < 0 && errno != EEXIST))
+        return err_sys(e, ERR_HOST, errno, "cannot make the folder of evidence");
+    return file_open_dir(path, ret_fd, e);
+}
+
+/* What was there of an earlier alert gives way: its digest stays in the record. */
+static int make_file(int dir, const char *name, int *ret_fd, struct err *e)
+{
+    if (unlinkat(dir, name, 0) < 0 && errno != ENOENT)
+        return err_sys(e, ERR_HOST, errno, "cannot replace the evidence's '%s'", name);
+    *ret_fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "cannot make the evidence's '%s'", name) : 0;
+}
+
+/* Data only: holes stay holes. */
+static int copy_sparse(int from, int to, uint64_t size, struct err *e)
+{
+    off_t at = 0, data;
+
+    if (ftruncate(to, (off_t)size) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot make room for the evidence");
+    while ((data = lseek(from, at, SEEK_DATA)) >= 0) {
+        off_t end = lseek(from, data, SEEK_HOLE), out = data;
+
+        while (data < end) {
+            ssize_t n = copy_file_range(from, &data, to, &out, (size_t)(end - data), 0);
+
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n <= 0)
+                return err_sys(e, ERR_HOST, n < 0 ? errno : EIO, "cannot copy the guest's disk");
+        }
+        at = end;
+    }
+    return errno == ENXIO ? 0 : err_sys(e, ERR_HOST, errno, "cannot read the guest's disk");
+}
+
+static int put_on_record(struct keeper *k, const char *name, int fd, struct err *e)
+{
+    char sha256[DIGEST_HEX_SIZE];
+    struct doc *d;
+    uint64_t bytes;
+
+    if (fsync(fd) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot write the evidence");
+    if (digest_fd(fd, sha256, &bytes, e) < 0)
+        return -1;
+    d = doc_new_object();
+    doc_set_str(d, "name", name);
+    doc_set_u64(d, "bytes", bytes);
+    doc_set_str(d, "sha256", sha256);
+    recording_add(k, false, "evidence", d);
+    return 0;
+}
+
+static int save_disk(struct keeper *k, int dir, struct err *e)
+{
+    bool marks = k->folder->kind == FOLDER_SANDBOX;
+    own_close int from = openat(k->state_fd, marks ? FOLDER_DISK : FOLDER_SCRATCH,
+                                O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own_close int to = -1;
+    struct stat st;
+
+    if (from < 0 || fstat(from, &st) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot open the guest's disk");
+    if (make_file(dir, ALARM_DISK, &to, e) < 0 ||
+        copy_sparse(from, to, (uint64_t)st.st_size, e) < 0)
+        return -1;
+    return put_on_record(k, ALARM_DISK, to, e);
+}
+
+static int save(struct keeper *k, struct err *e)
+{
+    own_close int dir = -1, memory = -1;
+
+    if (check(k, e) < 0 || open_dir(k, &dir, e) < 0 ||
+        make_file(dir, ALARM_MEMORY, &memory, e) < 0 ||
+        hv_save_state(k->hv, memory, HV_RAM_IN_STATE, SAVE_MS, e) < 0 ||
+        put_on_record(k, ALARM_MEMORY, memory, e) < 0)
+        return -1;
+    return save_disk(k, dir, e);
+}
+
+int evidence_take(struct keeper *k, uint64_t met_ms, struct err *e)
+{
+    struct doc *d = doc_new_object();
+    int rc;
+
+    /* A sandbox stands still already. */
+    if (!k->serving && hv_pause(k->hv, e) < 0) {
+        doc_free(d);
+        return -1;
+    }
+    doc_set_u64(d, "frozen_ms", clock_mono_ms() - met_ms);
+    rc = save(k, e);
+    if (rc < 0)
+        doc_set_str(d, "error", e->text);
+    recording_add(k, false, "frozen", d);
+    return rc;
+}
