@@ -446,6 +446,18 @@ seeds["record"] = {
     "newlines": b"\n\n\0\n\n",
 }
 
+PEM = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n"
+parts = {"record.jsonl": record, "heads.jsonl": chain(head(record, 3)), "key.pub": PEM}
+seeds["evidence"] = {
+    "whole": b"".join(tar_file(n, d) for n, d in parts.items()) + bytes(1024),
+    "beside": b"".join(tar_file(n, d) for n, d in {**parts, "domain.xml": b"<x/>"}.items()) + bytes(1024),
+    "twice": b"".join(tar_file(n, d) for n, d in parts.items()) * 2 + bytes(1024),
+    "no-key": tar_file("record.jsonl", record) + bytes(1024),
+    "huge": tar_file("record.jsonl", record, size=1 << 32),
+    "cut": tar_file("record.jsonl", record)[:700],
+    "empty": b"",
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

@@ -318,6 +318,9 @@ START_TEST(a_record_goes_on_where_it_was_and_not_after_a_change)
 
         OK(record_add(first, RECORD_HOST, "end", NULL, &err));
         records = open_records();
+        /* One at a time. */
+        ck_assert_int_eq(record_resume(records, RUN_ID, "end", &second, &err), -1);
+        record_free(own_steal_ptr(first));
         OK(record_resume(records, RUN_ID, "end", &second, &err));
         OK(record_add(second, RECORD_HOST, "destroyed", NULL, &err));
         OK(record_sign(second, &l, RECORD_SIGN_CLOSED, &err));

@@ -4,11 +4,15 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "record/store.h"
 #include "run/run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define DAY_MS     86400000ull
+#define AGE_MAX_MS (36500 * DAY_MS)
 
 /* A JSON list of words as one line, cut for a table. Our own user's words, but escaped all the
  * same. */
@@ -87,18 +91,52 @@ int cmd_show(int argc, char **argv)
     return cli_flush();
 }
 
+/* Days too: what is kept for so long is not counted in hours. */
+static int parse_age(const char *text, uint64_t *ret_ms, struct err *e)
+{
+    size_t len = text ? strlen(text) : 0;
+    own_free char *days = NULL;
+    uint64_t n;
+
+    if (!text)
+        return 0;
+    if (text[0] && text[len - 1] != 'd')
+        return str_parse_duration(text, "--records-older-than", AGE_MAX_MS, ret_ms, e);
+    days = str_printf("%.*s", (int)(len ? len - 1 : 0), text);
+    if (str_parse_u64(days, "--records-older-than", 0, AGE_MAX_MS / DAY_MS, &n, e) < 0)
+        return -1;
+    *ret_ms = n * DAY_MS;
+    return 0;
+}
+
 int cmd_gc(int argc, char **argv)
 {
     own_paths struct cli_paths paths = {0};
     bool json = false, kept = false;
-    uint64_t removed = 0;
+    const char *age = NULL, *size = NULL;
+    const struct cli_option options[] = {{.name = "--kept", .ret_flag = &kept},
+                                         {.name = "--json", .ret_flag = &json},
+                                         {.name = "--records-older-than", .ret_value = &age},
+                                         {.name = "--records-max-size", .ret_value = &size},
+                                         {0}};
+    uint64_t removed = 0, older_ms = UINT64_MAX, most = UINT64_MAX, records = 0, bytes = 0;
     struct err e;
-    int status = cli_simple_options(argc, argv, help_gc, &json, "--kept", &kept);
+    int status = cli_parse(&argc, argv, options, help_gc);
 
     if (status >= 0)
         return status;
-    if (cli_paths_find(&paths, &e) < 0 || run_gc(paths.data_dir, kept, &removed, &e) < 0)
+    if (argc > 1)
+        return cli_misuse(argv[0], "unexpected argument '%s'", argv[1]);
+    if (parse_age(age, &older_ms, &e) < 0 ||
+        (size && str_parse_size(size, "--records-max-size", 0, UINT64_MAX, &most, &e) < 0) ||
+        cli_paths_find(&paths, &e) < 0 || run_gc(paths.data_dir, kept, &removed, &e) < 0 ||
+        ((age || size) && record_prune(paths.data_dir, older_ms, most, &records, &bytes, &e) < 0))
         return cli_fail(&e);
-    printf(json ? "{\"swept\":%" PRIu64 "}\n" : "%" PRIu64 " run(s) swept\n", removed);
+    if (json)
+        printf("{\"swept\":%" PRIu64 ",\"records\":%" PRIu64 "}\n", removed, records);
+    else
+        printf("%" PRIu64 " run(s) swept\n", removed);
+    if (!json && (age || size))
+        printf("%" PRIu64 " record(s) removed, %.1f K\n", records, (double)bytes / 1024.0);
     return cli_flush();
 }

@@ -31,6 +31,8 @@ const char help_main[] =
     "  image        make, list and look after images\n"
     "  warm         list and remove the saved guests that runs begin with\n"
     "  keygen       make a key for sealed files; unseal: open one\n"
+    "  record       what runs and sandboxes did: list, show, export\n"
+    "  verify RUN   is its record whole, and what this host wrote?\n"
     "  doctor       what this host gives, and what to do about what it does not\n"
     "  prove        is what is promised true of a sandbox, live? Read from outside, tried inside\n"
     "\n"
@@ -144,10 +146,15 @@ const char help_show[] =
     "of a run's id.\n";
 
 const char help_gc[] =
-    "usage: lazaret gc [--kept] [--json]\n"
+    "usage: lazaret gc [--kept] [--records-older-than AGE] [--records-max-size SIZE] [--json]\n"
     "\n"
     "Finishes what crashed runs and sandboxes left: disks, domains, folders. Never touches one\n"
-    "that lives. --kept removes the folders of --keep-logs too.\n";
+    "that lives.\n"
+    "\n"
+    "  --kept             remove the folders of --keep-logs too\n"
+    "  --records-older-than AGE  remove records that were closed before: s (default), m, h, d\n"
+    "  --records-max-size SIZE   and the oldest, until those that are left fit into SIZE\n"
+    "  --json             what was swept, on stdout\n";
 
 const char help_image[] = "usage: lazaret image COMMAND [OPTION]...\n"
                           "\n"

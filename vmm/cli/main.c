@@ -43,6 +43,8 @@ static const struct command {
     {"diff", cmd_diff, help_diff},
     {"attach", cmd_attach, help_attach},
     {"logs", cmd_logs, help_logs},
+    {"record", cmd_record, help_record},
+    {"verify", cmd_verify, help_verify},
     {"keygen", cmd_keygen, help_keygen},
     {"unseal", cmd_unseal, help_unseal},
 };

@@ -53,6 +53,17 @@ static struct record *make(const char *id, const struct strv *redact)
     return r;
 }
 
+/* Whoever has it open to write holds its lock: it is not removed meanwhile. */
+static int hold(struct record *r, struct err *e)
+{
+    bool taken;
+
+    if (file_try_lock(r->fd, false, &taken, e) < 0)
+        return -1;
+    return taken ? 0
+                 : err_set(e, ERR_HOST, "somebody writes to the record '%s' already", r->head.id);
+}
+
 int record_create(int dir_fd, const char *id, const struct strv *redact, struct record **ret,
                   struct err *e)
 {
@@ -65,6 +76,8 @@ int record_create(int dir_fd, const char *id, const struct strv *redact, struct 
         openat(dir_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (r->fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the record '%s'", name);
+    if (hold(r, e) < 0)
+        return -1;
     *ret = own_steal_ptr(r);
     return 0;
 }
@@ -100,6 +113,8 @@ int record_resume(int dir_fd, const char *id, const char *last, struct record **
     r->fd = openat(dir_fd, name, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
     if (r->fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open the record '%s'", name);
+    if (hold(r, e) < 0)
+        return -1;
     if (record_read(r->fd, note_line, &s, &ends, why, sizeof(why), e) < 0)
         return -1;
     if (ends != RECORD_ENDS_WELL)

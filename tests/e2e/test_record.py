@@ -1,0 +1,219 @@
+"""Records: what a run and a sandbox did, on record, and checkable elsewhere and later."""
+import base64
+import hashlib
+import json
+import os
+import re
+import signal
+import subprocess
+
+from e2e import *
+
+RECORDS = f"{DATA}/records"
+
+
+def _ids():
+    try:
+        return {n.removesuffix(".jsonl") for n in os.listdir(RECORDS) if n.endswith(".jsonl")}
+    except FileNotFoundError:
+        return set()
+
+
+class _New:
+    """with _New() as new: the body makes one record; new.id is its id."""
+
+    def __enter__(self):
+        self.before, self.known = _ids(), None
+        return self
+
+    @property
+    def id(self):
+        if not self.known:
+            new = _ids() - self.before
+            equal(len(new), 1, f"records made, {new}:")
+            self.known = new.pop()
+        return self.known
+
+    def __exit__(self, kind, value, trace):
+        pass
+
+
+def _lines(record):
+    with open(f"{RECORDS}/{record}.jsonl", "rb") as f:
+        lines = f.read().splitlines()
+    prev = "0" * 64
+    for n, line in enumerate(lines):
+        d = json.loads(line)
+        equal((d["seq"], d["prev"]), (n, prev))
+        prev = hashlib.sha256(line).hexdigest()
+    return [json.loads(line) for line in lines]
+
+
+def _one(lines, kind):
+    found = [d for d in lines if d["type"] == kind]
+    equal(len(found), 1, f"lines '{kind}':")
+    return found[0]
+
+
+def _verify(*args, status=0, env=None):
+    return finished(lazaret("verify", *args, env=env), status).decode().strip()
+
+
+def a_run_is_on_record_and_its_bundle_is_checked_on_another_machine(folder):
+    with open(f"{folder}/policy.json", "w") as f:
+        json.dump({"format": "lazaret-policy", "version": 1, "redact": ["sk-*"]}, f)
+    with _New() as new, Nothing():
+        finished(sh("echo words; echo $KEY > /out/f; mkdir /out/d; printf abc > /out/d/g; exit 3", "--out",
+                    f"{folder}/out", "--env", "KEY=not-on-record", "--env", "MY=sk-1",
+                    "--policy", f"{folder}/policy.json", "--timeout", "100"), 3)
+        finished(run(["true", "sk-0123456789"], "--no-record", "--policy", f"{folder}/policy.json"))
+    check(_verify(new.id).startswith(f"whole: {new.id}, "), "it is not whole")
+    lines = _lines(new.id)
+    equal([d["type"] for d in lines if d["type"] not in ("denials", "words")],
+          ["begin", "file", "image", "up", "file", "layers", "exec", "exit", "output", "output", "outputs",
+           "sample", "end", "destroyed"])
+    begin, up, job, last = (_one(lines, t) for t in ("begin", "up", "exec", "exit"))
+    equal((begin["id"], begin["kind"], begin["plan"]["timeout_ms"]), (new.id, "run", 100000))
+    equal((up["accel"], bool(up["qemu"] and up["libvirt"])), ("tcg", True))
+    equal({"KEY", "MY"} - set(job["env"]), set())
+    equal((last["class"], last["status"], last["guest_exit_code"]), ("exited", 3, 3))
+    rows = {r["name"]: r["verdict"] for r in _one(lines, "layers")["rows"]}
+    equal((rows["qemu-seccomp"], rows["devices"]), ("holds", "holds"))
+    files = {d["role"]: d for d in lines if d["type"] == "file"}
+    check(files["domain"]["text"].startswith("<domain "), files["domain"])
+    equal(files["policy"]["redacted"], True)
+    equal({d["guest_name"]: (d["bytes"], d["sha256"]) for d in lines if d["type"] == "output"},
+          {"f": (14, hashlib.sha256(b"not-on-record\n").hexdigest()), "d/g": (3, hashlib.sha256(b"abc").hexdigest())})
+    with open(f"{RECORDS}/{new.id}.jsonl") as f:
+        text = f.read()
+    for word in ("KEY=", "sk-", "\"text\":\"words"):
+        check(word not in text, f"{word} is on record")
+    _elsewhere(folder, new.id)
+    _statement(folder, new.id)
+
+
+def _elsewhere(folder, record):
+    """Another data folder, which has neither ledger nor key."""
+    os.mkdir(f"{folder}/data", 0o700)
+    env = {"LAZARET_DATA_DIR": f"{folder}/data"}
+    finished(lazaret("record", "export", record, "-o", f"{folder}/b.tar"))
+    with open(f"{folder}/key.pub", "wb") as f:
+        f.write(finished(lazaret("record", "key")))
+    check("only the bundle itself" in _verify(f"{folder}/b.tar", status=3, env=env), "the key is taken for known")
+    check(_verify("--trusted", f"{folder}/key.pub", f"{folder}/b.tar", env=env).startswith("whole: "), "not whole")
+    with open(f"{folder}/b.tar", "r+b") as f:
+        data = f.read()
+        f.seek(data.index(b"guest_exit_code\":3") + 17)
+        f.write(b"0")
+    check(_verify("--trusted", f"{folder}/key.pub", f"{folder}/b.tar", status=1, env=env).startswith("refused: "),
+          "a changed status is not refused")
+
+
+def _statement(folder, record):
+    """As its specifications have it, by a tool that is not ours."""
+    d = json.loads(finished(lazaret("record", "statement", record)))
+    payload, kind = base64.b64decode(d["payload"]), d["payloadType"].encode()
+    with open(f"{folder}/pae", "wb") as f:
+        f.write(b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload))
+    with open(f"{folder}/sig", "wb") as f:
+        f.write(base64.b64decode(d["signatures"][0]["sig"]))
+    subprocess.run(["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", f"{folder}/key.pub", "-in",
+                    f"{folder}/pae", "-sigfile", f"{folder}/sig"], check=True, stdout=subprocess.DEVNULL)
+    statement = json.loads(payload)
+    equal((statement["_type"], statement["predicateType"]),
+          ("https://in-toto.io/Statement/v1", "https://slsa.dev/provenance/v1"))
+    with open(f"{RECORDS}/{record}.jsonl", "rb") as f:
+        digest = hashlib.sha256(f.read()).hexdigest()
+    equal(statement["subject"][0], {"name": "record.jsonl", "digest": {"sha256": digest}})
+    equal({s["name"] for s in statement["subject"]}, {"record.jsonl", "out/f", "out/d/g"})
+
+
+def a_sandboxs_life_is_one_record_and_its_fork_names_it():
+    with Nothing():
+        with _New() as new:
+            finished(lazaret("up", "told", "--accel", "tcg", "--no-output-content"))
+            check(new.id.startswith("told."), new.id)
+        check(_verify("told", status=2).startswith(f"incomplete: {new.id}: "), "one that lives is not incomplete")
+        finished(lazaret("exec", "told", "--", "sh", "-c", "echo chosen > /work/name; exit 5"), 5)
+        finished(lazaret("snapshot", "told", "first"))
+        finished(lazaret("pause", "told"))
+        finished(lazaret("resume", "told"))
+        finished(lazaret("revert", "told"))
+        with _New() as child:
+            finished(lazaret("fork", "told", "child"))
+            check(child.id.startswith("child."), child.id)
+        finished(lazaret("down", "child"))
+        finished(lazaret("down", "told"))
+    lines = _lines(new.id)
+    check(re.fullmatch(r"told\.\d{8}-\d{6}-[0-9a-f]{6}", new.id), new.id)
+    equal([d["type"] for d in lines if d["type"] != "sample"],
+          ["begin", "image", "up", "file", "layers", "exec", "exit", "mark", "pause", "resume", "revert", "mark",
+           "fork", "fork", "forget", "end", "destroyed"])
+    with open(f"{RECORDS}/{new.id}.jsonl") as f:
+        check("chosen" not in f.read(), "arguments are on record")
+    parent = _one(_lines(child.id), "begin")["parent"]
+    equal((parent["sandbox"], parent["record"]), ("told", new.id))
+    equal(lines[parent["seq"]]["type"], "fork")
+    for record in (new.id, child.id, "told"):
+        check(_verify(record).startswith("whole: "), record)
+    # Whoever removes one says so; who takes one away is told on.
+    os.rename(f"{RECORDS}/{child.id}.jsonl", f"{RECORDS}/away")
+    one_line_error(lazaret("verify", child.id), 1, "missing")
+    os.rename(f"{RECORDS}/away", f"{RECORDS}/{child.id}.jsonl")
+    finished(lazaret("gc", "--records-max-size", "0"))
+    equal(_ids(), set())
+    one_line_error(lazaret("verify", child.id), 125, "was removed by gc")
+
+
+def a_killed_keeper_or_launcher_leaves_an_incomplete_record():
+    for who in ("keeper", "launcher"):
+        with _New() as new, Nothing():
+            p = start(["sleep", "100"])
+            wait_for(lambda: _ids() - new.before and any(d["type"] == "exec" for d in _lines(new.id)), "the job")
+            os.kill(_keeper_of(qemu_of(p)) if who == "keeper" else p.pid, signal.SIGKILL)
+            p.communicate(timeout=60)
+            wait_for(lambda: not processes(), "the end")
+            lazaret("gc")
+        check(_verify(new.id, status=2).startswith(f"incomplete: {new.id}: "), who)
+
+
+def _keeper_of(qemu):
+    """QEMU is a child of init, and so is the keeper, which is a fork of the launcher."""
+    with open(f"/proc/{qemu}/stat") as f:
+        init = f.read().rpartition(")")[2].split()[1]
+    with open(f"/proc/{init}/task/{init}/children") as f:
+        for pid in f.read().split():
+            with open(f"/proc/{pid}/cmdline", "rb") as c:
+                if b"run" in c.read().split(b"\0")[:2]:
+                    return int(pid)
+    raise AssertionError("there is no keeper")
+
+
+def of_an_amnesic_run_only_numbers_are_on_record_and_a_sealed_one_is_readable_by_its_key_only(folder):
+    public = finished(lazaret("keygen", f"{folder}/key")).decode().strip()
+    sealed = set(os.listdir(RECORDS)) if os.path.isdir(RECORDS) else set()
+    with Nothing():
+        finished(run(["echo", "chosen"], "--amnesic", "--record-recipient", public))
+    sealed = set(os.listdir(RECORDS)) - sealed
+    equal(len(sealed), 1)
+    name = sealed.pop()
+    check(name.endswith(".jsonl.age"), name)
+    one_line_error(lazaret("verify", name.removesuffix(".jsonl.age")), 125, "sealed")
+    with open(f"{folder}/plain", "wb") as f:
+        f.write(finished(lazaret("unseal", "--identity", f"{folder}/key", f"{RECORDS}/{name}", "-")))
+    check(_verify(f"{folder}/plain").startswith("whole: "), "what was sealed is not whole")
+    with open(f"{folder}/plain") as f:
+        text = f.read()
+    check("chosen" not in text and "\"type\":\"exit\"" in text, text)
+
+
+def a_run_without_a_record_is_refused_where_a_policy_requires_one(folder):
+    with open(f"{folder}/policy.json", "w") as f:
+        f.write('{"format": "lazaret-policy", "version": 1,\n"require_record": true}')
+    before = _ids()
+    one_line_error(run(["true"], "--no-record", "--policy", f"{folder}/policy.json"), 126, "policy.json:2")
+    equal(_ids(), before)
+
+
+if __name__ == "__main__":
+    main()

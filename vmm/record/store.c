@@ -1,0 +1,283 @@
+/* store: the records of a data folder: found, listed, removed. */
+#include "record/store.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "record/read.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+
+struct entry {
+    char id[RECORD_ID_SIZE];
+    bool sealed;
+    uint64_t bytes, changed_ns;
+};
+
+struct entries {
+    struct entry *items; /* by id */
+    size_t n;
+};
+
+static void entries_done(struct entries *all)
+{
+    free(all->items);
+}
+#define own_entries __attribute__((cleanup(entries_done)))
+
+static bool ends_with(const char *text, size_t len, const char *end)
+{
+    size_t n = strlen(end);
+
+    return len > n && strcmp(text + len - n, end) == 0;
+}
+
+static bool read_name(const char *name, struct entry *ret)
+{
+    size_t len = strlen(name);
+
+    *ret = (struct entry){.sealed = ends_with(name, len, RECORD_SEALED)};
+    if (!ret->sealed && !ends_with(name, len, RECORD_SUFFIX))
+        return false;
+    len -= strlen(ret->sealed ? RECORD_SEALED : RECORD_SUFFIX);
+    if (len >= sizeof(ret->id))
+        return false;
+    memcpy(ret->id, name, len);
+    return record_is_id(ret->id);
+}
+
+/* The stamp of a record's id is its last 22 characters. */
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(((const struct entry *)a)->id, ((const struct entry *)b)->id);
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct entry *x = a, *y = b;
+
+    return x->changed_ns < y->changed_ns ? -1 : x->changed_ns > y->changed_ns;
+}
+
+static void add_entry(struct entries *all, const struct entry *one)
+{
+    struct entry *items = reallocarray(all->items, all->n + 1, sizeof(*items));
+
+    if (!items)
+        abort();
+    all->items = items;
+    items[all->n++] = *one;
+}
+
+/* Without a folder there are none. */
+static int read_all(const char *data_dir, struct entries *ret, struct err *e)
+{
+    own_free char *path = str_printf("%s/" RECORD_DIR, data_dir);
+    own_closedir DIR *d = opendir(path);
+    struct dirent *en;
+
+    if (!d && errno == ENOENT)
+        return 0;
+    if (!d)
+        return err_sys(e, ERR_HOST, errno, "cannot open '%s'", path);
+    while ((en = readdir(d))) {
+        struct entry one;
+        struct stat st;
+
+        if (!read_name(en->d_name, &one) ||
+            fstatat(dirfd(d), en->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode))
+            continue;
+        one.bytes = (uint64_t)st.st_size;
+        one.changed_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
+        add_entry(ret, &one);
+    }
+    if (ret->n > 0)
+        qsort(ret->items, ret->n, sizeof(*ret->items), by_id);
+    return 0;
+}
+
+int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SIZE], struct err *e)
+{
+    own_entries struct entries all = {0};
+    own_free char *life = str_printf("%s.", text);
+    const struct entry *found = NULL, *newest = NULL;
+    size_t n = 0;
+
+    if (read_all(data_dir, &all, e) < 0)
+        return -1;
+    for (size_t i = 0; i < all.n && text[0]; i++) {
+        const struct entry *one = &all.items[i];
+
+        if (strcmp(one->id, text) == 0) {
+            n = 1;
+            found = one;
+            break;
+        }
+        if (str_starts_with(one->id, life) && !strchr(one->id + strlen(life), '.'))
+            newest = one;
+        if (str_starts_with(one->id, text)) {
+            found = one;
+            n++;
+        }
+    }
+    if (newest && n != 1)
+        found = newest;
+    else if (n != 1)
+        return err_set(e, ERR_USAGE, "%s '%.64s' (see 'lazaret record ls')",
+                       n ? "there is more than one record that begins with"
+                         : "there is no record of",
+                       str_is_printable(text, 4096) ? text : "?");
+    memcpy(ret_id, found->id, sizeof(found->id));
+    return 0;
+}
+
+int record_open(const char *data_dir, const char *id, int *ret_fd, struct err *e)
+{
+    own_free char *path = str_printf("%s/" RECORD_DIR "/%s" RECORD_SUFFIX, data_dir, id);
+    own_free char *sealed = str_printf("%s.age", path);
+
+    *ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (*ret_fd >= 0)
+        return 0;
+    if (errno == ENOENT && access(sealed, F_OK) == 0)
+        return err_set(e, ERR_USAGE,
+                       "the record is sealed: open '%s' with 'lazaret unseal', and give that file",
+                       sealed);
+    return err_sys(e, ERR_HOST, errno, "cannot open '%s'", path);
+}
+
+/* ---- ls -------------------------------------------------------------------------------------- */
+
+struct row {
+    struct doc *d;
+    char last[32];
+};
+
+static int take_line(const struct record_line *line, void *arg, struct err *e)
+{
+    struct row *r = arg;
+    const struct doc *plan = NULL, *argv = NULL;
+    const char *text;
+    struct err none;
+
+    (void)e;
+    snprintf(r->last, sizeof(r->last), "%s", line->type);
+    if (line->seq > 0)
+        return 0;
+    doc_set_str(r->d, "began", line->time);
+    if (doc_get_str(line->d, "kind", &text, &none) == 0)
+        doc_set_str(r->d, "kind", text);
+    if (doc_get_str(line->d, "name", &text, &none) == 0)
+        doc_set_str(r->d, "name", text);
+    if (doc_get_object(line->d, "plan", &plan, &none) == 0 &&
+        doc_get_array(plan, "command", &argv, &none) == 0)
+        doc_set(r->d, "command", doc_copy(argv));
+    return 0;
+}
+
+static int add_row(const char *data_dir, const struct entry *one, struct doc *list, struct err *e)
+{
+    struct row r = {.d = doc_new_object()};
+    own_close int fd = -1;
+    enum record_ends ends;
+    char why[256];
+    int rc = 0;
+
+    doc_add(list, r.d);
+    doc_set_str(r.d, "id", one->id);
+    doc_set_u64(r.d, "bytes", one->bytes);
+    if (!one->sealed)
+        rc = record_open(data_dir, one->id, &fd, e) < 0 ||
+                     record_read(fd, take_line, &r, &ends, why, sizeof(why), e) < 0
+                 ? -1
+                 : 0;
+    doc_set_str(r.d, "state",
+                one->sealed                        ? "sealed"
+                : strcmp(r.last, "destroyed") == 0 ? "closed"
+                                                   : "open");
+    return rc;
+}
+
+int record_list(const char *data_dir, struct doc **ret, struct err *e)
+{
+    own_entries struct entries all = {0};
+    own_doc struct doc *list = doc_new_array();
+
+    if (read_all(data_dir, &all, e) < 0)
+        return -1;
+    if (all.n > 0)
+        qsort(all.items, all.n, sizeof(*all.items), by_age);
+    for (size_t i = 0; i < all.n; i++)
+        if (add_row(data_dir, &all.items[i], list, e) < 0)
+            return -1;
+    *ret = own_steal_ptr(list);
+    return 0;
+}
+
+/* ---- what is kept ---------------------------------------------------------------------------- */
+
+/* 1: it is gone; 0: somebody writes to it. The ledger first: what is missing without a word there
+ * was not removed by us. */
+static int remove_one(const struct ledger *l, int dir, const struct entry *one, struct err *e)
+{
+    own_free char *name = str_printf("%s%s", one->id, one->sealed ? RECORD_SEALED : RECORD_SUFFIX);
+    own_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct record_head h = {.hash = RECORD_NO_HASH};
+    bool taken;
+
+    if (fd < 0)
+        return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot open '%s'", name);
+    if (file_try_lock(fd, false, &taken, e) < 0)
+        return -1;
+    if (!taken)
+        return 0;
+    memcpy(h.id, one->id, sizeof(h.id));
+    if (ledger_add(l, &h, LEDGER_REMOVED, true, e) < 0)
+        return -1;
+    if (unlinkat(dir, name, 0) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot remove '%s'", name);
+    return 1;
+}
+
+int record_prune(const char *data_dir, uint64_t older_ms, uint64_t max_bytes, uint64_t *ret_removed,
+                 uint64_t *ret_bytes, struct err *e)
+{
+    own_free char *path = str_printf("%s/" RECORD_DIR, data_dir);
+    own_entries struct entries all = {0};
+    own_ledger struct ledger l = {.fd = -1};
+    own_close int dir = -1;
+    uint64_t now = clock_real_ns(), left = 0;
+
+    *ret_removed = *ret_bytes = 0;
+    if (read_all(data_dir, &all, e) < 0)
+        return -1;
+    if (all.n == 0)
+        return 0;
+    qsort(all.items, all.n, sizeof(*all.items), by_age);
+    for (size_t i = 0; i < all.n; i++)
+        left += all.items[i].bytes;
+    if (file_open_dir(path, &dir, e) < 0 || ledger_open(data_dir, &l, e) < 0)
+        return -1;
+    for (size_t i = 0; i < all.n; i++) {
+        const struct entry *one = &all.items[i];
+        uint64_t age_ms = now > one->changed_ns ? (now - one->changed_ns) / 1000000u : 0;
+        int gone;
+
+        if (age_ms <= older_ms && left <= max_bytes)
+            continue;
+        gone = remove_one(&l, dir, one, e);
+        if (gone < 0)
+            return -1;
+        if (gone == 0)
+            continue;
+        left -= one->bytes;
+        *ret_bytes += one->bytes;
+        ++*ret_removed;
+    }
+    return 0;
+}
