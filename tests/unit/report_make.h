@@ -39,13 +39,13 @@ static inline struct doc *with_text(struct doc *d, const char *key, const char *
 
 static inline struct doc *sample(uint64_t i)
 {
-    struct doc *d = doc_new_object(), *disk = doc_new_object();
+    struct doc *d = doc_new_object();
 
-    doc_set_u64(d, "cpu_ns", i * i * 40000000);
+    doc_set_u64(d, "user_ns", i * i * 40000000);
+    doc_set_u64(d, "system_ns", i * 1000000);
     doc_set_u64(d, "resident_bytes", (200 + i) << 20);
-    doc_set_u64(disk, "read_bytes", i << 20);
-    doc_set_u64(disk, "written_bytes", i << 18);
-    return with_list(d, "disks", disk);
+    doc_set_u64(d, "disk_bytes", i << 20);
+    return d;
 }
 
 /* Everything that may be in a record, each text of it being `text`. */

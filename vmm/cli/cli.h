@@ -69,6 +69,9 @@ int cmd_diff(int argc, char **argv);
 int cmd_prove(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
+int cmd_metrics(int argc, char **argv);
+int cmd_report(int argc, char **argv);
+int cmd_events(int argc, char **argv);
 int cmd_keygen(int argc, char **argv);
 int cmd_unseal(int argc, char **argv);
 
@@ -77,7 +80,7 @@ extern const char help_main[], help_run[], help_check[], help_doctor[], help_ls[
     help_gc[], help_image[], help_warm[], help_up[], help_exec[], help_down[], help_pause[],
     help_resume[], help_kill[], help_ps[], help_console[], help_cp[], help_stats[], help_attach[],
     help_logs[], help_snapshot[], help_revert[], help_marks[], help_forget[], help_fork[],
-    help_diff[], help_prove[], help_keygen[], help_unseal[], help_record[], help_verify[];
+    help_diff[], help_prove[], help_metrics[], help_report[], help_events[], help_keygen[], help_unseal[], help_record[], help_verify[];
 
 /* One option; exactly one of the ret_* says where it goes. A table of them ends with an empty one.
  * What is stored is borrowed from argv, but for ret_values. */

@@ -1,4 +1,4 @@
-/* cmd_sandbox: `lazaret up`, `down`, `pause`, `resume`, `kill`, `ps`, `stats` and `console`. */
+/* cmd_sandbox: `lazaret up`, `down`, `pause`, `resume`, `kill`, `ps` and `console`. */
 #include "base/own.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
@@ -199,93 +199,6 @@ int cmd_ps(int argc, char **argv)
         cli_print_doc(list);
     else
         print_jobs(list);
-    return cli_flush();
-}
-
-static void print_stats(const struct doc *d)
-{
-    const struct doc *disks = NULL;
-    char memory[32], resident[32];
-    struct err missing;
-
-    printf("cpu       %.2f s (user %.2f, system %.2f), %" PRIu64 " virtual\n",
-           (double)cli_number(d, "cpu_ns") / 1e9, (double)cli_number(d, "user_ns") / 1e9,
-           (double)cli_number(d, "system_ns") / 1e9, cli_number(d, "vcpus"));
-    printf("memory    %s of the guest, %s resident\n",
-           str_format_size(memory, sizeof(memory), cli_number(d, "memory_bytes")),
-           str_format_size(resident, sizeof(resident), cli_number(d, "resident_bytes")));
-    doc_get_array(d, "disks", &disks, &missing);
-    for (size_t i = 0; disks && i < doc_len(disks); i++) {
-        const struct doc *disk = doc_at(disks, i);
-        printf("disk %-4s %" PRIu64 " bytes on the host, %" PRIu64 " read, %" PRIu64 " written\n",
-               cli_text(disk, "target"), cli_number(disk, "physical_bytes"),
-               cli_number(disk, "read_bytes"), cli_number(disk, "written_bytes"));
-    }
-}
-
-static void print_execs(const struct doc *list)
-{
-    char memory[32], peak[32];
-
-    printf("  %-5s %9s %11s %11s %s\n", "EXEC", "CPU", "MEMORY", "PEAK", "PIDS");
-    for (size_t i = 0; i < doc_len(list); i++) {
-        const struct doc *row = doc_at(list, i);
-
-        printf("  %-5" PRIu64 " %7.2f s %11s %11s %" PRIu64 "\n", cli_number(row, "exec"),
-               (double)cli_number(row, "cpu_us") / 1e6,
-               str_format_size(memory, sizeof(memory), cli_number(row, "memory_bytes")),
-               str_format_size(peak, sizeof(peak), cli_number(row, "peak_bytes")),
-               cli_number(row, "pids"));
-    }
-}
-
-/* Under a heading of its own: none of it is the host's knowledge. */
-static void print_guest(const struct doc *d)
-{
-    const struct doc *list = NULL;
-    char spare[32], total[32];
-    struct err missing;
-
-    if (strcmp(cli_text(d, "state"), "told") != 0) {
-        printf("the guest says nothing: it %s\n", strcmp(cli_text(d, "state"), "paused") == 0
-                                                      ? "is paused"
-                                                      : "did not answer within a second");
-        return;
-    }
-    printf("as the guest says:\n");
-    printf("  memory  %s free of %s\n",
-           str_format_size(spare, sizeof(spare), cli_number(d, "memory_free_bytes")),
-           str_format_size(total, sizeof(total), cli_number(d, "memory_total_bytes")));
-    printf("  disk    %s free of %s\n",
-           str_format_size(spare, sizeof(spare), cli_number(d, "disk_free_bytes")),
-           str_format_size(total, sizeof(total), cli_number(d, "disk_total_bytes")));
-    doc_get_array(d, "execs", &list, &missing);
-    if (list && doc_len(list) > 0)
-        print_execs(list);
-}
-
-int cmd_stats(int argc, char **argv)
-{
-    bool json = false;
-    const struct cli_option options[] = {{.name = "--json", .ret_flag = &json}, {0}};
-    own_paths struct cli_paths paths = {0};
-    own_doc struct doc *d = NULL;
-    const struct doc *guest = NULL;
-    const char *name = NULL;
-    struct err e;
-    int status = parse_name(argc, argv, options, help_stats, &name);
-
-    if (status >= 0)
-        return status;
-    if (cli_paths_find(&paths, &e) < 0 || sandbox_stats(paths.data_dir, name, &d, &e) < 0)
-        return cli_fail(&e);
-    if (json) {
-        cli_print_doc(d);
-    } else {
-        print_stats(d);
-        if (doc_get_object(d, "guest", &guest, &e) == 0)
-            print_guest(guest);
-    }
     return cli_flush();
 }
 

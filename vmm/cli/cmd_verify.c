@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#define LEDGER_MAX (1u << 30)
 
 const char help_verify[] =
     "usage: lazaret verify [OPTION]... RUN|FILE\n"

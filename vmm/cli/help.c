@@ -21,7 +21,7 @@ const char help_main[] =
     "  diff NAME    which files were added, changed or removed since a mark\n"
     "  fork NAME NEW: another sandbox, that begins where this one is\n"
     "  pause NAME   stop its processors; resume NAME lets it go on\n"
-    "  stats NAME   what it has used, by the host's count\n"
+    "  stats [NAME] what it has used, by the host's count; --watch: all of them, again and again\n"
     "  console NAME what its kernel and agent wrote to the console\n"
     "  down NAME    take it down: nothing of it is left\n"
     "\n"
@@ -33,6 +33,8 @@ const char help_main[] =
     "  keygen       make a key for sealed files; unseal: open one\n"
     "  record       what runs and sandboxes did: list, show, export\n"
     "  verify RUN   is its record whole, and what this host wrote?\n"
+    "  report RUN   it as one page of HTML; events: what happens, line by line, as it comes\n"
+    "  metrics      what sandboxes use, for Prometheus\n"
     "  doctor       what this host gives, and what to do about what it does not\n"
     "  prove        is what is promised true of a sandbox, live? Read from outside, tried inside\n"
     "\n"
@@ -279,13 +281,6 @@ const char help_cp[] =
     "stdout or on stdin. Links, devices and set-id files are left out, and said.\n"
     "\n"
     "  --max SIZE  the most that may come out, and that a tar on stdin may have (256M)\n";
-
-const char help_stats[] =
-    "usage: lazaret stats [--json] NAME\n"
-    "\n"
-    "Prints what a sandbox has used, by the host's count: processor time, memory, disks. Then, "
-    "apart,\n"
-    "what the guest says, which may be a lie: memory, disk, and each command's use.\n";
 
 const char help_snapshot[] =
     "usage: lazaret snapshot [--json] NAME [MARK]\n"

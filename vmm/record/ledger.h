@@ -12,6 +12,7 @@
 #define LEDGER_FORMAT   "lazaret-head"
 #define LEDGER_VERSION  1u
 #define LEDGER_LINE_MAX 1024u
+#define LEDGER_MAX      (1u << 30) /* bytes that are read of one */
 #define LEDGER_FILE     "heads.jsonl"
 #define LEDGER_DIR      "ledger"   /* in the data folder */
 #define LEDGER_KEY      "host.key" /* in it, with host.key.pub */

@@ -1,9 +1,9 @@
 /* history: the time line, and what was used meanwhile. */
 #include "base/own.h"
+#include "report/about.h"
 #include "report/plot.h"
 #include "report/report_private.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #define RED   "#b3261e"
@@ -11,6 +11,11 @@
 #define BLUE  "#1f5fa8"
 #define GREEN "#1b7f4b"
 #define GREY  "#8a8f98"
+
+static const char *const colors[REPORT_MOODS] = {
+    [REPORT_PLAIN] = GREY, [REPORT_WORK] = BLUE, [REPORT_GOOD] = GREEN,
+    [REPORT_CARE] = AMBER, [REPORT_BAD] = RED,
+};
 
 double report_seconds(const struct report_lines *l, const struct report_line *line)
 {
@@ -22,107 +27,14 @@ bool report_is(const struct report_line *line, const char *type)
     return strcmp(line->type, type) == 0;
 }
 
-static void add_list(struct str *s, const struct doc *list)
-{
-    for (size_t i = 0; i < doc_len(list) && s->len < 400; i++)
-        str_addf(s, "%s%s", i ? " " : "", doc_str_at(list, i) ? doc_str_at(list, i) : "?");
-}
-
-static void add_number(struct str *s, const struct doc *d, const char *key)
-{
-    if (doc_has(d, key))
-        str_addf(s, "%s%s %" PRIu64, s->len ? ", " : "", key, report_number(d, key));
-}
-
-static void add_text(struct str *s, const struct doc *d, const char *key)
-{
-    const char *text = report_text(d, key);
-
-    if (*text)
-        str_addf(s, "%s%s", s->len ? ": " : "", text);
-}
-
-static void about_exec(const struct doc *d, struct str *s)
-{
-    str_addf(s, "%" PRIu64 ": ", report_number(d, "exec"));
-    add_list(s, report_list(d, "argv"));
-}
-
-static void about_exit(const struct doc *d, struct str *s)
-{
-    str_addf(s, "%" PRIu64 ": %s", report_number(d, "exec"), report_text(d, "class"));
-    if (doc_has(d, "status"))
-        str_addf(s, ", status %" PRIu64, report_number(d, "status"));
-    add_text(s, d, "error");
-}
-
-static void about_secret(const struct doc *d, struct str *s)
-{
-    str_addf(s, "%" PRIu64 ": ", report_number(d, "exec"));
-    add_list(s, report_list(d, "files"));
-    add_list(s, report_list(d, "variables"));
-}
-
-static void about_egress(const struct doc *d, struct str *s)
-{
-    add_text(s, d, "destination");
-    add_text(s, d, "verdict");
-    add_text(s, d, "why");
-}
-
-static void about_rows(const struct doc *d, struct str *s)
-{
-    str_addf(s, "%zu rows", doc_len(report_list(d, "rows")));
-}
-
-static void about_any(const struct doc *d, struct str *s)
-{
-    static const char *const texts[] = {"name",  "role", "action", "mark",   "guest_name", "class",
-                                        "error", "text", "rule",   "folder", "why",        NULL};
-    static const char *const numbers[] = {"status", "files", "bytes",   "refused",
-                                          "guest",  "host",  "boot_ms", NULL};
-
-    for (size_t i = 0; texts[i]; i++)
-        add_text(s, d, texts[i]);
-    for (size_t i = 0; numbers[i]; i++)
-        add_number(s, d, numbers[i]);
-}
-
-/* Types that the time line shows in words of their own, and their colors. */
-static const struct {
-    const char *type, *color;
-    void (*about)(const struct doc *d, struct str *s);
-} kinds[] = {
-    {"exec", BLUE, about_exec},      {"exit", BLUE, about_exit},   {"secret", AMBER, about_secret},
-    {"egress", AMBER, about_egress}, {"denials", RED, about_rows}, {"layers", GREEN, about_rows},
-    {"alert", RED, about_any},       {"tripwire", RED, about_any}, {"evidence", RED, about_any},
-    {"dropped", AMBER, about_any},   {"mark", GREEN, about_any},   {"revert", GREEN, about_any},
-    {"fork", GREEN, about_any},      {"end", GREY, about_any},     {"destroyed", GREY, about_any},
-};
-
-static size_t kind_of(const struct report_line *line)
-{
-    size_t i = 0;
-
-    while (i < sizeof(kinds) / sizeof(kinds[0]) && !report_is(line, kinds[i].type))
-        i++;
-    return i;
-}
-
-static const char *color_of(size_t kind)
-{
-    return kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind].color : GREY;
-}
-
 static void history_row(const struct report_lines *l, const struct report_line *line,
                         struct str *page)
 {
     own_str struct str about = {0};
-    size_t kind = kind_of(line);
 
-    (kind < sizeof(kinds) / sizeof(kinds[0]) ? kinds[kind].about : about_any)(line->d, &about);
+    report_about(line, &about);
     str_addf(page, "<tr><td class=\"n\">%.3f</td><td><i style=\"background:%s\"></i>",
-             report_seconds(l, line), color_of(kind));
+             report_seconds(l, line), colors[report_mood(line)]);
     html_text(page, line->type);
     html_raw(page, "</td><td>");
     if (strcmp(line->by, "host") != 0)
@@ -139,7 +51,7 @@ static void draw_history(const struct report_lines *l, double seconds, struct st
     for (size_t i = 0; events && i < l->n; i++)
         if (!report_is(&l->items[i], "sample") && !report_is(&l->items[i], "file"))
             events[n++] = (struct plot_event){.s = report_seconds(l, &l->items[i]),
-                                              .color = color_of(kind_of(&l->items[i])),
+                                              .color = colors[report_mood(&l->items[i])],
                                               .text = l->items[i].type};
     plot_add_timeline(page, events, n, seconds);
 }
@@ -168,17 +80,12 @@ void report_history(const struct report_lines *l, struct str *page)
     html_raw(page, "</section>\n");
 }
 
-/* One number of a sample; of disks the sum over them. */
+/* One number of a sample. */
 static double of_sample(const struct doc *d, const char *key)
 {
-    const struct doc *disks = report_list(d, "disks");
-    double sum = 0;
-
-    if (strcmp(key, "cpu_ns") == 0 || strcmp(key, "resident_bytes") == 0)
-        return (double)report_number(d, key);
-    for (size_t i = 0; i < doc_len(disks); i++)
-        sum += (double)report_number(doc_at(disks, i), key);
-    return sum;
+    if (strcmp(key, "cpu") == 0)
+        return (double)(report_number(d, "user_ns") + report_number(d, "system_ns"));
+    return (double)report_number(d, key);
 }
 
 /* `rate`: what it grew by in a second, else the number itself. */
@@ -221,14 +128,11 @@ void report_resources(const struct report_lines *l, struct str *page)
     html_raw(page, "<section><h2>Resources</h2><p class=\"by\">By the host's count, of the whole "
                    "virtual machine.</p><div class=\"plots\">\n");
     before = page->len;
-    plot(l, "cpu_ns", 1e9, true, &(struct plot){.title = "CPU", .unit = "CPUs", .color = BLUE},
-         page);
+    plot(l, "cpu", 1e9, true, &(struct plot){.title = "CPU", .unit = "CPUs", .color = BLUE}, page);
     plot(l, "resident_bytes", 1 << 20, false,
          &(struct plot){.title = "Memory", .unit = "MiB", .color = GREEN}, page);
-    plot(l, "read_bytes", 1 << 20, true,
-         &(struct plot){.title = "Disk, read", .unit = "MiB/s", .color = AMBER}, page);
-    plot(l, "written_bytes", 1 << 20, true,
-         &(struct plot){.title = "Disk, written", .unit = "MiB/s", .color = AMBER}, page);
+    plot(l, "disk_bytes", 1 << 20, false,
+         &(struct plot){.title = "Disk, on the host", .unit = "MiB", .color = AMBER}, page);
     if (page->len == before)
         html_raw(page, "<p>It was too short for more than one sample.</p>");
     html_raw(page, "</div></section>\n");

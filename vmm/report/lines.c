@@ -26,6 +26,15 @@ static uint64_t parse_time(const char *text)
     return strcmp(p, "Z") != 0 || s <= 0 ? 0 : (uint64_t)s * 1000000000u + ns;
 }
 
+void report_line_of(struct doc *d, struct report_line *ret)
+{
+    *ret = (struct report_line){.d = d};
+    ret->type = report_text(d, "type");
+    ret->time = report_text(d, "time");
+    ret->by = report_text(d, "by");
+    ret->ns = parse_time(ret->time);
+}
+
 static int take(const struct record_line *line, void *arg, struct err *e)
 {
     struct report_lines *l = arg;
@@ -40,11 +49,7 @@ static int take(const struct record_line *line, void *arg, struct err *e)
         l->items = more;
     }
     item = &l->items[l->n++];
-    *item = (struct report_line){.d = doc_ref(line->d)};
-    item->type = report_text(item->d, "type");
-    item->time = report_text(item->d, "time");
-    item->by = report_text(item->d, "by");
-    item->ns = parse_time(item->time);
+    report_line_of(doc_ref(line->d), item);
     if (item->ns && !l->begin_ns)
         l->begin_ns = item->ns;
     if (item->ns > l->end_ns)

@@ -11,8 +11,10 @@
 struct report_line {
     const char *type, *time, *by; /* borrowed from `d` */
     uint64_t ns;                  /* of `time`, since 1970; 0: not a time */
-    struct doc *d;                /* owned */
+    struct doc *d;                /* the caller's, or of report_lines */
 };
+/* Borrows d. */
+void report_line_of(struct doc *d, struct report_line *ret);
 
 struct report_lines {
     struct report_line *items;

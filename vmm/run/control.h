@@ -23,8 +23,8 @@ struct control {
     int signo;
     uint16_t rows, cols;
     struct wire_denied denied;
-    uint32_t alert;          /* its rule in the plan */
-    char text[256];          /* and by what; printable */
+    uint32_t alert; /* its rule in the plan */
+    char text[256]; /* and by what; printable */
     struct run_result result;
 };
 

@@ -1,0 +1,105 @@
+/* about: a line of a record in a few words, for people. See about.h. */
+#include "report/about.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static void add_list(struct str *s, const struct doc *list)
+{
+    for (size_t i = 0; i < doc_len(list) && s->len < 400; i++)
+        str_addf(s, "%s%s", i ? " " : "", doc_str_at(list, i) ? doc_str_at(list, i) : "?");
+}
+
+static void add_number(struct str *s, const struct doc *d, const char *key)
+{
+    if (doc_has(d, key))
+        str_addf(s, "%s%s %" PRIu64, s->len ? ", " : "", key, report_number(d, key));
+}
+
+static void add_text(struct str *s, const struct doc *d, const char *key)
+{
+    const char *text = report_text(d, key);
+
+    if (*text)
+        str_addf(s, "%s%s", s->len ? ": " : "", text);
+}
+
+static void about_exec(const struct doc *d, struct str *s)
+{
+    str_addf(s, "%" PRIu64 ": ", report_number(d, "exec"));
+    add_list(s, report_list(d, "argv"));
+}
+
+static void about_exit(const struct doc *d, struct str *s)
+{
+    str_addf(s, "%" PRIu64 ": %s", report_number(d, "exec"), report_text(d, "class"));
+    if (doc_has(d, "status"))
+        str_addf(s, ", status %" PRIu64, report_number(d, "status"));
+    add_text(s, d, "error");
+}
+
+static void about_secret(const struct doc *d, struct str *s)
+{
+    str_addf(s, "%" PRIu64 ": ", report_number(d, "exec"));
+    add_list(s, report_list(d, "files"));
+    add_list(s, report_list(d, "variables"));
+}
+
+static void about_egress(const struct doc *d, struct str *s)
+{
+    add_text(s, d, "destination");
+    add_text(s, d, "verdict");
+    add_text(s, d, "why");
+}
+
+static void about_rows(const struct doc *d, struct str *s)
+{
+    str_addf(s, "%zu rows", doc_len(report_list(d, "rows")));
+}
+
+static void about_any(const struct doc *d, struct str *s)
+{
+    static const char *const texts[] = {"name",  "role", "action", "mark",   "guest_name", "class",
+                                        "error", "text", "rule",   "folder", "why",        NULL};
+    static const char *const numbers[] = {"status", "files",   "bytes",     "refused", "guest",
+                                          "host",   "boot_ms", "frozen_ms", NULL};
+
+    for (size_t i = 0; texts[i]; i++)
+        add_text(s, d, texts[i]);
+    for (size_t i = 0; numbers[i]; i++)
+        add_number(s, d, numbers[i]);
+}
+
+/* Types with words of their own. */
+static const struct {
+    const char *type;
+    enum report_mood mood;
+    void (*about)(const struct doc *d, struct str *s);
+} kinds[] = {
+    {"exec", REPORT_WORK, about_exec},     {"exit", REPORT_WORK, about_exit},
+    {"secret", REPORT_CARE, about_secret}, {"egress", REPORT_CARE, about_egress},
+    {"denials", REPORT_BAD, about_rows},   {"layers", REPORT_GOOD, about_rows},
+    {"alert", REPORT_BAD, about_any},      {"tripwire", REPORT_BAD, about_any},
+    {"evidence", REPORT_BAD, about_any},   {"frozen", REPORT_BAD, about_any},
+    {"dropped", REPORT_CARE, about_any},   {"mark", REPORT_GOOD, about_any},
+    {"revert", REPORT_GOOD, about_any},    {"fork", REPORT_GOOD, about_any},
+    {"end", REPORT_PLAIN, about_any},      {"destroyed", REPORT_PLAIN, about_any},
+};
+
+void report_about(const struct report_line *line, struct str *ret)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(line->type, kinds[i].type) == 0) {
+            kinds[i].about(line->d, ret);
+            return;
+        }
+    about_any(line->d, ret);
+}
+
+enum report_mood report_mood(const struct report_line *line)
+{
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(line->type, kinds[i].type) == 0)
+            return kinds[i].mood;
+    return REPORT_PLAIN;
+}
