@@ -57,6 +57,21 @@ static void about_rows(const struct doc *d, struct str *s)
     str_addf(s, "%zu rows", doc_len(report_list(d, "rows")));
 }
 
+static void about_file(const struct doc *d, struct str *s)
+{
+    add_text(s, d, "role");
+    add_text(s, d, "name");
+    add_number(s, d, "bytes");
+}
+
+static void about_sample(const struct doc *d, struct str *s)
+{
+    add_number(s, d, "user_ns");
+    add_number(s, d, "system_ns");
+    add_number(s, d, "resident_bytes");
+    add_number(s, d, "disk_bytes");
+}
+
 static void about_any(const struct doc *d, struct str *s)
 {
     static const char *const texts[] = {"name",  "role", "action", "mark",   "guest_name", "class",
@@ -83,6 +98,7 @@ static const struct {
     {"evidence", REPORT_BAD, about_any},   {"frozen", REPORT_BAD, about_any},
     {"dropped", REPORT_CARE, about_any},   {"mark", REPORT_GOOD, about_any},
     {"revert", REPORT_GOOD, about_any},    {"fork", REPORT_GOOD, about_any},
+    {"file", REPORT_PLAIN, about_file},    {"sample", REPORT_PLAIN, about_sample},
     {"end", REPORT_PLAIN, about_any},      {"destroyed", REPORT_PLAIN, about_any},
 };
 

@@ -33,7 +33,7 @@ static void history_row(const struct report_lines *l, const struct report_line *
     own_str struct str about = {0};
 
     report_about(line, &about);
-    str_addf(page, "<tr><td class=\"n\">%.3f</td><td><i style=\"background:%s\"></i>",
+    str_addf(page, "<tr><td class=\"n\">%.3f</td><td class=\"w\"><i style=\"background:%s\"></i>",
              report_seconds(l, line), colors[report_mood(line)]);
     html_text(page, line->type);
     html_raw(page, "</td><td>");

@@ -37,6 +37,7 @@ static const char style[] =
     "th{text-align:left;color:var(--soft);font-weight:600}\n"
     "td,th{padding:4px 10px 4px 0;border-bottom:1px solid var(--line);vertical-align:top;"
     "overflow-wrap:anywhere}\n"
+    "td.w,th{white-space:nowrap;overflow-wrap:normal}\n"
     "td.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}\n"
     "td i{display:inline-block;width:9px;height:9px;border-radius:5px;margin-right:6px}\n"
     "code,pre{font:12.5px/1.45 ui-monospace,monospace;overflow-wrap:anywhere}\n"

@@ -30,6 +30,14 @@ static void cell(struct table *t, const char *text)
     html_element(t->page, "td", text);
 }
 
+/* Of words that are short: they are not broken. */
+static void word_cell(struct table *t, const char *text)
+{
+    html_raw(t->page, "<td class=\"w\">");
+    html_text(t->page, text);
+    html_raw(t->page, "</td>");
+}
+
 static void number_cell(struct table *t, const struct doc *d, const char *key)
 {
     if (doc_has(d, key))
@@ -64,7 +72,7 @@ static void layer_row(struct table *t, const struct doc *row)
         if (strcmp(verdict, verdicts[i]) == 0)
             class = verdicts[i];
     number_cell(t, row, "layer");
-    cell(t, report_text(row, "name"));
+    word_cell(t, report_text(row, "name"));
     html_raw(t->page, "<td>");
     html_span(t->page, class, verdict);
     html_raw(t->page, "</td>");
@@ -111,7 +119,7 @@ static void command_row(const struct report_lines *l, struct table *t, const str
         html_text(t->page, doc_str_at(argv, i) ? doc_str_at(argv, i) : "?");
     }
     html_raw(t->page, "</code></td>");
-    cell(t, end ? report_text(end->d, "class") : "no end on record");
+    word_cell(t, end ? report_text(end->d, "class") : "no end");
     number_cell(t, end ? end->d : d, "status");
     number_cell(t, end ? end->d : d, "job_ms");
     number_cell(t, end ? end->d : d, "guest_cpu_us");
@@ -154,7 +162,7 @@ void report_denials(const struct report_lines *l, struct str *page)
                 const struct doc *row = doc_at(rows, j);
 
                 number_cell(&t, l->items[i].d, "exec");
-                cell(&t, report_text(row, "kind"));
+                word_cell(&t, report_text(row, "kind"));
                 if (doc_has(row, "call"))
                     cell(&t, report_text(row, "call"));
                 else
@@ -208,9 +216,9 @@ void report_alerts(const struct report_lines *l, struct str *page)
             if (report_is(&l->items[i], types[j]) && begin_row(&t)) {
                 const struct doc *d = l->items[i].d;
 
-                cell(&t, types[j]);
+                word_cell(&t, types[j]);
                 cell(&t, report_text(d, "rule"));
-                cell(&t, report_text(d, "action"));
+                word_cell(&t, report_text(d, "action"));
                 cell(&t, *report_text(d, "text") ? report_text(d, "text") : report_text(d, "name"));
                 cell(&t, report_text(d, "sha256"));
                 end_row(&t);
