@@ -10,14 +10,14 @@ from live import begin, execute, state, up
 SMALL = ("--memory", "64M", "--disk", "64M")
 
 
-def policy(folder, *alerts, name="policy.json"):
+def _policy(folder, *alerts, name="policy.json"):
     path = f"{folder}/{name}"
     with open(path, "w", encoding="utf-8") as out:
         json.dump({"format": "lazaret-policy", "version": 1, "alerts": alerts}, out)
     return path
 
 
-def record(kind, id_):
+def _record(kind, id_):
     """The lines of a type in the record of a run, or of the last life of a sandbox."""
     names = sorted(n for n in os.listdir(f"{DATA}/records") if n == f"{id_}.jsonl" or n.startswith(f"{id_}."))
     with open(f"{DATA}/records/{names[-1]}", encoding="utf-8") as f:
@@ -25,21 +25,21 @@ def record(kind, id_):
 
 
 def _evidence_fits(id_):
-    folder, lines = record("evidence", id_)
+    folder, lines = _record("evidence", id_)
     equal([r["name"] for r in lines], ["memory", "disk"])
     for r in lines:
         path = f"{DATA}/evidence/{folder}/{r['name']}"
         with open(path, "rb") as f:
             equal(hashlib.file_digest(f, "sha256").hexdigest(), r["sha256"], path)
         equal(os.path.getsize(path), r["bytes"], path)
-    frozen = record("frozen", id_)[1][-1]
+    frozen = _record("frozen", id_)[1][-1]
     print(f"# {frozen['frozen_ms']} ms from the alert until it stood still")
     return folder
 
 
 def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
     told = f"{folder}/told"
-    rules = policy(folder,
+    rules = _policy(folder,
                    {"when": "streams", "above": "1M", "for": "60s", "action": "notify",
                     "command": ["/bin/sh", "-c", f"echo $LAZARET_ALERT_ID $LAZARET_ALERT_TEXT > {told}"]},
                    {"when": "disk", "above": "10M", "for": "60s", "action": "freeze"},
@@ -64,7 +64,7 @@ def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
 
 
 def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
-    rules = policy(folder, {"when": "streams", "above": "1M", "for": "60s", "action": "freeze"})
+    rules = _policy(folder, {"when": "streams", "above": "1M", "for": "60s", "action": "freeze"})
     with Nothing():
         finished(up("trips", *SMALL, "--policy", rules))
         try:
@@ -75,7 +75,7 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
             wait_for(lambda: state("trips") == "paused", "the alert's pause")
             shown = finished(lazaret("show", "trips")).decode()
             check(f"an alert of {rules}:1: streams: 3000000 is above 1048576" in shown, shown)
-            wait_for(lambda: record("frozen", "trips")[1], "its evidence")
+            wait_for(lambda: _record("frozen", "trips")[1], "its evidence")
             _evidence_fits("trips")
             one_line_error(execute("trips", "--", "true"), 125, "paused")
             finished(lazaret("resume", "trips"))
@@ -87,7 +87,7 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
 
 
 def nothing_of_an_amnesic_guest_is_evidence_on_a_disk(folder):
-    rules = policy(folder, {"when": "streams", "above": "1M", "for": "60s", "action": "freeze"})
+    rules = _policy(folder, {"when": "streams", "above": "1M", "for": "60s", "action": "freeze"})
     with Nothing():
         result = run(["sh", "-c", "head -c 3000000 /dev/zero; exec sleep 300"], *SMALL, "--amnesic",
                      "--policy", rules)
@@ -97,11 +97,11 @@ def nothing_of_an_amnesic_guest_is_evidence_on_a_disk(folder):
 
 
 def an_alert_is_in_the_plan_with_its_place_and_a_wrong_one_is_refused(folder):
-    good = policy(folder, {"when": "cpu", "above": 90, "for": "30s", "action": "kill"})
+    good = _policy(folder, {"when": "cpu", "above": 90, "for": "30s", "action": "kill"})
     line = [l for l in finished(lazaret("check", "--policy", good, "--", "true")).decode().splitlines()
             if l.startswith("alert ")]
     equal([l.split() for l in line], [["alert", "cpu", "above", "90", "%", "in", "30.000", "s:", "kill", f"{good}:1"]])
-    bad = policy(folder, {"when": "cpu", "above": 90, "action": "kill"}, name="bad.json")
+    bad = _policy(folder, {"when": "cpu", "above": 90, "action": "kill"}, name="bad.json")
     one_line_error(lazaret("check", "--policy", bad, "--", "true"), 125, f"{bad}:1", "alerts[0]", "for")
 
 

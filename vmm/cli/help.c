@@ -153,7 +153,7 @@ const char help_gc[] =
     "Finishes what crashed runs and sandboxes left: disks, domains, folders. Never touches one\n"
     "that lives.\n"
     "\n"
-    "  --kept             remove the folders of --keep-logs too\n"
+    "  --kept             remove the folders of --keep-logs, and evidence, too\n"
     "  --records-older-than AGE  remove records that were closed before: s (default), m, h, d\n"
     "  --records-max-size SIZE   and the oldest, until those that are left fit into SIZE\n"
     "  --json             what was swept, on stdout\n";

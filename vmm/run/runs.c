@@ -3,9 +3,11 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "run/alarm.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -219,6 +221,13 @@ static int gc_one(void *arg, const struct found *f)
     return 0;
 }
 
+static int remove_evidence(const char *data_dir, struct err *e)
+{
+    own_free char *path = str_printf("%s/" ALARM_DIR, data_dir);
+
+    return file_remove_tree(AT_FDCWD, path, e);
+}
+
 int run_gc(const char *data_dir, bool kept, uint64_t *ret_removed, struct err *e)
 {
     struct sweeping s = {.data_dir = data_dir, .kept = kept};
@@ -234,5 +243,5 @@ int run_gc(const char *data_dir, bool kept, uint64_t *ret_removed, struct err *e
         return -1;
     }
     *ret_removed = s.removed;
-    return 0;
+    return kept ? remove_evidence(data_dir, e) : 0;
 }
