@@ -1,7 +1,8 @@
 /*
  * twin: lazaret-relay or lazaret-unpack (TWIN_UNPACK), taken over by a guest. See twin.h.
  *
- * By its own name "lazaret-relay" it stands in a whole manager, and floods it.
+ * By its own name "lazaret-relay" it stands in a whole manager: says that the guest is ready and
+ * its job started, and then says something without end.
  */
 #include "tests/hostile/twin.h"
 
@@ -180,14 +181,38 @@ static void lie(uint32_t what)
     while (what == LIE_FLOOD);
 }
 
+#ifndef TWIN_UNPACK
+static void say(enum channel_event_type type, uint32_t exec)
+{
+    record = (struct channel_event){.type = type, .exec = exec};
+    must((int)send(PARENT_FD, &record, sizeof(record), MSG_NOSIGNAL));
+}
+
+static void talk_without_end(void)
+{
+    struct relay_command c = {0};
+
+    say(CHANNEL_READY, 0);
+    while (c.type != RELAY_EXEC)
+        must((int)recv(PARENT_FD, &c, sizeof(c), 0) > 0 ? 0 : -1);
+    say(CHANNEL_STARTED, c.exec);
+    record = (struct channel_event){.type = CHANNEL_LOG};
+    memset(record.text, 'x', sizeof(record.text) - 1);
+    for (;;)
+        must((int)send(PARENT_FD, &record, sizeof(record), MSG_NOSIGNAL));
+}
+#endif
+
 int main(int argc, char **argv)
 {
     struct twin_ask ask;
 
     (void)argc;
     must(prctl(PR_SET_PDEATHSIG, 9)); /* whatever is tried, nothing of it is left */
+#ifndef TWIN_UNPACK
     if (strstr(argv[0], "/lazaret-relay"))
-        lie(LIE_FLOOD);
+        talk_without_end();
+#endif
     ask = hear();
     if (ask.mode == TWIN_SWEEP) {
         sweep();
