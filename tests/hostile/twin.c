@@ -20,13 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static struct twin_ask ask;
+
 #ifdef TWIN_UNPACK
 #define ANSWER_FD TWIN_UNPACK_ANSWER
 #define PARENT_FD UNPACK_RESULT
 
 static struct confine rights(void)
 {
-    return rights_unpack(UNPACK_DIR, 4096, false);
+    if (ask.rights == TWIN_RIGHTS_QUOTE)
+        return rights_quote();
+    return rights_unpack(UNPACK_DIR, 4096, ask.rights == TWIN_RIGHTS_SEALED);
 }
 #else
 #define ANSWER_FD TWIN_RELAY_ASK
@@ -46,15 +50,13 @@ static void must(int rc)
         _exit(99);
 }
 
-static struct twin_ask hear(void)
+static void hear(void)
 {
-    struct twin_ask ask;
 #ifdef TWIN_UNPACK
     must(pread(TWIN_UNPACK_ASK, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1);
 #else
     must(recv(TWIN_RELAY_ASK, &ask, sizeof(ask), MSG_WAITALL) == sizeof(ask) ? 0 : -1);
 #endif
-    return ask;
 }
 
 static void tell(void)
@@ -205,15 +207,13 @@ static void talk_without_end(void)
 
 int main(int argc, char **argv)
 {
-    struct twin_ask ask;
-
     (void)argc;
     must(prctl(PR_SET_PDEATHSIG, 9)); /* whatever is tried, nothing of it is left */
 #ifndef TWIN_UNPACK
     if (strstr(argv[0], "/lazaret-relay"))
         talk_without_end();
 #endif
-    ask = hear();
+    hear();
     if (ask.mode == TWIN_SWEEP) {
         sweep();
         return 0;
