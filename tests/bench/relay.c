@@ -131,6 +131,7 @@ static int by_size(const void *a, const void *b)
 /* Interleaved rounds; medians. */
 static void compare(const char *what, const char *unit, uint64_t (*go)(bool relay))
 {
+    const int mid = ROUNDS / 2;
     uint64_t relay[ROUNDS], pipes[ROUNDS];
 
     for (int i = 0; i < ROUNDS; i++) {
@@ -140,9 +141,9 @@ static void compare(const char *what, const char *unit, uint64_t (*go)(bool rela
     qsort(relay, ROUNDS, sizeof(relay[0]), by_size);
     qsort(pipes, ROUNDS, sizeof(pipes[0]), by_size);
     printf("%s: relay %ju [%ju..%ju] %s, pipe %ju [%ju..%ju]: ratio %.2f\n", what,
-           (uintmax_t)relay[ROUNDS / 2], (uintmax_t)relay[0], (uintmax_t)relay[ROUNDS - 1], unit,
-           (uintmax_t)pipes[ROUNDS / 2], (uintmax_t)pipes[0], (uintmax_t)pipes[ROUNDS - 1],
-           (double)relay[ROUNDS / 2] / (double)pipes[ROUNDS / 2]);
+           (uintmax_t)relay[mid], (uintmax_t)relay[0], (uintmax_t)relay[ROUNDS - 1], unit,
+           (uintmax_t)pipes[mid], (uintmax_t)pipes[0], (uintmax_t)pipes[ROUNDS - 1],
+           (double)relay[mid] / (double)pipes[mid]);
 }
 
 START_TEST(bench)

@@ -63,7 +63,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     MUST(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) == 0);
     send_request(pair[0], &sent, sizeof(sent) - cut, data[0] >> 1 & 63);
     if (talk_take_request(pair[1], data[0] & 1, &got, fds, &n_fds) == 1) {
-        MUST(!cut && memcmp(&sent, &got, sizeof(got)) == 0);
+        MUST(!cut && got.what == sent.what && got.n_args == sent.n_args);
         MUST(n_fds == (data[0] >> 1 & 63u) && n_fds <= TALK_FDS_MAX);
         MUST(got.what > 0 && got.what < TALK_WHAT_END && !(got.flags & ~TALK_FLAGS));
         MUST(strnlen(got.name, sizeof(got.name)) < sizeof(got.name));

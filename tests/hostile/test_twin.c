@@ -83,7 +83,7 @@ static int open_out(char top[32])
     char path[64];
     int fd;
 
-    strcpy(top, "/tmp/lazaret-twin-XXXXXX");
+    (void)snprintf(top, 32, "/tmp/lazaret-twin-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(top));
     snprintf(path, sizeof(path), "%s/secret", top);
     fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);

@@ -178,9 +178,12 @@ static void lie(uint32_t what)
         len++;
     if (what == LIE_FDS)
         send_with_fd(&record, len);
-    do
+    must((int)send(PARENT_FD, larger, len, MSG_NOSIGNAL));
+    for (;;) {
+        if (what != LIE_FLOOD)
+            return;
         must((int)send(PARENT_FD, larger, len, MSG_NOSIGNAL));
-    while (what == LIE_FLOOD);
+    }
 }
 
 #ifndef TWIN_UNPACK
