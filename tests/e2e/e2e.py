@@ -169,19 +169,28 @@ def wait_for(probe, what, seconds=120):
     raise AssertionError(f"timed out waiting for {what}")
 
 
+def _below(popen, word):
+    """(pid, parent) of the process below a running lazaret that has this in its command line."""
+    table = _table()
+    for pid, (up, cmdline, _) in table.items():
+        at = up
+        if word not in cmdline:
+            continue
+        while at in table and at != popen.pid:
+            at = table[at][0]
+        if at == popen.pid:
+            return pid, up
+    return None
+
+
 def qemu_of(popen):
     """The pid of the QEMU below a running lazaret."""
-    def below():
-        table = _table()
-        for pid, (at, cmdline, _) in table.items():
-            if "guest=lazaret-" not in cmdline:
-                continue
-            while at in table and at != popen.pid:
-                at = table[at][0]
-            if at == popen.pid:
-                return pid
-        return None
-    return wait_for(below, "QEMU")
+    return wait_for(lambda: _below(popen, "guest=lazaret-"), "QEMU")[0]
+
+
+def relay_of(popen):
+    """The pids of the relay below a running lazaret, and of the keeper."""
+    return wait_for(lambda: _below(popen, "lazaret-relay "), "the relay")
 
 
 def main():

@@ -458,6 +458,52 @@ seeds["evidence"] = {
     "empty": b"",
 }
 
+seeds["message"]["used"] = b"\x0d" + struct.pack("<4Q", 1 << 29, 1 << 28, 1 << 30, 1 << 29) + bytes(512)
+seeds["message"]["used-too-much"] = b"\x0d" + struct.pack("<Q", (1 << 60) + 1) + bytes(536)
+
+
+def request(what, fds=0, busy=0, flags=0, serial=0, signo=0, rows=0, cols=0, counts=(0, 0, 0, 0), timeout=0,
+            room=0, name=b"", words=()):
+    """struct talk_request as x86_64 lays it out, and the strings of its command."""
+    return (bytes([fds << 1 | busy]) + struct.pack("<5I2H4IQQ65s7x", 5, what, flags, serial, signo, rows, cols,
+                                                   *counts, timeout, room, name)
+            + b"".join(word + b"\0" for word in words))
+
+
+seeds["talk"] = {
+    "exec": request(1, 3, counts=(2, 1, 0, 0), words=(b"/w", b"7:8", b"a", b"b", b"K=v")),
+    "exec-terminal": request(1, 3, flags=3, rows=24, cols=80, counts=(1, 0, 0, 0), words=(b"", b"", b"sh")),
+    "exec-secrets": request(1, 5, counts=(1, 0, 1, 1), words=(b"", b"", b"a", b"KEY", b"TOKEN")),
+    "exec-detached": request(1, 1, flags=4, timeout=1000, room=1 << 20, counts=(1, 0, 0, 0), words=(b"", b"", b"a")),
+    "exec-marked": request(1, 3, flags=24, name=b"before", counts=(1, 0, 0, 0), words=(b"", b"", b"a")),
+    "exec-too-few-words": request(1, 3, counts=(9, 0, 0, 0), words=(b"", b"", b"a")),
+    "exec-without-end": request(1, 3, counts=(1, 0, 0, 0), words=(b"", b"", b"a"))[:-1],
+    "signal": request(2, busy=1, signo=15),
+    "resize": request(3, busy=1, rows=1, cols=1),
+    "kill": request(5, serial=3, signo=9),
+    "snapshot": request(11, name=b"first"),
+    "bad-name": request(11, name=b"../first"),
+    "name-with-tail": request(11, name=b"a\0b"),
+    "every-what": b"".join(request(what) for what in range(1, 18)),
+    "fds-unasked": request(4, 9),
+}
+run_json = {"format": "lazaret-run", "version": 1, "id": "a", "kind": "run", "started": "2026-01-01T00:00:00.000Z",
+            "pid": 1, "image": "default", "command": ["sh", "-c", "\u001b[2J"], "connect": "embedded",
+            "keep": True, "amnesic": False, "debug": True}
+line = b'{"t":"2026-01-01T00:00:00.000Z","step":"up","state":"creating"}\n'
+seeds["folder"] = {
+    "plain": b"\0".join((json.dumps(run_json).encode(), b"{}", line, b'{"class":"exited","status":0}')),
+    "cut": json.dumps(run_json).encode()[:60],
+    "wrong": b'{"started":7,"image":[],"command":{"a":1},"connect":null,"amnesic":"no"}\0[]\0\xff\0{}',
+    "command-of-numbers": b'{"command":[1,null,["x"],"y"]}',
+    "deep": b'{"a":' * 60,
+}
+seeds["console"] = {
+    "boot": b"[    0.000000] Linux version 6\r\n\x1b[1;31mpanic\x1b[0m\r\n",
+    "returns": b"a\r\rb\r\n\n\r",
+    "title": b"\x1b]0;owned\x07\x9b2J\x00\x7f\\",
+}
+
 for target, files in seeds.items():
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)

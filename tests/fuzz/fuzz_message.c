@@ -6,7 +6,8 @@
 
 static void from_guest(uint8_t which, const uint8_t *p, size_t len)
 {
-    uint8_t raw[WIRE_READY_SIZE + WIRE_EXIT_SIZE];
+    uint8_t raw[WIRE_USED_SIZE];
+    struct wire_used used;
     struct wire_ready ready;
     struct wire_unstarted unstarted;
     struct wire_exit end;
@@ -28,6 +29,11 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
         MUST(denied.kind >= 1 && denied.kind < WIRE_DENIED_KIND_END && denied.count > 0);
         MUST(denied.detail == 0 || denied.kind == WIRE_DENIED_CALL);
         wire_denied_format(raw, &denied);
+        MUST(memcmp(raw, p, len) == 0);
+    }
+    if (which == 13 && wire_used_parse(p, len, &used) == 0) {
+        MUST(used.memory_total_bytes <= WIRE_BYTES_MAX && used.execs[15].pids <= WIRE_PIDS_MAX);
+        wire_used_format(raw, &used);
         MUST(memcmp(raw, p, len) == 0);
     }
     if (which == 3 && wire_credit_parse(p, len, &v) == 0)

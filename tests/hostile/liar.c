@@ -48,7 +48,8 @@ static void get(void *to, size_t len)
 static void answer(uint16_t type, unsigned add, uint32_t kept)
 {
     uint8_t raw[WIRE_HEADER_SIZE + WIRE_HELLO_SIZE], out[WIRE_READY_SIZE];
-    struct wire_ready ready = {.version = WIRE_VERSION, .kept = kept};
+    struct wire_ready ready = {
+        .version = WIRE_VERSION, .kept = kept, .boot_us = UINT64_MAX}; /* nobody believes it */
     struct wire_hello hello;
 
     get(raw, sizeof(raw));
@@ -169,10 +170,93 @@ static void terminal_escapes(void)
     garbage();
 }
 
+/* Takes the host's command for what it is, and says that it runs. */
+static void start(void)
+{
+    static uint8_t payload[WIRE_PAYLOAD_MAX];
+    uint8_t raw[WIRE_HEADER_SIZE];
+    struct wire_header h = {0};
+    struct wire_exec x = {0};
+    uint32_t left = 1;
+
+    meet(0);
+    while (left > 0) {
+        get(raw, sizeof(raw));
+        if (wire_header_parse(raw, &h) < 0)
+            return;
+        get(payload, h.length);
+        if (h.type == WIRE_EXEC && wire_exec_parse(payload, h.length, &x) == 0)
+            left = x.config_size;
+        else if (h.type == WIRE_CONFIG)
+            left -= h.length;
+    }
+    put(WIRE_STARTED, wire_stream(1, WIRE_CONTROL), NULL, 0);
+}
+
+/* All that the host cannot see for itself, as large as it gets. */
+static void claims_of_all_ones(void)
+{
+    const struct wire_exit ex = {
+        .code = 7, .oom = UINT32_MAX, .cpu_us = UINT64_MAX, .peak_bytes = UINT64_MAX};
+    uint8_t out[WIRE_EXIT_SIZE];
+
+    start();
+    wire_exit_format(out, &ex);
+    put(WIRE_EXIT, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
+}
+
+static void halts(void)
+{
+    start();
+    reboot(RB_HALT_SYSTEM);
+}
+
+static void sleeps(void)
+{
+    int fd;
+
+    start();
+    mkdir("/sys", 0755);
+    mount("sys", "/sys", "sysfs", 0, NULL);
+    fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
+    if (write(fd, "mem", 3) < 0)
+        (void)!write(fd, "freeze", 6);
+}
+
+/* With reboot=t on its command line: by a triple fault. */
+static void resets(void)
+{
+    meet(0);
+    reboot(RB_AUTOBOOT);
+}
+
+static void panics(void)
+{
+    meet(0);
+    _exit(1); /* it is the first process */
+}
+
+static void flood_of_the_console(void)
+{
+    char text[4096];
+
+    meet(0);
+    memset(text, '\033', sizeof(text));
+    for (int i = 0; i < 100; i++)
+        (void)!write(STDOUT_FILENO, text, sizeof(text));
+    garbage();
+}
+
 static const struct {
     const char *name;
     void (*tell)(void);
 } lies[] = {
+    {"claims_of_all_ones", claims_of_all_ones},
+    {"halts", halts},
+    {"sleeps", sleeps},
+    {"resets", resets},
+    {"panics", panics},
+    {"flood_of_the_console", flood_of_the_console},
     {"garbage", garbage},
     {"wrong_nonce", wrong_nonce},
     {"ready_before_hello", ready_before_hello},

@@ -22,12 +22,13 @@
 /* `go` gets the row's number; borrows `name` for as long as the suite lives. */
 static inline void rows_add(TCase *tc, const char *name, TFun go, int row)
 {
-    TTest *t = calloc(1, sizeof(*t));
+    static TTest tests[512];
+    static size_t n;
 
-    if (!t)
+    if (n == sizeof(tests) / sizeof(tests[0]))
         abort();
-    *t = (TTest){.name = name, .fn = go, .file = "row", .line = row};
-    _tcase_add_test(tc, t, 0, 0, row, row + 1);
+    tests[n] = (TTest){.name = name, .fn = go, .file = "row", .line = row};
+    _tcase_add_test(tc, &tests[n++], 0, 0, row, row + 1);
 }
 
 /* A line of /proc/PID/status in KiB, -1: the process is not there. */

@@ -113,6 +113,7 @@ static const char *const changes[] = {"one_byte_short",     "one_byte_over", "on
 struct neighbour {
     const struct wire_rule *rule;
     enum change change;
+    char *name;
 };
 static struct neighbour neighbours[256];
 static size_t n_neighbours;
@@ -193,17 +194,17 @@ static void add_neighbours(TCase *tc)
         const struct wire_rule *r = &wire_rules[i];
 
         for (size_t c = 0; c < COUNT(changes); c++) {
-            char *name;
+            struct neighbour *n = &neighbours[n_neighbours];
 
             if (!can(r, (enum change)c))
                 continue;
             if (n_neighbours == COUNT(neighbours))
                 abort();
-            neighbours[n_neighbours] = (struct neighbour){r, (enum change)c};
-            name = str_printf("%s%s_%s", wire_type_name(r->type),
-                              r->session && own_kind(r) == WIRE_TREE ? "_of_the_tree" : "",
-                              changes[c]);
-            rows_add(tc, name, tell_neighbour, (int)n_neighbours++);
+            *n = (struct neighbour){.rule = r, .change = (enum change)c};
+            n->name = str_printf("%s%s_%s", wire_type_name(r->type),
+                                 r->session && own_kind(r) == WIRE_TREE ? "_of_the_tree" : "",
+                                 changes[c]);
+            rows_add(tc, n->name, tell_neighbour, (int)n_neighbours++);
         }
     }
 }

@@ -2,6 +2,8 @@
 a clean host. The guest is tests/hostile/liar.c in the place of the agent."""
 import json
 import os
+import shutil
+import subprocess
 import time
 
 import store
@@ -9,20 +11,33 @@ from e2e import *
 
 LIAR = os.environ["LIAR"]
 ESCAPED = os.environ["ESCAPED"]
+TWIN = os.environ["TWIN"]
+FAST_CLOCK = os.environ["FAST_CLOCK"]
+BUILD = os.path.normpath(os.path.join(os.path.dirname(LAZARET), "../.."))
+PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-unpack", "vmm/look/lazaret-look",
+            "vmm/wrap/lazaret-qemu", "guest-agent/agent/lazaret-agent", "vmm/hv/liblazaret-preload.so"]
 
 
-def _lie(folder, name, *options):
-    """Runs `true` in a guest that tells this lie; the result object and where its logs are."""
+def _store(folder, name):
+    """A data folder whose default image tells this lie."""
     os.chmod(folder, 0o700)
     images = f"{folder}/images"
     store.copy(f"{DATA}/images", images)
     with open(LIAR, "rb") as f:
         store.put_part(images, "initramfs", store.initramfs(f.read()),
                        cmdline=store.manifest(images)["cmdline"] + f" liar={name}")
+
+
+def _arguments(*options):
+    return ["run", "--accel", "tcg", "--cold", "--machine", "q35", "--json", "--keep-logs", *options, "--", "true"]
+
+
+def _lie(folder, name, *options):
+    """Runs `true` in a guest that tells this lie; the result object and where its logs are."""
+    _store(folder, name)
     began = time.monotonic()
     with Nothing():
-        r = lazaret("run", "--accel", "tcg", "--cold", "--machine", "q35", "--json", "--keep-logs", *options,
-                    "--", "true", env={"LAZARET_DATA_DIR": folder})
+        r = lazaret(*_arguments(*options), env={"LAZARET_DATA_DIR": folder})
     check(time.monotonic() - began < 60, "not in bounded time")
     check(all(b == 0x0a or 0x20 <= b < 0x7f for b in r.stdout + r.stderr), "raw bytes of the guest")
     return json.loads(r.stdout), f"{folder}/runs", r
@@ -91,6 +106,111 @@ def terminal_escapes_never_arrive_raw(folder):
         text = f.read()
     check(b"owned" in text, text)
     check(b"\x1b" not in text and b"\xff" not in text and b"\x07" not in text, text)
+
+
+def _stops(folder, name):
+    d, _, r = _lie(folder, name)
+    equal((d["class"], r.returncode), ("guest", 125), d.get("error"))
+    check("the guest stopped before the job" in d["error"], d["error"])
+
+
+def a_triple_fault_is_the_guests_end(folder):
+    _stops(folder, "resets reboot=t")
+
+
+def a_panic_is_the_guests_end(folder):
+    _stops(folder, "panics")
+
+
+def _is_silent(folder, name):
+    """Whatever the guest does with its processor, the job's time is the host's to count."""
+    d, _, r = _lie(folder, name, "--timeout", "1")
+    equal((d["class"], r.returncode), ("timeout", 124), d.get("error"))
+
+
+def a_guest_that_halts_meets_the_deadline(folder):
+    _is_silent(folder, "halts")
+
+
+def a_guest_that_sleeps_meets_the_deadline(folder):
+    _is_silent(folder, "sleeps")
+
+
+def a_guest_that_never_boots_meets_the_deadline(folder):
+    """Of two minutes; the manager's clock goes faster once its guest is there (fast_clock.c)."""
+    _store(folder, "none")
+    trigger = f"{folder}/now"
+    with Nothing():
+        p = subprocess.Popen([LAZARET, *_arguments()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE,
+                             env=environment(LAZARET_DATA_DIR=folder, LD_PRELOAD=FAST_CLOCK,
+                                             LAZARET_FAST_CLOCK=trigger))
+        qemu_of(p)
+        with open(trigger, "w", encoding="ascii"):
+            pass
+        said, _ = p.communicate(timeout=120)
+    d = json.loads(said)
+    equal((d["class"], p.returncode), ("guest", 125), d.get("error"))
+    check("not ready in time" in d["error"], d["error"])
+
+
+def what_only_the_guest_can_know_is_named_so(folder):
+    d, _, r = _lie(folder, "claims_of_all_ones")
+    equal((d["class"], d["status"], r.returncode), ("exited", 7, 7), d.get("error"))
+    equal((d["guest_cpu_us"], d["guest_peak_bytes"], d["guest_oom_kills"]), (2**64 - 1, 2**64 - 1, 2**32 - 1))
+    check(d["boot_ms"] < 60000 and d["job_ms"] < 60000, d)  # these are the host's
+
+
+def a_flood_of_the_console_is_cut_and_escaped(folder):
+    d, logs, r = _lie(folder, "flood_of_the_console")
+    equal(r.returncode, 120, d)
+    with open(f"{logs}/{d['id']}/console.log", "rb") as f:
+        text = f.read()
+    equal(len(text), 1 << 20)
+    check(b"\x1b" not in text and b"\\x1b" in text, text[-100:])
+
+
+def _memory(pid, key):
+    with open(f"/proc/{pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith(key + ":"))
+
+
+def a_flood_of_output_costs_the_host_no_memory():
+    """Keeper and relay at their peak beside what they had while the job was idle."""
+    with Nothing():
+        p = start(["sh", "-c", "echo go; read x; exec cat /dev/zero"], "-i", stdin=subprocess.PIPE)
+        equal(p.stdout.read(3), b"go\n")
+        relay, keeper = relay_of(p)
+        before = {}
+        for pid in (relay, keeper):
+            before[pid] = _memory(pid, "VmRSS")
+            with open(f"/proc/{pid}/clear_refs", "w", encoding="ascii") as f:
+                f.write("5")
+        p.stdin.write(b"x\n")
+        p.stdin.flush()
+        left = 16 << 20
+        while left > 0:
+            left -= len(p.stdout.read(min(left, 1 << 20)))
+        for pid, idle in before.items():
+            grown = _memory(pid, "VmHWM") - idle
+            check(grown <= 4096, f"{'the relay' if pid == relay else 'the keeper'} grew by {grown} KiB")
+        p.terminate()
+        p.stdout.read()
+        p.communicate(timeout=60)
+
+
+def a_relay_that_was_taken_over_stops_no_deadline(folder):
+    """The twin says that all is well and then never stops talking."""
+    built = f"{folder}/built"
+    for program in PROGRAMS:
+        os.makedirs(os.path.dirname(f"{built}/{program}"), exist_ok=True)
+        shutil.copy(f"{BUILD}/{program}", f"{built}/{program}")
+    shutil.copy(TWIN, f"{built}/vmm/channel/lazaret-relay")
+    with Nothing():
+        r = subprocess.run([f"{built}/vmm/cli/lazaret", "run", "--accel", "tcg", "--cold", "--json", "--timeout", "1",
+                            "--", "true"], capture_output=True, timeout=60, env=environment(), check=False)
+    d = json.loads(r.stdout)
+    equal((d["class"], r.returncode), ("timeout", 124), d)
 
 
 def a_job_that_is_the_guests_root_finds_no_way_out(folder):

@@ -88,13 +88,11 @@ static void one_name_a_thousand_times(void)
 
 static void folders_as_deep_as_they_may_be_and_deeper(void)
 {
-    char path[80] = "d";
+    static const char path[] = "d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d/d"
+                               "/d/d/d/d/d/d/d/d";
 
-    for (int i = 0; i < 40; i++) {
-        put_raw(TREE_DIR, 0, 0700, path, strlen(path), 0, 0);
-        if (strlen(path) < sizeof(path) - 3)
-            strcat(path, "/d");
-    }
+    for (size_t len = 1; len < sizeof(path); len += 2)
+        put_raw(TREE_DIR, 0, 0700, path, len, 0, 0);
     put_end();
 }
 
@@ -381,7 +379,7 @@ static void begin(void)
 {
     char path[64];
 
-    strcpy(top, "/tmp/lazaret-trees-XXXXXX");
+    (void)snprintf(top, sizeof(top), "/tmp/lazaret-trees-XXXXXX");
     ck_assert_ptr_nonnull(mkdtemp(top));
     (void)snprintf(out_path, sizeof(out_path), "%s/out", top);
     ck_assert_int_eq(mkdir(out_path, 0700), 0);

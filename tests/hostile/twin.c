@@ -1,7 +1,8 @@
 /*
  * twin: lazaret-relay or lazaret-unpack (TWIN_UNPACK), taken over by a guest. See twin.h.
  *
- * By its own name "lazaret-relay" it stands in a whole manager, and floods it.
+ * By its own name "lazaret-relay" it stands in a whole manager: says that the guest is ready and
+ * its job started, and then says something without end.
  */
 #include "tests/hostile/twin.h"
 
@@ -19,13 +20,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+static struct twin_ask ask;
+
 #ifdef TWIN_UNPACK
 #define ANSWER_FD TWIN_UNPACK_ANSWER
 #define PARENT_FD UNPACK_RESULT
 
 static struct confine rights(void)
 {
-    return rights_unpack(UNPACK_DIR, 4096, false);
+    if (ask.rights == TWIN_RIGHTS_QUOTE)
+        return rights_quote();
+    return rights_unpack(UNPACK_DIR, 4096, ask.rights == TWIN_RIGHTS_SEALED);
 }
 #else
 #define ANSWER_FD TWIN_RELAY_ASK
@@ -45,15 +50,13 @@ static void must(int rc)
         _exit(99);
 }
 
-static struct twin_ask hear(void)
+static void hear(void)
 {
-    struct twin_ask ask;
 #ifdef TWIN_UNPACK
     must(pread(TWIN_UNPACK_ASK, &ask, sizeof(ask), 0) == sizeof(ask) ? 0 : -1);
 #else
     must(recv(TWIN_RELAY_ASK, &ask, sizeof(ask), MSG_WAITALL) == sizeof(ask) ? 0 : -1);
 #endif
-    return ask;
 }
 
 static void tell(void)
@@ -175,20 +178,45 @@ static void lie(uint32_t what)
         len++;
     if (what == LIE_FDS)
         send_with_fd(&record, len);
-    do
+    must((int)send(PARENT_FD, larger, len, MSG_NOSIGNAL));
+    for (;;) {
+        if (what != LIE_FLOOD)
+            return;
         must((int)send(PARENT_FD, larger, len, MSG_NOSIGNAL));
-    while (what == LIE_FLOOD);
+    }
 }
+
+#ifndef TWIN_UNPACK
+static void say(enum channel_event_type type, uint32_t exec)
+{
+    record = (struct channel_event){.type = type, .exec = exec};
+    must((int)send(PARENT_FD, &record, sizeof(record), MSG_NOSIGNAL));
+}
+
+static void talk_without_end(void)
+{
+    struct relay_command c = {0};
+
+    say(CHANNEL_READY, 0);
+    while (c.type != RELAY_EXEC)
+        must((int)recv(PARENT_FD, &c, sizeof(c), 0) > 0 ? 0 : -1);
+    say(CHANNEL_STARTED, c.exec);
+    record = (struct channel_event){.type = CHANNEL_LOG};
+    memset(record.text, 'x', sizeof(record.text) - 1);
+    for (;;)
+        must((int)send(PARENT_FD, &record, sizeof(record), MSG_NOSIGNAL));
+}
+#endif
 
 int main(int argc, char **argv)
 {
-    struct twin_ask ask;
-
     (void)argc;
     must(prctl(PR_SET_PDEATHSIG, 9)); /* whatever is tried, nothing of it is left */
+#ifndef TWIN_UNPACK
     if (strstr(argv[0], "/lazaret-relay"))
-        lie(LIE_FLOOD);
-    ask = hear();
+        talk_without_end();
+#endif
+    hear();
     if (ask.mode == TWIN_SWEEP) {
         sweep();
         return 0;

@@ -20,7 +20,11 @@ struct twin_ask {
     uint32_t mode;
     uint32_t what; /* an index into twin_tries */
     int32_t victim;
+    uint32_t rights; /* enum twin_rights */
 };
+
+/* Of the program that it replaces: unpack has three lists. */
+enum twin_rights { TWIN_RIGHTS_PLAIN, TWIN_RIGHTS_SEALED, TWIN_RIGHTS_QUOTE };
 
 #define TWIN_CALLS 1024u /* numbers that are swept; those of x32 beside them */
 

@@ -74,7 +74,12 @@ static inline void channel_close_p(struct channel **ch)
 }
 pid_t channel_relay_pid(const struct channel *ch);
 
-/* Poll this fd for POLLIN, then call channel_next() until it returns 0. */
+/*
+ * Poll this fd for POLLIN, then call channel_next() until it returns 0, but no more than
+ * CHANNEL_TURN times: a relay that was taken over has always one more, and whoever takes them all
+ * sees no deadline. An honest one has fewer under way.
+ */
+#define CHANNEL_TURN 256
 int channel_fd(const struct channel *ch);
 /* 1: an event, 0: none now. After CHANNEL_TAMPERED or CHANNEL_LOST nothing follows. */
 int channel_next(struct channel *ch, struct channel_event *ret);

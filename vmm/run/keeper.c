@@ -405,7 +405,7 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
     for (size_t i = 0; i < n_own; i++)
         own[i].revents = p[3 + i].revents;
     /* The channel first: what the guest said before it stopped counts. */
-    while (channel_next(k->channel, &ev) == 1)
+    for (int n = 0; n < CHANNEL_TURN && channel_next(k->channel, &ev) == 1; n++)
         if (take_channel_event(k, &ev, e) < 0)
             return -1;
     if (p[0].revents && take_control(k, e) < 0)

@@ -90,7 +90,7 @@ static int wait_parked(const struct template *t, struct channel *ch, struct err 
 
         if (poll(p, 2, clock_poll_timeout(until)) < 0 && errno != EINTR)
             return err_sys(e, ERR_HOST, errno, "poll");
-        while (channel_next(ch, &ev) == 1) {
+        for (int n = 0; n < CHANNEL_TURN && channel_next(ch, &ev) == 1; n++) {
             int r = take_channel_event(&ev, e);
 
             if (r != 0)

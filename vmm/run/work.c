@@ -134,9 +134,12 @@ int work_job(struct keeper *k, struct err *e)
 
     if (start_job(k, e) < 0)
         return -1;
-    while (j->state != JOB_ENDED) {
-        if (job_tick(j, k->channel, k->hv, e) < 0 || keeper_pump(k, j->until_ms, NULL, 0, e) < 0 ||
-            tell_denied(k, e) < 0)
+    for (;;) {
+        if (job_tick(j, k->channel, k->hv, e) < 0)
+            return -1;
+        if (j->state == JOB_ENDED) /* by the tick too: a silent guest has nothing to wait for */
+            break;
+        if (keeper_pump(k, j->until_ms, NULL, 0, e) < 0 || tell_denied(k, e) < 0)
             return -1;
         if (!told && j->state > JOB_STARTING && j->started_ms) {
             control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
