@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -83,9 +84,8 @@ char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
     lie = calloc(1, strlen(xml) + sizeof(card));
     if (!lie)
         abort();
-    memcpy(lie, xml, (size_t)(end - xml));
-    strcat(lie, card);
-    strcat(lie, end + strlen("</devices>"));
+    (void)snprintf(lie, strlen(xml) + sizeof(card), "%.*s%s%s", (int)(end - xml), xml, card,
+                   end + strlen("</devices>"));
     free(xml);
     return lie;
 }

@@ -221,9 +221,11 @@ long fault_syscall(long n, ...)
 /* ---- memory: the C library's own by its other names, for dlsym() allocates --------------------
  */
 
+/* NOLINTBEGIN(bugprone-reserved-identifier): they are the C library's. */
 extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t a, size_t b);
 extern void *__libc_realloc(void *p, size_t n);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 #define FAILS_ALLOCATION(name, parameters, call)                                                   \
     void *fault_##name parameters __asm__(#name);                                                  \
