@@ -42,7 +42,8 @@ def run(top, argv, **kwargs):
     user = pwd.getpwnam(USER)
     env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": f"{top}/home", "LANG": "C.UTF-8",
            "TMPDIR": f"{top}/tmp", "LAZARET": f"{top}/vmm/cli/lazaret",
-           "LAZARET_DATA_DIR": f"{top}/data", "PYTHONDONTWRITEBYTECODE": "1"}
+           "LAZARET_DATA_DIR": f"{top}/data", "PYTHONDONTWRITEBYTECODE": "1",
+           "LAZARET_E2E_FAULTS": os.environ.get("LAZARET_E2E_FAULTS", "1")}
     return subprocess.run(["setpriv", f"--reuid={user.pw_uid}", f"--regid={user.pw_gid}",
                            "--clear-groups", "--no-new-privs", *argv], env=env, cwd=top,
                           check=False, **kwargs)

@@ -2,11 +2,12 @@
  * breach: loaded into lazaret by test_watch.py only: breaks the fence of a guest on purpose.
  *
  * How it works
- *   A file that the test shares says what to do. ATTACH: the keeper's own libvirt is asked for
- *   one more port in the live domain, behind the keeper's back, when it is about to wait. The
- * golden machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as
- * long as it is set, libvirt's live XML has a network card in it. When that was, and when QEMU was
- * stopped, goes into the same file.
+ *   A file that the test shares says what to do. ATTACH: the keeper's own libvirt is asked for one
+ *   more port in the live domain, behind the keeper's back, when it is about to wait. The golden
+ *   machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as long
+ * as it is set, libvirt's live XML has a network card in it. With `hurry` a deadline of 20 s in
+ *   libvirt's loop is over after one. When the fence broke, and when QEMU was stopped, goes into
+ * the same file.
  */
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -15,9 +16,11 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,7 +29,7 @@ enum { NOTHING, ATTACH, LIE };
 
 /* The same in test_watch.py. */
 struct breach {
-    _Atomic uint32_t what;
+    _Atomic uint32_t what, hurry;
     _Atomic uint64_t broken_ns, stopped_ns; /* monotonic; the first one each */
 };
 static struct breach *breach;
@@ -81,11 +84,26 @@ char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
     lie = calloc(1, strlen(xml) + sizeof(card));
     if (!lie)
         abort();
-    memcpy(lie, xml, (size_t)(end - xml));
-    strcat(lie, card);
-    strcat(lie, end + strlen("</devices>"));
+    (void)snprintf(lie, strlen(xml) + sizeof(card), "%.*s%s%s", (int)(end - xml), xml, card,
+                   end + strlen("</devices>"));
     free(xml);
     return lie;
+}
+
+int breach_virEventUpdateTimeout(int timer, int ms) __asm__("virEventUpdateTimeout");
+int breach_virEventUpdateTimeout(int timer, int ms)
+{
+    return REAL(virEventUpdateTimeout)(timer, breach && breach->hurry && ms == 20000 ? 1000 : ms);
+}
+
+int breach_clock_gettime(clockid_t id, struct timespec *t) __asm__("clock_gettime");
+int breach_clock_gettime(clockid_t id, struct timespec *t)
+{
+    int r = (int)syscall(SYS_clock_gettime, id, t);
+
+    if (breach && breach->hurry && id == CLOCK_MONOTONIC && gettid() != getpid())
+        t->tv_sec += 20;
+    return r;
 }
 
 int breach_poll(struct pollfd *p, nfds_t n, int ms) __asm__("poll");

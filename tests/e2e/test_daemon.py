@@ -35,6 +35,27 @@ def a_session_daemon_runs_the_guest_too():
         _end_daemons()
 
 
+def a_guest_in_the_daemon_whose_qemu_answers_nothing_is_ended():
+    """After the 20 s that QEMU has for an answer."""
+    _not_for_root()
+    if os.environ.get("LAZARET_E2E_FAULTS") != "all":
+        raise Skip("with LAZARET_E2E_FAULTS=all: it takes long")
+    before = runs(), _guests()
+    try:
+        p = start(["sh", "-c", "echo started; exec sleep 300"], *SESSION)
+        equal(p.stdout.readline(), b"started\n")
+        for pid in _guests() - before[1]:
+            os.kill(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125)
+        check(b"QEMU did not answer" in err, err)
+        print(f"# from stop to end: {time.monotonic() - began:.1f} s", flush=True)
+        equal((runs(), _guests()), before)
+    finally:
+        _end_daemons()
+
+
 def after_a_killed_launcher_gc_leaves_no_guest_in_the_daemon():
     _not_for_root()
     before = runs(), _guests()

@@ -32,6 +32,8 @@ static int place_fds(const struct spawn *s, int report_fd)
 
         if (fd == SPAWN_NULL)
             fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+        if (fd < 0 && i < keep)
+            return -1;
         high[i] = fcntl(fd, F_DUPFD_CLOEXEC, keep + 1);
         if (high[i] < 0)
             return -1;

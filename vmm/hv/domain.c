@@ -164,7 +164,9 @@ static int create_and_check(struct hv *h, const char *xml, const char *uuid, boo
 
     if (start_paused(h, xml, validate, e) < 0)
         return -1;
-    if (virDomainGetUUIDString(h->dom, real_uuid) < 0 || strcmp(uuid, real_uuid) != 0)
+    if (virDomainGetUUIDString(h->dom, real_uuid) < 0)
+        return hv_error_set(e, "cannot read the domain's uuid");
+    if (strcmp(uuid, real_uuid) != 0)
         return err_set(e, ERR_HOST, "libvirt gave the domain another uuid than its XML");
     if (h->embedded && hold_qemu(h, uuid, e) < 0)
         return -1;

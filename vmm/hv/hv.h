@@ -126,6 +126,8 @@ int hv_freeze(struct hv *h, struct err *e);
 int hv_thaw(struct hv *h, struct err *e);
 /* Is the guest's QEMU gone, whatever the events have said so far? */
 bool hv_has_ended(struct hv *h);
+/* Asks QEMU something of no weight; one that does not answer in time is killed. */
+int hv_check_answers(struct hv *h, struct err *e);
 /* A QEMU that does not answer is killed. How long it was waited for, in ms; 0: it always answered.
  */
 uint64_t hv_was_late(const struct hv *h);

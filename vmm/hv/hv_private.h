@@ -9,10 +9,11 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HV_KILL_MS   5000  /* after SIGKILL only the kernel can be slow */
-#define HV_ANSWER_MS 20000 /* for QEMU to answer: it takes milliseconds, on a busy host a second   \
-                            */
-#define HV_START_MS 60000  /* for QEMU to start */
+#define HV_KILL_MS 5000 /* after SIGKILL only the kernel can be slow */
+#define HV_ANSWER_MS                                                                               \
+    20000                 /* for QEMU to answer: it takes milliseconds, on a busy host a second    \
+                           */
+#define HV_START_MS 60000 /* for QEMU to start */
 
 struct hv {
     virConnectPtr conn;

@@ -108,6 +108,13 @@ int hv_failed(const struct hv *h, const char *doing, struct err *e)
                    (unsigned)(h->late_ms / 1000));
 }
 
+int hv_check_answers(struct hv *h, struct err *e)
+{
+    if (!h->dom)
+        return err_set(e, ERR_HOST, "there is no domain");
+    return hv_ask(h, "{\"execute\":\"query-status\"}", "the virtual machine", NULL, e);
+}
+
 uint64_t hv_was_late(const struct hv *h)
 {
     return h->late_ms;

@@ -13,9 +13,12 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+
+#define LAUNCH_FILES 128u /* that a process may have open; a keeper with every client has fewer */
 
 /* In init: the launcher's signals are none of the run's business. */
 static int before(void *arg, struct err *e)
@@ -238,6 +241,21 @@ static void end_init(pid_t init)
         ;
 }
 
+/* The relay says nothing of what it lacks, and a keeper that runs out of files says it too late. */
+static int check_files(struct err *e)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_NOFILE, &r) < 0)
+        return err_sys(e, ERR_HOST, errno, "getrlimit");
+    if (r.rlim_cur >= LAUNCH_FILES)
+        return 0;
+    return err_set(e, ERR_HOST,
+                   "too many open files: only %u may be at once, which is too few (allow %u with "
+                   "'ulimit -n %u')",
+                   (unsigned)r.rlim_cur, LAUNCH_FILES, LAUNCH_FILES);
+}
+
 int launch_check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
     const char *const programs[] = {c->relay_path, c->unpack_path, c->wrap_path};
@@ -251,7 +269,9 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
     if (plan->amnesic && c->uri)
         return err_set(e, ERR_REFUSED,
                        "--amnesic needs namespaces of our own: it excludes --connect");
-    return plan->amnesic && amnesia_check(e) < 0 ? -1 : recording_prepare(plan, c, e);
+    if (check_files(e) < 0 || (plan->amnesic && amnesia_check(e) < 0))
+        return -1;
+    return recording_prepare(plan, c, e);
 }
 
 int launch_all(struct launch *l, struct keeper *k, struct err *e)

@@ -190,9 +190,13 @@ struct sweeping {
 static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
 {
     own_doc struct doc *run = NULL;
+    own_close int file = openat(f->fd, "run.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool keep = false;
     struct err missing;
 
+    /* One that cannot be looked at now may have been asked to stay. */
+    if (file < 0 && errno != ENOENT && errno != ELOOP)
+        return err_sys(e, ERR_HOST, errno, "%s: cannot open 'run.json'", f->id);
     if (!s->kept && folder_read_doc(f->fd, "run.json", &run, &missing) == 0)
         doc_get_bool(run, "keep", &keep, &missing);
     if (keep) {

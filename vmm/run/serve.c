@@ -507,6 +507,20 @@ int serve_go(struct keeper *k, struct err *e)
     return 0;
 }
 
+/* To whoever has asked something and waits, or is about to: why there will be no answer. What was
+ * not read would make the socket's end an error there, before the answer is. */
+static void tell_why(struct serve *s, struct client *c, const struct err *why)
+{
+    struct talk_request r;
+    int fds[TALK_FDS_MAX];
+    size_t n_fds = 0;
+
+    if (talk_take_request(c->fd, false, &r, fds, &n_fds) == 1)
+        for (size_t i = 0; i < n_fds; i++)
+            close(fds[i]);
+    finish(s, c, why);
+}
+
 void serve_undo(struct keeper *k)
 {
     struct serve *s = k->serve;
@@ -515,6 +529,8 @@ void serve_undo(struct keeper *k)
     if (!s)
         return;
     memcpy(last.id, k->folder->id, sizeof(last.id));
+    if (k->serving && last.err.class != ERR_NONE)
+        accept_all(s);
     if (last.err.class == ERR_NONE)
         err_set(&last.err, ERR_INTERRUPTED, "sandbox '%s' was taken down", k->folder->id);
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++) {
@@ -522,6 +538,8 @@ void serve_undo(struct keeper *k)
 
         if (c->fd >= 0 && (c->exec || c->waits))
             serve_tell_result(s, c, &last);
+        else if (c->fd >= 0 && k->result.err.class != ERR_NONE)
+            tell_why(s, c, &last.err);
         else if (c->fd >= 0)
             serve_forget(c);
     }

@@ -79,7 +79,10 @@ static int check_stopped(struct keeper *k, struct err *e)
 {
     pid_t qemu = hv_qemu_pid(k->hv);
 
-    if (!qemu || !fence_is_stopped(qemu)) {
+    /* A daemon's cannot be looked at; its end is told by libvirt, and says more. */
+    if (!qemu)
+        return hv_check_answers(k->hv, e) < 0 && (hv_was_late(k->hv) || !has_ended(k)) ? -1 : 0;
+    if (!fence_is_stopped(qemu)) {
         k->seen_stopped = 0;
         return 0;
     }

@@ -6,9 +6,10 @@
  *   it (fence.h) from the live processes and the live domain. A row that is broken, or that says
  *   something else than the first reading did, is a breach: QEMU is stopped by the kernel, at once
  *   and without being asked. A run ends then (ERR_FENCE). A sandbox is held: nothing in it runs,
- * and `resume` lets it go on only when the fence holds again. What cannot be stopped is destroyed.
- *   A QEMU that somebody else has stopped answers nothing: seen so in two readings, it is an end
- * too.
+ *   and `resume` lets it go on only when the fence holds again. What cannot be stopped is
+ * destroyed. A QEMU that somebody else has stopped answers nothing: seen so in two readings, it is
+ * an end too. One of a libvirt daemon (runs only) is asked instead, and has its time for the
+ * answer.
  */
 #ifndef LZ_RUN_WATCH_H
 #define LZ_RUN_WATCH_H
