@@ -65,7 +65,8 @@ def one_line_an_issue_says_what_is_old_and_where_it_is_fixed(folder):
         ["old", "linux-6.12", "6.12.117-1~deb12u1", "CVE-9", "not", "yet", "assigned",
          "6.12.118-1~deb12u1"]])
     equal(lines[4:], ["image 'made', 4 source packages, bookworm: 2 old, 1 open, 0 undetermined, "
-                      "1 unimportant", "not looked up: Python packages (1), npm packages (1)"])
+                      "1 unimportant", "not looked up: Python packages (1), npm packages (1), "
+                      "the container runtime"])
     every = finished(_audit(folder, env, data, "--all"), 1).decode()
     check("CVE-3" in every and "CVE-3" not in "".join(lines), "--all is not what adds CVE-3")
 
@@ -78,7 +79,7 @@ def json_has_everything(folder):
     equal(len(got.pop("digest")), 64)
     equal(got, {"format": "lazaret-audit", "version": 1, "image": "made", "suite": "bookworm",
                 "sources": 4, "old": 1, "open": 0, "undetermined": 0, "unimportant": 1,
-                "not_covered": {"npm": 1, "python": 1, "kernel": False}})
+                "not_covered": {"npm": 1, "python": 1, "kernel": False, "runtime": True}})
     equal(findings, [
         {"source": "glibc", "installed": "2.36-9+deb12u4", "issue": "CVE-1", "state": "old",
          "fixed": "2.36-9+deb12u7", "urgency": "not yet assigned"},
