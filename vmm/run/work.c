@@ -106,19 +106,19 @@ static int start_job(struct keeper *k, struct err *e)
     return rc;
 }
 
-int work_job(struct keeper *k, struct err *e)
+static int let_work(struct keeper *k, bool *told, struct err *e)
 {
     struct job *j = &k->jobs[0];
-    bool told = false;
 
     if (start_job(k, e) < 0)
         return -1;
     while (j->state != JOB_ENDED) {
         if (job_tick(j, k->channel, e) < 0 || keeper_pump(k, j->until_ms, NULL, 0, e) < 0)
             return -1;
-        if (!told && j->state > JOB_STARTING && j->started_ms) {
+        if (!*told && j->state > JOB_STARTING && j->started_ms) {
+            timing_note(&k->result.timing, TIMING_CONTAINER);
             control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
-            told = true;
+            *told = true;
         }
     }
     /* A job that the guest has ended may have output, whatever killed it. */
@@ -126,6 +126,15 @@ int work_job(struct keeper *k, struct err *e)
         return 0;
     *e = k->result.err;
     return -1;
+}
+
+int work_job(struct keeper *k, struct err *e)
+{
+    bool told = false;
+    int rc = let_work(k, &told, e);
+
+    timing_note(&k->result.timing, told ? TIMING_JOB : TIMING_CONTAINER);
+    return rc;
 }
 
 /* Lists what was refused: the first few by name, all of them by number. */
