@@ -155,5 +155,35 @@ def an_sbom_lists_every_package_and_is_the_same_each_time(folder):
     one_line_error(lazaret("image", "inspect", "--sbom", "--json", "made", env=env), 125, "exclude")
 
 
+def _names(cpio):
+    """Of all entries of an archive of format newc."""
+    names, at = [], 0
+    while not names or names[-1] != "TRAILER!!!":
+        size, length = (int(cpio[at + i:at + i + 8], 16) for i in (54, 94))
+        names.append(cpio[at + 110:at + 110 + length - 1].decode())
+        at = (at + 110 + length + 3) // 4 * 4
+        at = (at + size + 3) // 4 * 4
+    return names
+
+
+def the_container_runtime_of_an_image_is_static_and_looked_up(folder):
+    """Of the image that all tests use: what is built where gcc, make and dpkg-dev are."""
+    images = f"{DATA}/images"
+    with open(store.part(images, "initramfs"), "rb") as f:
+        names = _names(f.read())
+    check("usr/bin/crun" in names and not [n for n in names if ".so" in n], names)
+    sbom = json.loads(finished(lazaret("image", "inspect", "--sbom", "default")))
+    version = next(c["version"] for c in sbom["components"] if c["name"] == "crun")
+    check({"libc6-dev", "libcap-dev", "libseccomp-dev", "libyajl-dev"}
+          <= {c["name"] for c in sbom["components"]}, "a library of crun is not listed")
+    data = {"crun": {"CVE-1": _issue("resolved", fixed_version="999")}}
+    with open(f"{folder}/t", "w", encoding="utf-8") as f:
+        json.dump(data, f)
+    r = lazaret("image", "audit", "default", "--tracker", f"{folder}/t", "--json")
+    d = json.loads(finished(r, 1))
+    equal([(f["source"], f["installed"]) for f in d["findings"]], [("crun", version.partition("+b")[0])])
+    equal(d["not_covered"]["runtime"], False)
+
+
 if __name__ == "__main__":
     main()
