@@ -11,6 +11,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define SOURCE_LIST  "sources-src.list"
+#define SOURCE_LISTS "lists-src"
+
 #define DEFAULT_SOURCES                                                                            \
     "http://deb.debian.org/debian|" APT_SUITE "|main\n"                                            \
     "http://deb.debian.org/debian|" APT_SUITE "-updates|main\n"                                    \
@@ -306,6 +309,59 @@ int apt_download(const struct apt *a, const char *name, struct err *e)
                      .timeout_s = 1800};
 
     return tool_run(&t, e);
+}
+
+/* The lists of sources are ten times those of this machine's packages: apart, and rarely fetched.
+ */
+static int write_source_list(const struct apt *a, const char *path, struct err *e)
+{
+    own_free char *text = NULL;
+    own_str struct str sources = {0};
+    char *rest = NULL;
+    size_t len;
+
+    if (file_read(AT_FDCWD, a->sources, 65536, &text, &len, e) < 0)
+        return -1;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        str_addf(&sources, "deb-src%s\n", line + strlen("deb"));
+    return file_write(AT_FDCWD, path, sources.data, sources.len, 0644, e);
+}
+
+/* apt-get with those lists; `words` ends with NULL. */
+static int run_on_sources(const struct apt *a, const char *cwd, const char *const *words,
+                          struct err *e)
+{
+    own_strv struct strv argv = {0};
+    struct tool t = {
+        .package = "apt", .cwd = cwd, .in = SPAWN_NULL, .out = SPAWN_NULL, .timeout_s = 1800};
+
+    strv_add(&argv, "apt-get");
+    strv_add(&argv, "-c");
+    strv_add(&argv, a->conf);
+    strv_add(&argv, "-qq");
+    strv_add(&argv, "-o");
+    strv_addf(&argv, "Dir::Etc::sourcelist=%s/" SOURCE_LIST, a->dir);
+    strv_add(&argv, "-o");
+    strv_addf(&argv, "Dir::State::lists=%s/" SOURCE_LISTS, a->dir);
+    for (; *words; words++)
+        strv_add(&argv, *words);
+    t.argv = (const char *const *)argv.items;
+    return tool_run(&t, e);
+}
+
+int apt_source(const struct apt *a, const char *name, const char *version, const char *to,
+               struct err *e)
+{
+    own_free char *list = str_printf("%s/" SOURCE_LIST, a->dir);
+    own_free char *lists = str_printf("%s/" SOURCE_LISTS "/partial", a->dir);
+    own_free char *what = str_printf("%s=%s", name, version);
+    const char *const update[] = {"-o", "APT::Update::Error-Mode=any", "update", NULL};
+    const char *const source[] = {"--download-only", "source", what, NULL};
+
+    if (file_make_dirs(lists, 0755, e) < 0 || write_source_list(a, list, e) < 0 ||
+        run_on_sources(a, to, update, e) < 0 || run_on_sources(a, to, source, e) < 0)
+        return err_wrap(e, "source of '%s'", name);
+    return 0;
 }
 
 char *apt_archive_path(const struct apt *a, const struct apt_package *p)

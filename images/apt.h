@@ -52,6 +52,10 @@ int apt_show(const struct apt *a, const char *name, char **ret_version, char **r
 int apt_download_set(const struct apt *a, const char *const *patterns, struct err *e);
 /* Downloads one package without what it depends on. */
 int apt_download(const struct apt *a, const char *name, struct err *e);
+/* Downloads the source package that this version of `name` was built from into the folder `to`;
+ * apt has checked its files by the signed lists. */
+int apt_source(const struct apt *a, const char *name, const char *version, const char *to,
+               struct err *e);
 /* Returns new: the path of a downloaded package. */
 char *apt_archive_path(const struct apt *a, const struct apt_package *p);
 

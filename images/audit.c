@@ -91,7 +91,7 @@ static void sort_targets(struct audit *a)
 
 static int find_targets(const struct audit_query *q, struct audit *a, struct err *e)
 {
-    a->targets = calloc(q->packages->n + 1, sizeof(*a->targets));
+    a->targets = calloc(q->packages->n + q->runtime->n + 1, sizeof(*a->targets));
     if (!a->targets)
         return err_set(e, ERR_HOST, "out of memory");
     for (size_t i = 0; i < q->packages->n; i++) {
@@ -106,13 +106,19 @@ static int find_targets(const struct audit_query *q, struct audit *a, struct err
             .source = is_signed ? debian_kernel_source(q->suite, p->version) : str_dup(p->source),
             .version = str_dup(is_signed ? p->version : p->source_version)};
     }
-    /* Kernels come from APT_SUITE, whatever the root is made of. */
+    /* Kernels and runtimes come from APT_SUITE, whatever the root is made of. */
     a->has_kernel = strcmp(q->suite, APT_SUITE) == 0 && debian_version_is_valid(q->kernel_release);
     if (a->has_kernel) {
         a->targets[a->n_targets++] =
             (struct audit_target){.source = debian_kernel_source(q->suite, q->kernel_release),
                                   .version = str_dup(q->kernel_release)};
     }
+    a->has_runtime = strcmp(q->suite, APT_SUITE) == 0 && q->runtime->n > 0;
+    for (size_t i = 0; a->has_runtime && i < q->runtime->n; i++)
+        if (q->runtime->items[i].type == PACKAGE_DEB)
+            a->targets[a->n_targets++] =
+                (struct audit_target){.source = str_dup(q->runtime->items[i].source),
+                                      .version = str_dup(q->runtime->items[i].source_version)};
     if (a->n_targets == 0)
         return err_set(e, ERR_IMAGE,
                        "it lists no Debian packages, and Debian's data is about no "
@@ -275,6 +281,7 @@ void audit_to_doc(const struct audit *a, struct doc *d)
     doc_set_u64(uncovered, "npm", a->n_npm);
     doc_set_u64(uncovered, "python", a->n_python);
     doc_set_bool(uncovered, "kernel", !a->has_kernel);
+    doc_set_bool(uncovered, "runtime", !a->has_runtime);
     doc_set(d, "not_covered", uncovered);
     for (size_t i = 0; i < a->n_findings; i++)
         doc_add(findings, finding_to_doc(&a->findings[i]));

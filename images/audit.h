@@ -46,6 +46,7 @@ struct audit {
     size_t n_findings;
     size_t n_npm, n_python; /* packages that were not looked up */
     bool has_kernel;        /* the kernel was */
+    bool has_runtime;       /* the container runtime was */
 };
 void audit_done(struct audit *a);
 #define own_audit __attribute__((cleanup(audit_done)))
@@ -53,10 +54,11 @@ void audit_done(struct audit *a);
 /* Borrows everything. */
 struct audit_query {
     const struct packages *packages;
-    const char *kernel_release; /* looked up where `suite` is the one that kernels come from */
-    const char *suite;          /* "bookworm" */
-    int fd;                     /* the tracker's data */
-    const char *what;           /* its name, for errors */
+    const struct packages *runtime; /* of the container runtime; looked up like the kernel */
+    const char *kernel_release;     /* looked up where `suite` is the one that kernels come from */
+    const char *suite;              /* "bookworm" */
+    int fd;                         /* the tracker's data */
+    const char *what;               /* its name, for errors */
 };
 
 /*

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "images/initramfs.h"
 #include "images/kernel.h"
+#include "images/packages.h"
 #include "images/runtime.h"
 
 void image_boot_done(struct image_boot *b)
@@ -15,9 +16,24 @@ void image_boot_done(struct image_boot *b)
     *b = (struct image_boot){0};
 }
 
+const struct doc *boot_packages(const struct manifest *m)
+{
+    own_packages struct packages parsed = {0};
+    const struct doc *list;
+    struct err why;
+
+    if (doc_get_array(m->recipe, "runtime", &list, &why) < 0 ||
+        packages_parse(list, &parsed, &why) < 0)
+        return NULL;
+    return list;
+}
+
 void boot_from_image(const struct image *im, struct image_boot *ret)
 {
+    const struct doc *how = boot_packages(&im->m);
+
     *ret = (struct image_boot){
+        .how = how ? doc_ref(how) : NULL,
         .kernel = im->m.parts[IMAGE_KERNEL],
         .initramfs = im->m.parts[IMAGE_INITRAMFS],
         .flavour = str_dup(im->m.kernel_flavour),
@@ -50,17 +66,9 @@ static int put_initramfs(const struct boot_source *s, struct image_boot *b,
     own_store_blob struct store_blob blob = STORE_BLOB_INIT;
     const struct fileset *const sets[] = {modules, &r.files};
 
-    if (runtime_fetch(s->apt, &r, e) < 0)
+    if (runtime_fetch(s->apt, s->cache_dir, s->progress, &r, e) < 0)
         return err_wrap(e, "container runtime");
-    progress(s->progress, "container runtime: crun and %zu libraries", r.files.n - 1);
-    b->how = doc_new_array();
-    for (size_t i = 0; i < r.packages.n; i++) {
-        struct doc *p = doc_new_object();
-
-        doc_set_str(p, "name", r.packages.items[i].name);
-        doc_set_str(p, "version", r.packages.items[i].version);
-        doc_add(b->how, p);
-    }
+    b->how = doc_ref(r.packages);
     if (store_blob_begin(s->store, &blob, e) < 0 ||
         image_write_initramfs(blob.fd, s->agent_path, sets, 2, e) < 0)
         return -1;

@@ -17,7 +17,7 @@ struct image_boot {
     char *flavour;   /* "debian", "airgap", "net" */
     char *release;   /* the version of the package that the kernel comes from */
     char *cmdline;   /* what this kernel wants */
-    struct doc *how; /* for people: packages of the container runtime; NULL: taken from an image */
+    struct doc *how; /* packages of the container runtime; or NULL */
 };
 void image_boot_done(struct image_boot *b);
 #define own_image_boot __attribute__((cleanup(image_boot_done)))
@@ -25,6 +25,7 @@ void image_boot_done(struct image_boot *b);
 struct boot_source {
     struct store *store; /* opened for adding */
     const struct apt *apt;
+    const char *cache_dir;  /* absolute */
     const char *agent_path; /* the static lazaret-agent */
     const char *kernel;     /* "auto" or "debian" */
     const struct progress *progress;
@@ -32,6 +33,10 @@ struct boot_source {
 
 /* Makes both parts and puts them into the store. Downloads when it must. */
 int boot_make(const struct boot_source *s, struct image_boot *ret, struct err *e);
+
+/* What image `m` says of the packages of its container runtime (packages.h), or NULL: it is older
+ * than that list, or not as it should be. Borrows. */
+const struct doc *boot_packages(const struct manifest *m);
 
 /* The same parts as an image that is there. */
 void boot_from_image(const struct image *im, struct image_boot *ret);

@@ -230,8 +230,10 @@ int image_build(const struct image_build *w, char ret_digest[DIGEST_HEX_SIZE], s
                                .kernel = w->kernel,
                                .progress = &w->progress};
 
-    if (store_open(w->store_dir, STORE_ADD, &b.store, e) < 0 || open_cache(&b, e) < 0 ||
-        refresh_lists(&b, e) < 0 || boot_make(&boot, &b.boot, e) < 0 || make_root(&b, e) < 0 ||
+    if (store_open(w->store_dir, STORE_ADD, &b.store, e) < 0 || open_cache(&b, e) < 0)
+        return -1;
+    boot.cache_dir = b.cache;
+    if (refresh_lists(&b, e) < 0 || boot_make(&boot, &b.boot, e) < 0 || make_root(&b, e) < 0 ||
         run_commands(&b, e) < 0)
         return -1;
     progress(&w->progress, "image '%s': packing the root", w->tag);

@@ -208,6 +208,8 @@ static int assemble(struct import *im, char ret_digest[DIGEST_HEX_SIZE], struct 
     own_doc struct doc *origin = container_image_origin(&im->image);
 
     boot_from_image(im->base, &boot);
+    if (boot.how)
+        doc_set(recipe, "runtime", doc_ref(boot.how));
     return assemble_image(&(struct assemble){.store = &im->store,
                                              .root = im->root,
                                              .boot = &boot,

@@ -6,6 +6,7 @@
 #include "base/own.h"
 #include "base/spawn.h"
 #include "base/str.h"
+#include "images/tool.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,9 +39,7 @@ static const char *const variables[] = {
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* What Debian 12 does not always have; perl and awk it has. */
-static const struct {
-    const char *path, *package;
-} tools[] = {
+static const struct tool_file tools[] = {
     {"/usr/bin/make", "make"},
     {"/usr/bin/gcc", "gcc"},
     {"/usr/bin/ld", "binutils"},
@@ -55,17 +54,14 @@ static const struct {
 
 int kernel_make_check_tools(struct err *e)
 {
-    own_str struct str missing = {0};
+    own_free char *missing = tool_find_missing(tools, COUNT(tools));
 
-    for (size_t i = 0; i < COUNT(tools); i++)
-        if (access(tools[i].path, R_OK) < 0)
-            str_addf(&missing, " %s", tools[i].package);
-    if (missing.len == 0)
+    if (!missing)
         return 0;
     return err_set(e, ERR_HOST,
                    "building a kernel needs more of Debian's packages (run as root: 'apt-get "
                    "install --no-install-recommends%s')",
-                   missing.data);
+                   missing);
 }
 
 char *kernel_make_recipe(void)

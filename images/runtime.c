@@ -1,8 +1,11 @@
-/* runtime: crun with exactly the shared libraries that it needs and their loader. */
+/* runtime: crun for the initramfs. See runtime.h. */
 #include "images/runtime.h"
 
 #include "base/own.h"
+#include "images/crun_build.h"
 #include "images/elf_facts.h"
+#include "images/inventory.h"
+#include "images/tool.h"
 
 #include <string.h>
 #include <sys/stat.h>
@@ -17,7 +20,7 @@ static const char *const library_dirs[] = {"lib/x86_64-linux-gnu/", "usr/lib/x86
 
 void runtime_done(struct runtime *r)
 {
-    apt_packages_done(&r->packages);
+    doc_free(r->packages);
     fileset_done(&r->files);
 }
 
@@ -92,23 +95,63 @@ int runtime_close(const struct fileset *all, const char *path, struct fileset *r
     return 0;
 }
 
-int runtime_fetch(const struct apt *a, struct runtime *ret, struct err *e)
+/* What dpkg would know of the package. */
+static int note(struct inventory *inv, const struct apt_package *p, const char *deb, struct err *e)
+{
+    const char *const argv[] = {"dpkg-deb", "--field", deb, NULL};
+    struct tool t = {.argv = argv, .package = "dpkg", .in = SPAWN_NULL, .timeout_s = 60};
+    own_free char *path = str_printf("var/lib/dpkg/status.d/%s", p->name);
+    own_free char *text = NULL;
+
+    if (tool_capture(&t, &text, e) < 0)
+        return -1;
+    inventory_add(inv, path, text, strlen(text));
+    return 0;
+}
+
+/* Debian's own program. */
+static int fetch_shared(const struct apt *a, struct runtime *ret, struct err *e)
 {
     own_runtime struct runtime r = {0};
     own_fileset struct fileset all = {0};
+    own_apt_packages struct apt_packages packages = {0};
+    own_inventory struct inventory *inv = inventory_new();
 
-    if (apt_resolve(a, runtime_packages, &r.packages, e) < 0 ||
+    if (apt_resolve(a, runtime_packages, &packages, e) < 0 ||
         apt_download_set(a, runtime_packages, e) < 0)
         return -1;
-    for (size_t i = 0; i < r.packages.n; i++) {
-        own_free char *deb = apt_archive_path(a, &r.packages.items[i]);
+    for (size_t i = 0; i < packages.n; i++) {
+        own_free char *deb = apt_archive_path(a, &packages.items[i]);
 
-        if (fileset_read_deb(&all, deb, a->dir, want, e) < 0)
+        if (fileset_read_deb(&all, deb, a->dir, want, e) < 0 ||
+            note(inv, &packages.items[i], deb, e) < 0)
             return -1;
     }
     if (runtime_close(&all, PROGRAM, &r.files, e) < 0)
         return -1;
+    r.packages = inventory_format(inv);
     *ret = r;
     r = (struct runtime){0};
+    return 0;
+}
+
+int runtime_fetch(const struct apt *a, const char *cache_dir, const struct progress *p,
+                  struct runtime *ret, struct err *e)
+{
+    const struct crun_build w = {.apt = a, .cache_dir = cache_dir, .progress = p};
+    own_crun_built struct crun_built built = {0};
+    struct err why;
+
+    if (crun_build(&w, &built, &why) == 0) {
+        *ret = (struct runtime){.packages = own_steal_ptr(built.packages)};
+        fileset_add(&ret->files, PROGRAM, S_IFREG | 0555, own_steal_ptr(built.data), built.len);
+        progress(p, "container runtime: crun, linked statically");
+        return 0;
+    }
+    progress(p, "container runtime: warning: crun is not built, so each start takes longer: %s",
+             why.text);
+    if (fetch_shared(a, ret, e) < 0)
+        return -1;
+    progress(p, "container runtime: crun and %zu libraries", ret->files.n - 1);
     return 0;
 }

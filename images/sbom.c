@@ -156,6 +156,17 @@ static struct doc *kernel_component(const struct sbom *s)
     return d;
 }
 
+/* From APT_SUITE, as the kernel, whatever the root is made of. */
+static void add_runtime(const struct sbom *s, struct doc *components)
+{
+    const struct debian_suite *suite = debian_suite_by_codename(APT_SUITE);
+    const struct package os = {
+        .type = PACKAGE_OS, .name = "debian", .version = suite ? suite->version : APT_SUITE};
+
+    for (size_t i = 0; i < s->runtime->n; i++)
+        doc_add(components, package_component(&s->runtime->items[i], &os));
+}
+
 static struct doc *metadata(const struct sbom *s)
 {
     own_free char *version = str_printf("sha256:%s", s->digest);
@@ -184,6 +195,7 @@ struct doc *sbom_cyclonedx(const struct sbom *s)
     doc_set(d, "metadata", metadata(s));
     for (size_t i = 0; i < s->packages->n; i++)
         doc_add(components, package_component(&s->packages->items[i], os));
+    add_runtime(s, components);
     doc_add(components, kernel_component(s));
     doc_set(d, "components", components);
     return d;

@@ -17,6 +17,7 @@ struct sbom {
     const char *kernel_release; /* version of Debian's package that the kernel was made from */
     const char *kernel_sha256;
     const struct packages *packages;
+    const struct packages *runtime; /* what the container runtime was made of */
 };
 
 /* Returns new. */

@@ -10,6 +10,16 @@
 static const char *const fixed[] = {"LC_ALL", "LANGUAGE", "DEBIAN_FRONTEND", "SOURCE_DATE_EPOCH",
                                     "PATH"};
 
+char *tool_find_missing(const struct tool_file *files, size_t n)
+{
+    struct str missing = {0};
+
+    for (size_t i = 0; i < n; i++)
+        if (access(files[i].path, R_OK) < 0)
+            str_addf(&missing, " %s", files[i].package);
+    return missing.len > 0 ? str_steal(&missing) : NULL;
+}
+
 static bool is_fixed(const char *assignment)
 {
     for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {

@@ -22,6 +22,13 @@ struct tool {
     unsigned timeout_s;
 };
 
+/* A file that a build needs, and Debian's package that has it. */
+struct tool_file {
+    const char *path, *package;
+};
+/* Returns new: " gcc make", the packages of the files that are not there; NULL: all are. */
+char *tool_find_missing(const struct tool_file *files, size_t n);
+
 /* ERR_HOST with the tool's last line. */
 int tool_run(const struct tool *t, struct err *e);
 /* Returns new what it wrote to stdout. */

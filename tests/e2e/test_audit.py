@@ -65,7 +65,8 @@ def one_line_an_issue_says_what_is_old_and_where_it_is_fixed(folder):
         ["old", "linux-6.12", "6.12.117-1~deb12u1", "CVE-9", "not", "yet", "assigned",
          "6.12.118-1~deb12u1"]])
     equal(lines[4:], ["image 'made', 4 source packages, bookworm: 2 old, 1 open, 0 undetermined, "
-                      "1 unimportant", "not looked up: Python packages (1), npm packages (1)"])
+                      "1 unimportant", "not looked up: Python packages (1), npm packages (1), "
+                      "the container runtime"])
     every = finished(_audit(folder, env, data, "--all"), 1).decode()
     check("CVE-3" in every and "CVE-3" not in "".join(lines), "--all is not what adds CVE-3")
 
@@ -78,7 +79,7 @@ def json_has_everything(folder):
     equal(len(got.pop("digest")), 64)
     equal(got, {"format": "lazaret-audit", "version": 1, "image": "made", "suite": "bookworm",
                 "sources": 4, "old": 1, "open": 0, "undetermined": 0, "unimportant": 1,
-                "not_covered": {"npm": 1, "python": 1, "kernel": False}})
+                "not_covered": {"npm": 1, "python": 1, "kernel": False, "runtime": True}})
     equal(findings, [
         {"source": "glibc", "installed": "2.36-9+deb12u4", "issue": "CVE-1", "state": "old",
          "fixed": "2.36-9+deb12u7", "urgency": "not yet assigned"},
@@ -152,6 +153,36 @@ def an_sbom_lists_every_package_and_is_the_same_each_time(folder):
           ["pkg:deb/debian/libc6@2.36-9%2Bdeb12u4?arch=amd64&distro=debian-12",
            "pkg:npm/%40scope/name@1.0.0"])
     one_line_error(lazaret("image", "inspect", "--sbom", "--json", "made", env=env), 125, "exclude")
+
+
+def _names(cpio):
+    """Of all entries of an archive of format newc."""
+    names, at = [], 0
+    while not names or names[-1] != "TRAILER!!!":
+        size, length = (int(cpio[at + i:at + i + 8], 16) for i in (54, 94))
+        names.append(cpio[at + 110:at + 110 + length - 1].decode())
+        at = (at + 110 + length + 3) // 4 * 4
+        at = (at + size + 3) // 4 * 4
+    return names
+
+
+def the_container_runtime_of_an_image_is_static_and_looked_up(folder):
+    """Of the image that all tests use: what is built where gcc, make and dpkg-dev are."""
+    images = f"{DATA}/images"
+    with open(store.part(images, "initramfs"), "rb") as f:
+        names = _names(f.read())
+    check("usr/bin/crun" in names and not [n for n in names if ".so" in n], names)
+    sbom = json.loads(finished(lazaret("image", "inspect", "--sbom", "default")))
+    version = next(c["version"] for c in sbom["components"] if c["name"] == "crun")
+    check({"libc6-dev", "libcap-dev", "libseccomp-dev", "libyajl-dev"}
+          <= {c["name"] for c in sbom["components"]}, "a library of crun is not listed")
+    data = {"crun": {"CVE-1": _issue("resolved", fixed_version="999")}}
+    with open(f"{folder}/t", "w", encoding="utf-8") as f:
+        json.dump(data, f)
+    r = lazaret("image", "audit", "default", "--tracker", f"{folder}/t", "--json")
+    d = json.loads(finished(r, 1))
+    equal([(f["source"], f["installed"]) for f in d["findings"]], [("crun", version.partition("+b")[0])])
+    equal(d["not_covered"]["runtime"], False)
 
 
 if __name__ == "__main__":

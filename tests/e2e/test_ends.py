@@ -171,6 +171,36 @@ def keep_logs_keeps_logs_and_no_disks():
     check(new[0] not in runs(), "gc --kept left it")
 
 
+STEPS = ("parse", "begin", "image", "disks", "xml", "libvirt", "saved", "qemu", "hello",
+         "container", "job", "collect", "down")
+
+
+def the_time_of_each_step_is_told_and_they_add_up_to_the_whole():
+    began = time.monotonic()
+    r = sh("sleep 0.3", "--json", "--timing", "--keep-logs")
+    outside_us = (time.monotonic() - began) * 1e6
+    d = json.loads(finished(r))
+    timing = d["timing_us"]
+    equal(list(timing), [*STEPS, "whole"])
+    equal(sum(timing[s] for s in STEPS), timing["whole"])
+    check(timing["whole"] <= outside_us, (timing, outside_us))
+    check(timing["job"] >= 300000 and timing["job"] >= d["job_ms"] * 1000 - 1000, d)
+    check(min(timing[s] for s in STEPS if s != "collect") > 0, timing)
+    table = [line.split() for line in r.stderr.decode().splitlines() if line.endswith(" ms")]
+    equal([row[0] for row in table], list(timing))
+    equal([row[1] for row in table], [f"{us / 1000:.1f}" for us in timing.values()])
+    kept = json.loads(finished(lazaret("show", d["id"])))["result"]["timing_us"]
+    equal(kept, timing)
+    finished(lazaret("gc", "--kept"))
+
+
+def a_step_that_was_not_reached_took_no_time():
+    d = json.loads(finished(run(["nosuch"], "--json"), 127))
+    equal((d["timing_us"]["job"], d["timing_us"]["collect"]), (0, 0))
+    for words in (("up", "x"), ("prove",), ("check",)):
+        one_line_error(lazaret(*words, "--timing"), 125, "--timing")
+
+
 def twenty_one_after_another():
     with Nothing():
         for i in range(20):

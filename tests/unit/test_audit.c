@@ -191,6 +191,13 @@ static int run_audit(const char *const *sources, const char *kernel, const char 
                      const char *data, struct audit *ret, struct err *e)
 {
     own_close int fd = memfd_create("tracker", MFD_CLOEXEC);
+    static struct package crun = {.type = PACKAGE_DEB,
+                                  .name = "crun",
+                                  .version = "1.8.1-1+b1",
+                                  .architecture = "amd64",
+                                  .source = "crun",
+                                  .source_version = "1.8.1-1"};
+    const struct packages runtime = {.items = &crun, .n = 1};
     own_packages struct packages p = {0};
     size_t n = 0;
 
@@ -208,10 +215,13 @@ static int run_audit(const char *const *sources, const char *kernel, const char 
                                         .architecture = "amd64",
                                         .source = sources[2 * p.n],
                                         .source_version = sources[2 * p.n + 1]};
-    return audit_run(
-        &(struct audit_query){
-            .packages = &p, .kernel_release = kernel, .suite = suite, .fd = fd, .what = "t.json"},
-        ret, e);
+    return audit_run(&(struct audit_query){.packages = &p,
+                                           .runtime = &runtime,
+                                           .kernel_release = kernel,
+                                           .suite = suite,
+                                           .fd = fd,
+                                           .what = "t.json"},
+                     ret, e);
 }
 
 static char *describe(const struct audit *a)
@@ -284,12 +294,32 @@ START_TEST(an_audit_says_what_is_old_and_what_is_open)
                            "openssl 3.0.11-1~deb12u2 CVE-2024-10 old 3.0.15-1~deb12u1\n");
     audit_to_doc(&a, d);
     json = doc_format(d, false);
-    ck_assert_ptr_nonnull(strstr(json,
-                                 "{\"sources\":4,\"old\":2,\"open\":2,\"undetermined\":4,"
-                                 "\"unimportant\":2,\"not_covered\":{\"npm\":0,\"python\":0,"
-                                 "\"kernel\":false},\"findings\":[{\"source\":\"linux-6.12\","));
+    ck_assert_ptr_nonnull(strstr(
+        json, "{\"sources\":5,\"old\":2,\"open\":2,\"undetermined\":4,"
+              "\"unimportant\":2,\"not_covered\":{\"npm\":0,\"python\":0,"
+              "\"kernel\":false,\"runtime\":false},\"findings\":[{\"source\":\"linux-6.12\","));
     ck_assert_ptr_nonnull(strstr(json, "\"issue\":\"CVE-3\",\"state\":\"old\",\"fixed\":\""
                                        "6.12.117-1~deb12u1\",\"urgency\":\"not yet assigned\"}"));
+}
+END_TEST
+
+START_TEST(the_container_runtime_is_looked_up_where_the_suite_is_its_own)
+{
+    static const char data[] =
+        "{\"crun\":{\"CVE-1\":" FIXED("1.8.1-1+deb12u1") ",\"CVE-2\":{\"releases\":{\"trixie\":"
+                                                         "{\"status\":\"open\"}}}}}";
+    static const char *const sources[] = {"zlib", "1", NULL};
+    own_audit struct audit a = {0}, other = {0};
+    own_free char *text = NULL;
+    struct err e;
+
+    ck_assert_msg(run_audit(sources, "?", "bookworm", data, &a, &e) == 0, "%s", e.text);
+    text = describe(&a);
+    ck_assert_str_eq(text, "crun 1.8.1-1 CVE-1 old 1.8.1-1+deb12u1\n");
+    ck_assert(a.has_runtime);
+    ck_assert_msg(run_audit(sources, "?", "trixie", data, &other, &e) == 0, "%s", e.text);
+    ck_assert_uint_eq(other.n_findings, 0);
+    ck_assert(!other.has_runtime);
 }
 END_TEST
 
@@ -374,6 +404,7 @@ SUITE("audit", issues_of_wanted_sources_are_read_whatever_the_pieces,
       data_that_was_cut_is_refused_wherever_it_was_cut,
       what_is_not_the_trackers_data_is_refused_and_says_where, the_same_issue_may_be_in_two_sources,
       depth_length_and_count_are_capped, an_audit_says_what_is_old_and_what_is_open,
+      the_container_runtime_is_looked_up_where_the_suite_is_its_own,
       a_signed_kernel_is_looked_up_by_what_was_signed,
       the_kernel_is_not_looked_up_in_a_suite_that_it_is_not_from,
       the_suite_is_the_images_own_or_must_be_said,

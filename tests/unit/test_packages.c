@@ -214,6 +214,13 @@ END_TEST
 
 static char *format_sbom(const char *list_text)
 {
+    static struct package crun = {.type = PACKAGE_DEB,
+                                  .name = "crun",
+                                  .version = "1.8-1+b2",
+                                  .architecture = "amd64",
+                                  .source = "crun",
+                                  .source_version = "1.8-1"};
+    const struct packages runtime = {.items = &crun, .n = 1};
     own_packages struct packages p = {0};
     own_doc struct doc *list = NULL, *sbom = NULL;
     struct err e;
@@ -223,7 +230,8 @@ static char *format_sbom(const char *list_text)
                                          .digest = SHA256_2,
                                          .kernel_release = "6.12.117-1~deb12u1",
                                          .kernel_sha256 = SHA256_1,
-                                         .packages = &p});
+                                         .packages = &p,
+                                         .runtime = &runtime});
     return doc_format(sbom, false);
 }
 
@@ -265,6 +273,10 @@ START_TEST(an_sbom_is_cyclonedx_with_package_urls)
         COMPONENT("library", "A_b.C", "1!2"),
         PURL("pypi/a-b.c@1%212"),
         "},",
+        COMPONENT("library", "crun", "1.8-1+b2"),
+        PURL("deb/debian/crun@1.8-1%2Bb2?arch=amd64&distro=debian-12"),
+        ",\"properties\":[{\"name\":\"lazaret:deb:source\",\"value\":\"crun\"},",
+        "{\"name\":\"lazaret:deb:source_version\",\"value\":\"1.8-1\"}]},",
         COMPONENT("operating-system", "linux", "6.12.117-1~deb12u1"),
         HASHES(SHA256_1),
         PURL("deb/debian/linux-6.12@6.12.117-1~deb12u1?arch=source&distro=debian-12"),

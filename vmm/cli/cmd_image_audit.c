@@ -3,6 +3,7 @@
 #include "base/str.h"
 #include "cli/cmd_image.h"
 #include "images/audit.h"
+#include "images/boot.h"
 #include "images/image.h"
 
 #include <errno.h>
@@ -61,9 +62,10 @@ static void print_summary(const struct audit *a, const struct options *o, const 
            "%zu unimportant\n",
            o->ref, a->n_targets, suite, old, open, undetermined,
            a->n_findings - old - open - undetermined);
-    if (a->n_python + a->n_npm > 0 || !a->has_kernel)
-        printf("not looked up: Python packages (%zu), npm packages (%zu)%s\n", a->n_python,
-               a->n_npm, a->has_kernel ? "" : ", the kernel");
+    if (a->n_python + a->n_npm > 0 || !a->has_kernel || !a->has_runtime)
+        printf("not looked up: Python packages (%zu), npm packages (%zu)%s%s\n", a->n_python,
+               a->n_npm, a->has_kernel ? "" : ", the kernel",
+               a->has_runtime ? "" : ", the container runtime");
 }
 
 static void print_json(const struct audit *a, const struct image *im, const char *suite)
@@ -89,7 +91,8 @@ static int status_of(const struct audit *a)
 
 static int audit(const struct options *o, const struct image *im, int *ret_status, struct err *e)
 {
-    own_packages struct packages packages = {0};
+    own_packages struct packages packages = {0}, runtime = {0};
+    const struct doc *runtime_list = boot_packages(&im->m);
     own_audit struct audit a = {0};
     own_close int fd = open(o->tracker, O_RDONLY | O_CLOEXEC);
     const char *suite = o->suite;
@@ -97,9 +100,11 @@ static int audit(const struct options *o, const struct image *im, int *ret_statu
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open '%s'", o->tracker);
     if (packages_parse(im->m.packages, &packages, e) < 0 ||
+        (runtime_list && packages_parse(runtime_list, &runtime, e) < 0) ||
         (!suite && audit_find_suite(&im->m, &packages, &suite, e) < 0))
         return err_wrap(e, "image '%s'", im->ref);
     if (audit_run(&(struct audit_query){.packages = &packages,
+                                        .runtime = &runtime,
                                         .kernel_release = im->m.kernel_release,
                                         .suite = suite,
                                         .fd = fd,

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/cmd_image.h"
+#include "images/boot.h"
 #include "images/image.h"
 #include "images/prune.h"
 #include "images/sbom.h"
@@ -133,16 +134,19 @@ static void print_image(const struct image *im, const struct strv *key_ids)
 
 static int print_sbom(const struct image *im, struct err *e)
 {
-    own_packages struct packages packages = {0};
+    own_packages struct packages packages = {0}, runtime = {0};
+    const struct doc *runtime_list = boot_packages(&im->m);
     own_doc struct doc *sbom = NULL;
 
-    if (packages_parse(im->m.packages, &packages, e) < 0)
+    if (packages_parse(im->m.packages, &packages, e) < 0 ||
+        (runtime_list && packages_parse(runtime_list, &runtime, e) < 0))
         return err_wrap(e, "image '%s'", im->ref);
     sbom = sbom_cyclonedx(&(struct sbom){.name = im->ref,
                                          .digest = im->digest,
                                          .kernel_release = im->m.kernel_release,
                                          .kernel_sha256 = im->m.parts[IMAGE_KERNEL].sha256,
-                                         .packages = &packages});
+                                         .packages = &packages,
+                                         .runtime = &runtime});
     cli_print_doc(sbom);
     return 0;
 }

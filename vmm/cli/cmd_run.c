@@ -1,4 +1,5 @@
 /* cmd_run: `lazaret run` and `lazaret check`: from the command line to a run, or to its preview. */
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/own.h"
 #include "cli/cmd_fork.h"
@@ -13,6 +14,13 @@
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+static void print_timing(const struct timing *t)
+{
+    own_free char *text = timing_to_text(t);
+
+    fputs(text, stderr);
+}
 
 static int run(struct options *o, const struct cli_paths *paths, const struct plan *plan,
                struct run_from *from)
@@ -34,6 +42,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.gateway_secrets = &o->gateway_secrets;
     c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
+    c.began_us = o->began_us;
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
     c.on_resize = terminal_on_resize;
@@ -45,6 +54,8 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     if (run_job(plan, &c, &r, &e) < 0)
         return cli_fail(&e);
     status = outcome_print(paths, &r, c.capture);
+    if (o->timing)
+        print_timing(&r.timing);
     if (o->keep_logs)
         log_msg(LOG_NOTE, "logs are kept in '%s/runs/%s'", paths->data_dir, r.id);
     return status;
@@ -126,6 +137,8 @@ static int check_keep(const char *command, const struct options *o)
 {
     if (o->keep && o->uri)
         return cli_misuse(command, "--keep excludes --connect");
+    if (o->keep && o->timing)
+        return cli_misuse(command, "--keep excludes --timing: a sandbox has no end yet");
     if (o->from && (o->keep || o->uri || o->cold))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
@@ -138,9 +151,11 @@ int cmd_run(int argc, char **argv)
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
     enum sandbox_after after = SANDBOX_REVERT;
+    const uint64_t began_us = clock_mono_us();
     struct err e;
     int status = options_parse(argc, argv, help_run, &o);
 
+    o.began_us = began_us;
     if (status < 0)
         status = check_keep("run", &o);
     if (status >= 0)
@@ -209,8 +224,8 @@ int cmd_check(int argc, char **argv)
     struct err e;
     int status = options_parse(argc, argv, help_check, &o);
 
-    if (status < 0 && (o.keep || o.from))
-        status = cli_misuse("check", "--keep and --fork-from are for 'lazaret run'");
+    if (status < 0 && (o.keep || o.from || o.timing))
+        status = cli_misuse("check", "--keep, --fork-from and --timing are for 'lazaret run'");
     if (status < 0)
         status = check_keep("check", &o);
     if (status >= 0)

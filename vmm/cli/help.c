@@ -106,6 +106,7 @@ const char help_run[] =
     "\n" RUN_OPTIONS
     "  --fork-from NAME[:MARK] begin where the sandbox NAME is, or was at MARK; what the guest\n"
     "                     is and has is that sandbox's\n"
+    "  --timing           a table of its steps on stderr at the end, with the time of each\n"
     "  --keep NAME        run it in a new sandbox NAME, which stays\n"
     "  --after WHAT       with --keep, the sandbox afterwards: revert (default) to what it was\n"
     "                     before, keep, or discard\n"

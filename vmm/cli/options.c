@@ -20,6 +20,7 @@ enum {
     OPT_JSON = OPT_FIRST + KEYS,
     OPT_KEEP_LOGS,
     OPT_COLD,
+    OPT_TIMING,
     OPT_KEEP,
     OPT_FORK_FROM,
     OPT_MANIFEST,
@@ -39,6 +40,7 @@ static const struct option switches[] = {
     {"json", no_argument, NULL, OPT_JSON},
     {"keep-logs", no_argument, NULL, OPT_KEEP_LOGS},
     {"cold", no_argument, NULL, OPT_COLD},
+    {"timing", no_argument, NULL, OPT_TIMING},
     {"keep", required_argument, NULL, OPT_KEEP},
     {"fork-from", required_argument, NULL, OPT_FORK_FROM},
     {"manifest", required_argument, NULL, OPT_MANIFEST},
@@ -157,6 +159,9 @@ static int take(struct options *o, int opt, const char *help)
         return -1;
     case OPT_COLD:
         o->cold = true;
+        return -1;
+    case OPT_TIMING:
+        o->timing = true;
         return -1;
     case OPT_KEEP:
         o->keep = optarg;

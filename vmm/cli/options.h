@@ -29,7 +29,8 @@ struct options {
     const char *uri;  /* --connect, or NULL */
     const char *keep; /* `run`: the new sandbox's name */
     const char *from; /* `run`: --fork-from */
-    bool json, keep_logs, cold;
+    bool json, keep_logs, cold, timing;
+    uint64_t began_us; /* monotonic */
 };
 
 /* Parses argv. Returns -1 to go on, else the exit status (help was shown, or misuse). */

@@ -41,25 +41,26 @@ static int prepare(struct keeper *k, struct err *e)
 /* The way up of every guest. */
 static const struct step {
     const char *name;
+    enum timing_step timing; /* what is left of its time; TIMING_STEPS: it notes all itself */
     int (*go)(struct keeper *k, struct err *e);
     void (*undo)(struct keeper *k);
 } steps[] = {
-    {"prepare", prepare, serve_undo},
-    {"image", up_image, up_image_undo},
-    {"scratch", up_scratch, up_scratch_undo},
-    {"input", up_input, up_input_undo},
-    {"domain", up_domain, NULL},
-    {"up", up_guest, up_guest_undo},
-    {"meet", work_meet, NULL},
-    {"record", recording_up, NULL},
+    {"prepare", TIMING_BEGIN, prepare, serve_undo},
+    {"image", TIMING_IMAGE, up_image, up_image_undo},
+    {"scratch", TIMING_DISKS, up_scratch, up_scratch_undo},
+    {"input", TIMING_DISKS, up_input, up_input_undo},
+    {"domain", TIMING_XML, up_domain, NULL},
+    {"up", TIMING_QEMU, up_guest, up_guest_undo},
+    {"meet", TIMING_HELLO, work_meet, NULL},
+    {"record", TIMING_RECORD, recording_up, NULL},
 };
 
 /* What the guest is for: the last steps. */
 static const struct step run_steps[] = {
-    {"work", work_job, NULL},
-    {"collect", work_collect, work_collect_undo},
+    {"work", TIMING_STEPS, work_job, NULL},
+    {"collect", TIMING_COLLECT, work_collect, work_collect_undo},
 };
-static const struct step sandbox_steps[] = {{"serve", serve_go, NULL}};
+static const struct step sandbox_steps[] = {{"serve", TIMING_JOB, serve_go, NULL}};
 
 static size_t count_steps(const struct keeper *k)
 {
@@ -148,9 +149,14 @@ static int go_up(struct keeper *k, size_t *ret_begun, struct err *e)
     for (*ret_begun = 0; *ret_begun < n;) {
         const struct step *s = step_at(k, (*ret_begun)++);
 
+        int rc;
+
         if (folder_journal(k->folder, s->name, "begin", e) < 0)
             return -1;
-        if (s->go(k, e) < 0) {
+        rc = s->go(k, e);
+        if (s->timing < TIMING_STEPS)
+            timing_note(&k->result.timing, s->timing);
+        if (rc < 0) {
             folder_journal(k->folder, s->name, "failed", &(struct err){0});
             return -1;
         }

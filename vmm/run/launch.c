@@ -44,6 +44,7 @@ static void failed(void *arg, const struct err *e)
 
     memcpy(m.result.id, k->folder->id, sizeof(m.result.id));
     m.result.err = *e;
+    m.result.timing = k->result.timing;
     control_send(k->control_fd, &m);
 }
 
@@ -190,7 +191,10 @@ static void judge(struct launch *l, const char *id)
     struct run_result *r = &l->result;
 
     if (!l->has_result) {
+        const struct timing began = r->timing;
+
         memset(r, 0, sizeof(*r));
+        r->timing = began;
         snprintf(r->id, sizeof(r->id), "%s", id);
         if (!l->killed)
             err_set(&r->err, ERR_HOST, "the keeper of '%s' died (see 'lazaret doctor')", id);
@@ -211,6 +215,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
         return -1;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
+    l->result.timing = k->result.timing;
     l->control_fd = pair[0];
     k->control_fd = pair[1];
     fence_note_host(&k->host);

@@ -81,6 +81,8 @@ struct doc *run_result_to_doc(const struct run_result *r)
     doc_set_u64(d, "guest_oom_kills", r->oom_kills);
     doc_set_u64(d, "guest_cpu_us", r->cpu_us);
     doc_set_u64(d, "guest_peak_bytes", r->peak_bytes);
+    if (timing_whole_us(&r->timing) > 0)
+        doc_set(d, "timing_us", timing_to_doc(&r->timing));
     doc_set(d, "guest_denials", denied_to_doc(&r->denied));
     if (r->collected) {
         struct doc *out = doc_new_object();

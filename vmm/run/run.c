@@ -2,6 +2,7 @@
  */
 #include "run/run.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
 #include "run/launch.h"
@@ -70,6 +71,7 @@ static int finish(struct launch *l, const struct plan *plan, const struct folder
     if (folder_sweep(l->c->data_dir, FOLDER_RUN, folder->id, l->c->keep_logs, &late) < 0)
         return err_set(e, ERR_HOST, "%s (finish with 'lazaret gc')", late.text);
     launch_close_record(l, plan, folder, l->c->keep_logs);
+    timing_note(&l->result.timing, TIMING_DOWN);
     return l->c->keep_logs ? folder_write_result(folder->fd, &l->result, e) : 0;
 }
 
@@ -105,6 +107,8 @@ int run_job(const struct plan *plan, const struct run_config *c, struct run_resu
     struct launch l = LAUNCH_INIT(c);
     int rc;
 
+    timing_begin(&k.result.timing, c->began_us ? c->began_us : clock_mono_us());
+    timing_note(&k.result.timing, TIMING_PARSE);
     if (launch_check(plan, c, e) < 0 || signals_hold(&l.signals, e) < 0)
         return -1;
     rc = plan->out ? run_open_out(plan->out, true, &out_fd, e) : 0;

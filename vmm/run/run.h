@@ -18,6 +18,7 @@
 #include "plan/plan.h"
 #include "run/denied.h"
 #include "run/secret.h"
+#include "run/timing.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -45,6 +46,7 @@ struct run_result {
     bool collected;
     bool out_sealed; /* the output is one file that nobody here can read */
     uint64_t out_files, out_folders, out_bytes, out_refused;
+    struct timing timing;       /* all zero where nothing of the run came up */
     char notes[RUN_NOTES_SIZE]; /* lines for people, '\n' between them; printable */
 };
 
@@ -69,6 +71,7 @@ struct run_config {
     struct secrets *gateway_secrets; /* the same, of its gateway_secrets: files[i] is in fds[i] */
     const struct recording_files *record_files; /* for its record; or NULL */
     bool keep_logs;
+    uint64_t began_us;           /* monotonic: where TIMING_PARSE began; 0: it is left out */
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
     unsigned max_marks;          /* of a sandbox; 0: a default */
     struct run_capture *capture; /* the job's output goes there, capped, not to stdio; or NULL */

@@ -248,6 +248,7 @@ static int start_warm(struct keeper *k, int log_fd, struct err *e)
     }
     if (r <= 0)
         return r;
+    timing_note(&k->result.timing, TIMING_SAVED);
     if (restore(k, &w, e) == 0) {
         memcpy(k->warm_key, w.key, sizeof(k->warm_key));
         return 1;
@@ -275,8 +276,10 @@ static int start_fork(struct keeper *k, int log_fd, struct err *e)
     for (uint64_t until = clock_mono_ms() + TRANSFER_MS;;) {
         int r = warm_open(dir, &s.key, &w, e);
 
-        if (r == 1)
+        if (r == 1) {
+            timing_note(&k->result.timing, TIMING_SAVED);
             return restore(k, &w, e);
+        }
         if (r < 0 || make_saved(k, dir, &s, transfer_mark, log_fd, e) < 0)
             return -1;
         if (clock_mono_ms() >= until) /* somebody else makes it, and does not get done */

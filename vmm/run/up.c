@@ -430,8 +430,10 @@ int up_guest(struct keeper *k, struct err *e)
 
     k->up_ms = clock_mono_ms();
     note_open_files(k);
-    if (open_log(k, &log, e) < 0 || open_hv(k, e) < 0 ||
-        folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
+    if (open_log(k, &log, e) < 0 || open_hv(k, e) < 0)
+        return -1;
+    timing_note(&k->result.timing, TIMING_LIBVIRT);
+    if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
         open_channel(k, log, e) < 0)
         return -1;
     return hv_resume(k->hv, e);

@@ -127,10 +127,9 @@ static int tell_denied(struct keeper *k, struct err *e)
     return 0;
 }
 
-int work_job(struct keeper *k, struct err *e)
+static int let_work(struct keeper *k, bool *told, struct err *e)
 {
     struct job *j = &k->jobs[0];
-    bool told = false;
 
     if (start_job(k, e) < 0)
         return -1;
@@ -141,9 +140,10 @@ int work_job(struct keeper *k, struct err *e)
             break;
         if (keeper_pump(k, j->until_ms, NULL, 0, e) < 0 || tell_denied(k, e) < 0)
             return -1;
-        if (!told && j->state > JOB_STARTING && j->started_ms) {
+        if (!*told && j->state > JOB_STARTING && j->started_ms) {
+            timing_note(&k->result.timing, TIMING_CONTAINER);
             control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
-            told = true;
+            *told = true;
         }
     }
     recording_exit(k, 1, &k->result);
@@ -152,6 +152,15 @@ int work_job(struct keeper *k, struct err *e)
         return 0;
     *e = k->result.err;
     return -1;
+}
+
+int work_job(struct keeper *k, struct err *e)
+{
+    bool told = false;
+    int rc = let_work(k, &told, e);
+
+    timing_note(&k->result.timing, told ? TIMING_JOB : TIMING_CONTAINER);
+    return rc;
 }
 
 /* Lists what was refused: the first few by name, all of them by number. */
