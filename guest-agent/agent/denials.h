@@ -1,5 +1,6 @@
 /*
- * denials: what one job was refused, counted by kind: at most WIRE_DENIED_MAX rows for the host.
+ * denials: what one job was refused, counted by kind: at most WIRE_DENIED_MAX rows for the host,
+ * which is told each of them soon, and once more at the end if it has grown.
  */
 #ifndef LZ_AGENT_DENIALS_H
 #define LZ_AGENT_DENIALS_H
@@ -8,10 +9,15 @@
 
 #define DENIALS_CALLS (WIRE_DENIED_MAX - (WIRE_DENIED_KIND_END - WIRE_DENIED_FOREIGN))
 
+struct denial {
+    struct wire_denied row;
+    uint64_t told; /* the count that the host has, 0: none */
+};
+
 struct denials {
     size_t n_calls;
-    struct wire_denied calls[DENIALS_CALLS]; /* WIRE_DENIED_CALL, in rising order */
-    uint64_t others[WIRE_DENIED_KIND_END];   /* by kind */
+    struct denial calls[DENIALS_CALLS];         /* WIRE_DENIED_CALL, in rising order */
+    struct denial others[WIRE_DENIED_KIND_END]; /* by kind */
 };
 
 void denials_init(struct denials *d);
@@ -19,7 +25,11 @@ void denials_init(struct denials *d);
 void denials_add_call(struct denials *d, uint32_t number);
 /* `count` more of a kind that is told by its count only. */
 void denials_add(struct denials *d, enum wire_denied_kind kind, uint64_t count);
-/* Row `i` in the order that the host wants; false: there are no more. */
-bool denials_row(const struct denials *d, size_t i, struct wire_denied *ret);
+/* The next row that the host is to be told: one that it has not heard of, and, at the `last`, one
+ * that it has another count of; NULL: there is none. Whoever tells it calls denials_told(). */
+struct denial *denials_due(struct denials *d, bool last);
+void denials_told(struct denial *row);
+/* Another host has been told nothing. */
+void denials_untold(struct denials *d);
 
 #endif

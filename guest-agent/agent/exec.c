@@ -41,7 +41,6 @@ static void forget(struct exec *x)
     x->text[0] = '\0';
     x->deadline_ms = x->count_deadline_ms = 0;
     denials_init(&x->denials);
-    x->denials_told = 0;
     x->counted = false;
     x->mark = 0;
     stream_init(x);
@@ -120,6 +119,7 @@ bool exec_keep(struct exec *x)
     if (x->state != WIRE_IN_RUNNING)
         return false;
     stream_keep(x);
+    denials_untold(&x->denials);
     return true;
 }
 
@@ -447,16 +447,16 @@ static bool send_unstarted(struct exec *x, struct outbox *o)
 }
 
 /* False: there is no room for all of them now. */
-static bool send_denials(struct exec *x, struct outbox *o)
+static bool send_denials(struct exec *x, bool last, struct outbox *o)
 {
-    struct wire_denied m;
+    struct denial *d;
     uint8_t raw[WIRE_DENIED_SIZE];
 
-    while (denials_row(&x->denials, x->denials_told, &m)) {
-        wire_denied_format(raw, &m);
+    while ((d = denials_due(&x->denials, last))) {
+        wire_denied_format(raw, &d->row);
         if (!outbox_put(o, WIRE_DENIED, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw)))
             return false;
-        x->denials_told++;
+        denials_told(d);
     }
     return true;
 }
@@ -502,6 +502,7 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     stream_pump(x, fds, o);
     if (is_still(x) && !x->counted && x->mark == 0)
         ask_for_all(x);
-    if (is_still(x) && x->counted && send_denials(x, o) && send_exit(x, o))
+    (void)send_denials(x, false, o);
+    if (is_still(x) && x->counted && send_denials(x, true, o) && send_exit(x, o))
         finish(x);
 }

@@ -66,7 +66,6 @@ struct exec {
     char text[WIRE_TEXT_MAX + 1];
     uint32_t owner; /* of its container, in the kernel's audit records */
     struct denials denials;
-    size_t denials_told;        /* rows that the host has */
     bool counted;               /* all that it was refused is in `denials` */
     uint32_t mark;              /* what has to come by before that, 0: not asked for */
     uint64_t count_deadline_ms; /* of the mark */

@@ -22,7 +22,7 @@
  *                                 <------------  STARTED, or UNSTARTED (why)
  *   DATA stdin, EOF, SIGNAL, RESIZE, CREDIT, CLOSE ->
  *                                 <------------  DATA stdout/stderr, CREDIT
- *                                 <------------  DENIED ... (what was refused, if anything was)
+ *                                 <------------  DENIED ... (what was refused, soon after it was)
  *                                 <------------  EXIT (after the last DATA; the streams are over)
  *   COLLECT (cap), CREDIT         ------------>
  *                                 <------------  DATA tree ..., COLLECTED
@@ -55,7 +55,7 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION         5u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION         6u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */
@@ -271,17 +271,18 @@ enum wire_denied_kind {
     WIRE_DENIED_PIDS,     /* times that it was at its limit of processes */
     WIRE_DENIED_KIND_END
 };
-#define WIRE_DENIED_MAX 32u    /* DENIED frames of one job */
+#define WIRE_DENIED_MAX 32u    /* rows of one job */
 #define WIRE_CALL_MAX   65535u /* number of a system call */
-/* One row, in rising order of kind and detail: none comes twice. The guest's word. */
+/* One row. It may come twice while the job runs: when the first one was refused, and with a higher
+ * count before EXIT. The guest's word. */
 struct wire_denied {
     uint32_t kind;
     uint32_t detail; /* 0 but for WIRE_DENIED_CALL */
     uint64_t count;  /* not 0 */
 };
 #define WIRE_DENIED_SIZE 16u
-/* Their order as a number, above 0. */
-static inline uint64_t wire_denied_order(const struct wire_denied *m)
+/* What was refused as a number, above 0. */
+static inline uint64_t wire_denied_what(const struct wire_denied *m)
 {
     return (uint64_t)m->kind << 32 | m->detail;
 }

@@ -1,6 +1,7 @@
 """What a job finds inside: no network, no privileges, nothing writable but its own."""
 import json
 import os
+import subprocess
 
 from e2e import *
 
@@ -140,7 +141,47 @@ def what_was_refused_is_counted_and_named_and_nothing_else():
     r = run(["python3", "-c", ORDINARY_AND_NOT], "--json")
     equal(json.loads(finished(r))["guest_denials"], [
         {"kind": "seccomp", "call": "mount", "count": 3}, {"kind": "seccomp", "call": "bpf", "count": 1}])
-    one_line_error(r, 0, "3 calls of mount, 1 of bpf (as the guest says)")
+    equal(r.stderr.decode().splitlines(), [
+        f"lazaret: warning: the job {text} (as the guest says)"
+        for text in ("is refused mount", "is refused bpf", "was refused 3 calls of mount, 1 of bpf")])
+
+
+REFUSED_AND_WAITS = "import ctypes; ctypes.CDLL(None).syscall(165, 0, 0, 0, 0, 0); input()"
+REFUSED = b"lazaret: warning: the job is refused mount (as the guest says)\n"
+
+
+def _journal(place, name):
+    with open(f"{DATA}/{place}/{name}/journal", encoding="utf-8") as f:
+        return [line["what"] for line in map(json.loads, f) if line.get("event") == "denied"]
+
+
+def a_refusal_is_told_and_journalled_while_the_job_runs():
+    want = {"kind": "seccomp", "call": "mount", "count": 1}
+    p = start(["python3", "-c", REFUSED_AND_WAITS], "-i", stdin=subprocess.PIPE)
+    equal(p.stderr.readline(), REFUSED)
+    equal(p.poll(), None, "it still runs:")
+    live = [x for x in runs() if os.path.exists(f"{DATA}/runs/{x}/journal") and _journal("runs", x)]
+    equal(_journal("runs", live[0]), [want])
+    p.communicate(b"\n", timeout=60)
+    equal(p.returncode, 0)
+    finished(lazaret("up", "--accel", "tcg", "denied"))
+    try:
+        p = subprocess.Popen([LAZARET, "exec", "-i", "denied", "--", "python3", "-c", REFUSED_AND_WAITS],
+                             stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
+        equal(p.stderr.readline(), REFUSED)
+        equal(_journal("sandboxes", "denied"), [{**want, "exec": 1}])
+        p.communicate(b"\n", timeout=60)
+        equal(p.returncode, 0)
+    finally:
+        finished(lazaret("down", "denied"))
+    # What an amnesic guest says is on no disk.
+    finished(lazaret("up", "--accel", "tcg", "--amnesic", "denied"))
+    try:
+        r = lazaret("exec", "denied", "--", "python3", "-c", REFUSED_AND_WAITS)
+        check(REFUSED in r.stderr, r.stderr)
+        equal(_journal("sandboxes", "denied"), [])
+    finally:
+        finished(lazaret("down", "denied"))
 
 
 EVERY_CALL = r"""

@@ -7,6 +7,7 @@
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -69,24 +70,63 @@ static void echo_mark(unsigned number)
     tell(AUDIT_USER_AVC, text);
 }
 
-/* Everything up to EXIT, as "kind:detail*count ". */
+/* What was told of each job, in rising order. */
+static struct told {
+    struct wire_denied rows[WIRE_DENIED_MAX];
+    bool twice[WIRE_DENIED_MAX];
+    size_t n;
+} told[WIRE_EXEC_MAX + 1];
+
+/* One DENIED, into its place among those that came: once, or once more with a higher count. */
+static void take_row(struct told *t)
+{
+    struct wire_denied m;
+    size_t at = 0;
+
+    ck_assert_str_eq(wire_type_name(f.h.type), "DENIED");
+    ck_assert_int_eq(wire_denied_parse(f.p, f.h.length, &m), 0);
+    while (at < t->n && wire_denied_what(&t->rows[at]) < wire_denied_what(&m))
+        at++;
+    if (at < t->n && wire_denied_what(&t->rows[at]) == wire_denied_what(&m)) {
+        ck_assert(!t->twice[at] && m.count > t->rows[at].count);
+        t->twice[at] = true;
+        t->rows[at] = m;
+        return;
+    }
+    ck_assert_uint_lt(t->n, WIRE_DENIED_MAX);
+    memmove(t->rows + at + 1, t->rows + at, (t->n - at) * sizeof(t->rows[0]));
+    memmove(t->twice + at + 1, t->twice + at, (t->n - at) * sizeof(t->twice[0]));
+    t->rows[at] = m;
+    t->twice[at] = false;
+    t->n++;
+}
+
+/* Everything up to EXIT: of the job that ends, as "kind:detail*count ". */
 static const char *rows(void)
 {
     static char out[2048];
-    size_t n = 0;
+    const struct told *t;
+    size_t len = 0;
 
-    out[0] = '\0';
     for (;;) {
-        struct wire_denied m;
-
         ck_assert_msg(peer_next(&pe, &f, PEER_WAIT_MS), "no EXIT came");
         if (f.h.type == WIRE_EXIT)
-            return out;
-        ck_assert_str_eq(wire_type_name(f.h.type), "DENIED");
-        ck_assert_int_eq(wire_denied_parse(f.p, f.h.length, &m), 0);
-        n += (size_t)snprintf(out + n, sizeof(out) - n, "%u:%u*%u ", m.kind, m.detail,
-                              (unsigned)m.count);
+            break;
+        take_row(&told[wire_stream_exec(f.h.stream)]);
     }
+    t = &told[wire_stream_exec(f.h.stream)];
+    out[0] = '\0';
+    for (size_t i = 0; i < t->n; i++)
+        len += (size_t)snprintf(out + len, sizeof(out) - len, "%u:%u*%u ", t->rows[i].kind,
+                                t->rows[i].detail, (unsigned)t->rows[i].count);
+    return out;
+}
+
+static void ck_rows(const char *want)
+{
+    const char *got = rows();
+
+    ck_assert_str_eq(got, want);
 }
 
 static void begin(const char *command)
@@ -114,8 +154,34 @@ START_TEST(refused_calls_are_counted_by_number_and_told_before_the_end)
     tell_refused(1, "\"syscall=9\"", X86_64, 165); /* a name that lies */
     tell_refused(1, "2061726368", X86_64, 165);    /* " arch" */
     echo_mark(mark);
-    ck_assert_str_eq(rows(), "1:101*1 1:165*4 1:321*1 2:0*2 ");
+    ck_rows("1:101*1 1:165*4 1:321*1 2:0*2 ");
     ck_assert_uint_eq(f.p[4], 3); /* the EXIT is the job's */
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(the_first_of_a_kind_is_told_while_the_job_runs)
+{
+    struct wire_denied m;
+    uint8_t raw[4];
+    unsigned mark;
+
+    begin("sleep\n300");
+    for (unsigned i = 0; i < 3; i++) {
+        static const unsigned numbers[] = {165, 165, 321};
+
+        tell_refused(1, "\"x\"", X86_64, numbers[i]);
+        if (i == 1) /* told already: no frame */
+            continue;
+        peer_expect(&pe, WIRE_DENIED, &f);
+        ck_assert_int_eq(wire_denied_parse(f.p, f.h.length, &m), 0);
+        ck_assert(m.kind == WIRE_DENIED_CALL && m.detail == numbers[i] && m.count == 1);
+    }
+    wire_u32_format(raw, SIGKILL);
+    peer_send(&pe, WIRE_SIGNAL, wire_stream(1, WIRE_CONTROL), raw, sizeof(raw));
+    mark = hear_mark();
+    echo_mark(mark);
+    ck_rows("1:165*2 "); /* what has grown, and that only */
     peer_close(&pe);
 }
 END_TEST
@@ -132,11 +198,11 @@ START_TEST(each_job_has_its_own_count)
     tell_refused(2, "\"x\"", X86_64, 165);
     tell_refused(1, "\"x\"", X86_64, 101);
     echo_mark(marks[1]);
-    ck_assert_str_eq(rows(), "1:165*1 ");
+    ck_rows("1:165*1 ");
     ck_assert_uint_eq(wire_stream_exec(f.h.stream), 2);
     tell_refused(2, "\"x\"", X86_64, 1); /* it is over */
     echo_mark(marks[0]);
-    ck_assert_str_eq(rows(), "1:101*1 ");
+    ck_rows("1:101*1 ");
     ck_assert_uint_eq(wire_stream_exec(f.h.stream), 1);
     peer_close(&pe);
 }
@@ -168,7 +234,7 @@ START_TEST(what_cannot_be_read_or_will_not_come_keeps_no_job_back)
     tell(AUDIT_SECCOMP, "audit(1.2:3): nothing that we know");
     (void)hear_mark(); /* it asks again: its mark may have been lost as well */
     tell(NLMSG_ERROR, "xxxx");
-    ck_assert_str_eq(rows(), "4:0*1 ");
+    ck_rows("4:0*1 ");
     peer_close(&pe);
 }
 END_TEST
@@ -192,11 +258,12 @@ START_TEST(limits_that_were_hit_are_told)
     peer_meet(&pe);
     peer_exec(&pe, 1, 0, "true");
     peer_expect(&pe, WIRE_STARTED, &f);
-    ck_assert_str_eq(rows(), "5:0*9 6:0*7 ");
+    ck_rows("5:0*9 6:0*7 ");
     peer_close(&pe);
 }
 END_TEST
 
-SUITE("denials", refused_calls_are_counted_by_number_and_told_before_the_end,
-      each_job_has_its_own_count, more_calls_than_rows_are_summed_up,
-      what_cannot_be_read_or_will_not_come_keeps_no_job_back, limits_that_were_hit_are_told)
+SUITE("denials", the_first_of_a_kind_is_told_while_the_job_runs,
+      refused_calls_are_counted_by_number_and_told_before_the_end, each_job_has_its_own_count,
+      more_calls_than_rows_are_summed_up, what_cannot_be_read_or_will_not_come_keeps_no_job_back,
+      limits_that_were_hit_are_told)

@@ -23,6 +23,33 @@ static void begin(void)
           (struct channel_exec){.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
 }
 
+static void take_event(struct run_denied *d)
+{
+    struct channel_event ev = expect_event(&rig, CHANNEL_DENIED);
+
+    denied_add(d, &ev.denied);
+}
+
+START_TEST(a_row_is_told_while_the_job_runs_and_once_more_when_it_has_grown)
+{
+    struct run_denied d = {0};
+
+    begin();
+    send_denied(&rig, 1, WIRE_DENIED_CALL, 165, 1);
+    take_event(&d);
+    send_denied(&rig, 1, WIRE_DENIED_CALL, 101, 2);
+    send_denied(&rig, 1, WIRE_DENIED_CALL, 165, 9);
+    take_event(&d);
+    take_event(&d);
+    send_exit(&rig, 1, 0);
+    expect_event(&rig, CHANNEL_EXIT);
+    ck_assert_uint_eq(d.n, 2);
+    ck_assert(d.rows[0].detail == 165 && d.rows[0].count == 9);
+    ck_assert(d.rows[1].detail == 101 && d.rows[1].count == 2);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(the_keeper_gets_each_row_before_the_end)
 {
     struct channel_event ev;
@@ -47,15 +74,15 @@ static const struct {
     struct wire_denied rows[3];
     bool after_exit;
 } lies[] = {
-    {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 165, 1}}}, /* twice */
-    {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 101, 1}}}, /* falling */
-    {1, {{WIRE_DENIED_PIDS, 0, 1}, {WIRE_DENIED_CALL, 101, 1}}},   /* falling kinds */
-    {1, {{0, 0, 1}}},                                              /* no kind */
-    {1, {{WIRE_DENIED_KIND_END, 0, 1}}},                           /* an unknown one */
-    {1, {{WIRE_DENIED_MEMORY, 1, 1}}},                             /* detail of none */
-    {1, {{WIRE_DENIED_CALL, WIRE_CALL_MAX + 1, 1}}},               /* no call */
-    {2, {{WIRE_DENIED_CALL, 1, 1}}},                               /* no job */
-    {1, {{WIRE_DENIED_CALL, 1, 1}}, true},                         /* too late */
+    {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 165, 1}}}, /* twice the same */
+    {1, {{WIRE_DENIED_CALL, 165, 2}, {WIRE_DENIED_CALL, 165, 1}}}, /* less than before */
+    {1, {{WIRE_DENIED_PIDS, 0, 1}, {WIRE_DENIED_PIDS, 0, 2}, {WIRE_DENIED_PIDS, 0, 3}}}, /* again */
+    {1, {{0, 0, 1}}},                                /* no kind */
+    {1, {{WIRE_DENIED_KIND_END, 0, 1}}},             /* an unknown one */
+    {1, {{WIRE_DENIED_MEMORY, 1, 1}}},               /* detail of none */
+    {1, {{WIRE_DENIED_CALL, WIRE_CALL_MAX + 1, 1}}}, /* no call */
+    {2, {{WIRE_DENIED_CALL, 1, 1}}},                 /* no job */
+    {1, {{WIRE_DENIED_CALL, 1, 1}}, true},           /* too late */
 };
 
 START_TEST(a_lie_about_denials_is_tampering)
@@ -90,6 +117,30 @@ START_TEST(one_row_more_than_there_may_be_is_tampering)
 }
 END_TEST
 
+START_TEST(the_first_of_a_kind_has_a_line_unless_ordinary_programs_try_it)
+{
+    static const struct {
+        struct wire_denied row;
+        const char *line;
+    } rows[] = {
+        {{WIRE_DENIED_CALL, 165, 1}, "the job is refused mount (as the guest says)"},
+        {{WIRE_DENIED_CALL, 65000, 1}, "the job is refused system call 65000 (as the guest says)"},
+        {{WIRE_DENIED_CALL, 330, 1}, NULL}, /* pkey_alloc */
+        {{WIRE_DENIED_FOREIGN, 0, 1},
+         "the job is refused system calls of another architecture (as the guest says)"},
+        {{WIRE_DENIED_MORE, 0, 1}, NULL},
+        {{WIRE_DENIED_MEMORY, 0, 1}, NULL}, /* the result has words for it */
+    };
+    char line[256];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        ck_assert_int_eq(denied_first_line(&rows[i].row, line, sizeof(line)), rows[i].line != NULL);
+        if (rows[i].line)
+            ck_assert_str_eq(line, rows[i].line);
+    }
+}
+END_TEST
+
 START_TEST(calls_have_names_and_the_count_is_bounded)
 {
     struct run_denied d = {0};
@@ -117,9 +168,11 @@ int main(void)
 {
     TCase *tc = tcase_create("denied");
 
+    tcase_add_test(tc, a_row_is_told_while_the_job_runs_and_once_more_when_it_has_grown);
     tcase_add_test(tc, the_keeper_gets_each_row_before_the_end);
     tcase_add_loop_test(tc, a_lie_about_denials_is_tampering, 0, sizeof(lies) / sizeof(lies[0]));
     tcase_add_test(tc, one_row_more_than_there_may_be_is_tampering);
+    tcase_add_test(tc, the_first_of_a_kind_has_a_line_unless_ordinary_programs_try_it);
     tcase_add_test(tc, calls_have_names_and_the_count_is_bounded);
     return suite_run("denied", tc);
 }

@@ -37,7 +37,7 @@ enum channel_event_type {
     CHANNEL_LOG,         /* text: the agent's word */
     CHANNEL_STARTED,     /* exec */
     CHANNEL_UNSTARTED,   /* exec, why, text */
-    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; before its EXIT */
+    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; a later one counts */
     CHANNEL_EXIT,        /* exec, exit; every byte of output has been written to its sink */
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */

@@ -16,7 +16,6 @@ static void job_init(struct session_job *j)
     j->config_fd = j->stdin_fd = -1;
     j->config_size = j->config_sent = j->stdin_credit = j->held_signal = 0;
     j->held_rows = j->held_cols = 0;
-    j->last_denied = 0;
     j->moved_due = false;
     j->moved = 0;
     j->n_denied = 0;

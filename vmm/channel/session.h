@@ -44,7 +44,10 @@ struct session_job {
     bool tty;
     bool exited; /* EXIT came; output may still be on its way to the sinks */
     struct wire_exit exit;
-    uint64_t last_denied; /* wire_denied_order() of the last DENIED, 0: there was none */
+    struct session_denied {
+        uint64_t what, count; /* wire_denied_what() */
+        bool twice;
+    } denied[WIRE_DENIED_MAX];
     uint32_t n_denied;
     /* For the guest, in this order; fd -1: sent, or cannot be. */
     struct session_secret {

@@ -161,21 +161,26 @@ static const char *on_exit(struct session *s, const struct wire_header *h, const
     return NULL;
 }
 
-/* Rows come in rising order, so none comes twice. */
+/* A row comes once, and once more if there were more of it. */
 static const char *on_denied(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
-    uint32_t exec = wire_stream_exec(h->stream);
+    uint32_t exec = wire_stream_exec(h->stream), i = 0;
     struct session_job *j = &s->jobs[exec - 1];
     struct wire_denied m;
 
     if (wire_denied_parse(p, h->length, &m) < 0)
         return "not a DENIED";
-    if (wire_denied_order(&m) <= j->last_denied)
-        return "not in rising order";
-    if (j->n_denied == WIRE_DENIED_MAX)
+    while (i < j->n_denied && j->denied[i].what != wire_denied_what(&m))
+        i++;
+    if (i == WIRE_DENIED_MAX)
         return "more of them than there may be";
-    j->last_denied = wire_denied_order(&m);
-    j->n_denied++;
+    if (i == j->n_denied)
+        j->denied[j->n_denied++] = (struct session_denied){.what = wire_denied_what(&m)};
+    else if (j->denied[i].twice || m.count <= j->denied[i].count)
+        return "told already";
+    else
+        j->denied[i].twice = true;
+    j->denied[i].count = m.count;
     session_add_event(s, CHANNEL_DENIED, exec)->denied = m;
     return NULL;
 }

@@ -178,6 +178,7 @@ static int run(const struct cli_paths *paths, struct asked *a, uint64_t timeout_
         .capture = a->json && !a->detach ? &captured : NULL,
         .on_started = terminal_on_started,
         .on_resize = terminal_on_resize,
+        .on_denied = a->tty ? NULL : outcome_print_denied,
         .on_ended = terminal_on_ended,
         .arg = &raw,
     };

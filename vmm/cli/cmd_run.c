@@ -35,6 +35,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
     c.on_resize = terminal_on_resize;
+    c.on_denied = plan->tty ? NULL : outcome_print_denied;
     c.on_ended = terminal_on_ended;
     c.arg = &raw;
     terminal_size(STDIN_FILENO, &c.rows, &c.cols);
@@ -93,6 +94,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
         .capture = o->json ? &captured : NULL,
         .on_started = terminal_on_started,
         .on_resize = terminal_on_resize,
+        .on_denied = plan->tty ? NULL : outcome_print_denied,
         .on_ended = terminal_on_ended,
         .arg = &raw,
     };

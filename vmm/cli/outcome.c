@@ -67,6 +67,17 @@ void outcome_mark_debug(void)
                       "run without --debug");
 }
 
+void outcome_print_denied(const struct wire_denied *row, bool debug)
+{
+    char line[256];
+
+    if (!denied_first_line(row, line, sizeof(line)))
+        return;
+    if (debug)
+        outcome_mark_debug();
+    log_msg(LOG_WARN, "%s", line);
+}
+
 int outcome_print(const struct cli_paths *paths, const struct run_result *r,
                   struct run_capture *captured)
 {

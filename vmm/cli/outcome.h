@@ -17,6 +17,8 @@ void outcome_mark_debug(void);
 int outcome_print(const struct cli_paths *paths, const struct run_result *r,
                   struct run_capture *captured);
 
+/* What a job is refused, as soon as it is known: on_denied of run.h and sandbox.h. */
+void outcome_print_denied(const struct wire_denied *row, bool debug);
 /* Notes of a result on stderr, each on a line of its own. */
 void outcome_print_notes(const char *notes);
 

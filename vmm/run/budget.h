@@ -17,8 +17,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define BUDGET_STILL 20 /* one that uses less than 1/20 of one CPU does nothing for its job, ...   \
-                         */
+#define BUDGET_STILL                                                                               \
+    20 /* one that uses less than 1/20 of one CPU does nothing for its job, ...                    \
+        */
 #define BUDGET_SPARE_MS 100 /* ... and this much beside */
 
 enum budget_over { BUDGET_FINE, BUDGET_IDLE, BUDGET_CPU };

@@ -13,6 +13,7 @@ enum control_type {
     CONTROL_SIGNAL = 1, /* to the keeper: pass this signal on to the job */
     CONTROL_RESIZE,     /* to the keeper */
     CONTROL_STARTED,    /* to the launcher: the job runs */
+    CONTROL_DENIED,     /* to the launcher: the first of a kind that the job is refused */
     CONTROL_RESULT,     /* to the launcher: the last word */
 };
 
@@ -20,6 +21,7 @@ struct control {
     enum control_type type;
     int signo;
     uint16_t rows, cols;
+    struct wire_denied denied;
     struct run_result result;
 };
 

@@ -20,8 +20,15 @@ static const char *const kinds[WIRE_DENIED_KIND_END] = {
 
 void denied_add(struct run_denied *d, const struct wire_denied *m)
 {
-    if (d->n < WIRE_DENIED_MAX && m->kind >= WIRE_DENIED_CALL && m->kind < WIRE_DENIED_KIND_END)
-        d->rows[d->n++] = *m;
+    uint32_t i = 0;
+
+    while (i < d->n && wire_denied_what(&d->rows[i]) != wire_denied_what(m))
+        i++;
+    if (i == WIRE_DENIED_MAX || m->kind < WIRE_DENIED_CALL || m->kind >= WIRE_DENIED_KIND_END)
+        return;
+    d->rows[i] = *m;
+    if (i == d->n)
+        d->n++;
 }
 
 /* Returns new, or NULL: a call that this host's libseccomp does not know. */
@@ -30,23 +37,26 @@ static char *call_name(const struct wire_denied *m)
     return seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, (int)m->detail);
 }
 
+struct doc *denied_row_to_doc(const struct wire_denied *m)
+{
+    struct doc *row = doc_new_object();
+    own_free char *name = m->kind == WIRE_DENIED_CALL ? call_name(m) : NULL;
+
+    doc_set_str(row, "kind", kinds[m->kind]);
+    if (name)
+        doc_set_str(row, "call", name);
+    else if (m->kind == WIRE_DENIED_CALL)
+        doc_set_u64(row, "number", m->detail);
+    doc_set_u64(row, "count", m->count);
+    return row;
+}
+
 struct doc *denied_to_doc(const struct run_denied *d)
 {
     struct doc *list = doc_new_array();
 
-    for (uint32_t i = 0; i < d->n; i++) {
-        const struct wire_denied *m = &d->rows[i];
-        struct doc *row = doc_new_object();
-        own_free char *name = m->kind == WIRE_DENIED_CALL ? call_name(m) : NULL;
-
-        doc_set_str(row, "kind", kinds[m->kind]);
-        if (name)
-            doc_set_str(row, "call", name);
-        else if (m->kind == WIRE_DENIED_CALL)
-            doc_set_u64(row, "number", m->detail);
-        doc_set_u64(row, "count", m->count);
-        doc_add(list, row);
-    }
+    for (uint32_t i = 0; i < d->n; i++)
+        doc_add(list, denied_row_to_doc(&d->rows[i]));
     return list;
 }
 
@@ -100,6 +110,25 @@ bool denied_line(const struct run_denied *d, char *ret_text, size_t size)
     if (!name_calls(d, &calls))
         return false;
     snprintf(ret_text, size, "the job was refused %s (as the guest says)", calls.data);
+    return true;
+}
+
+bool denied_first_line(const struct wire_denied *m, char *ret_text, size_t size)
+{
+    own_free char *name = m->kind == WIRE_DENIED_CALL ? call_name(m) : NULL;
+
+    if (name && is_probed(name))
+        return false;
+    if (name)
+        snprintf(ret_text, size, "the job is refused %s (as the guest says)", name);
+    else if (m->kind == WIRE_DENIED_CALL)
+        snprintf(ret_text, size, "the job is refused system call %" PRIu32 " (as the guest says)",
+                 m->detail);
+    else if (m->kind == WIRE_DENIED_FOREIGN)
+        snprintf(ret_text, size,
+                 "the job is refused system calls of another architecture (as the guest says)");
+    else
+        return false;
     return true;
 }
 

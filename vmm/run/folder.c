@@ -202,16 +202,11 @@ void folder_done(struct folder *f)
  * Not synced to the disk: the journal is for the crash of a process. After a power cut no process
  * of the run is left, and gc removes the folder whatever the journal says.
  */
-int folder_journal(const struct folder *f, const char *step, const char *state, struct err *e)
+static int journal(const struct folder *f, struct doc *d, struct err *e)
 {
     own_close int fd = openat(f->fd, "journal", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    own_doc struct doc *d = doc_new_object();
     own_free char *text = NULL, *line = NULL;
-    char when[32];
 
-    doc_set_str(d, "t", clock_format_utc(when, clock_real_ns()));
-    doc_set_str(d, "step", step);
-    doc_set_str(d, "state", state);
     if (f->debug)
         doc_set_bool(d, "debug", true);
     text = doc_format(d, false);
@@ -219,6 +214,34 @@ int folder_journal(const struct folder *f, const char *step, const char *state, 
     if (fd < 0 || file_write_all(fd, line, strlen(line)) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot write the run's journal");
     return 0;
+}
+
+/* Returns new: with the time. */
+static struct doc *new_line(void)
+{
+    struct doc *d = doc_new_object();
+    char when[32];
+
+    doc_set_str(d, "t", clock_format_utc(when, clock_real_ns()));
+    return d;
+}
+
+int folder_journal(const struct folder *f, const char *step, const char *state, struct err *e)
+{
+    own_doc struct doc *d = new_line();
+
+    doc_set_str(d, "step", step);
+    doc_set_str(d, "state", state);
+    return journal(f, d, e);
+}
+
+int folder_journal_event(const struct folder *f, const char *event, struct doc *what, struct err *e)
+{
+    own_doc struct doc *d = new_line();
+
+    doc_set_str(d, "event", event);
+    doc_set(d, "what", what);
+    return journal(f, d, e);
 }
 
 int folder_write_result(int folder_fd, const struct run_result *r, struct err *e)

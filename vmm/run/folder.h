@@ -5,7 +5,7 @@
  *   lock         flock: held by the launcher, init and keeper for as long as one of them lives
  *   run.json     who and what: id, command, image, connection, domain name, keep
  *   plan.json    the frozen plan
- *   journal      one line per step: begin, done, failed, undone
+ *   journal      one line per step: begin, done, failed, undone; and per event: denied
  *   domain.xml   the attack surface as it was
  *   console.log  the guest's console, escaped and capped, by the relay
  *   hv.log       what libvirt said
@@ -60,6 +60,9 @@ int folder_create(const char *data_dir, const char *name, const struct plan *pla
 void folder_done(struct folder *f);
 #define own_folder __attribute__((cleanup(folder_done)))
 
+/* Appends {"t":..., "event":..., "what":...} to the journal; takes `what`. */
+int folder_journal_event(const struct folder *f, const char *event, struct doc *what,
+                         struct err *e);
 /* Appends {"t":..., "step":..., "state":...} to the journal. */
 int folder_journal(const struct folder *f, const char *step, const char *state, struct err *e);
 

@@ -283,3 +283,10 @@ void job_shift(struct job *j, uint64_t ms)
     if (j->deadline_ms != UINT64_MAX)
         j->deadline_ms += ms;
 }
+
+const struct wire_denied *job_next_denied(struct job *j)
+{
+    const struct run_denied *d = &j->result->denied;
+
+    return j->n_denied < d->n ? &d->rows[j->n_denied++] : NULL;
+}

@@ -29,8 +29,9 @@ struct job {
     uint64_t deadline_ms; /* UINT64_MAX: none */
     uint64_t until_ms;    /* when job_tick() has to look again; UINT64_MAX: never */
     struct budget budget;
-    uint64_t moved; /* bytes of its streams: what the relay last said */
-    unsigned blind; /* looks in a row that failed */
+    uint64_t moved;    /* bytes of its streams: what the relay last said */
+    unsigned blind;    /* looks in a row that failed */
+    uint32_t n_denied; /* rows of the result that job_next_denied() has handed out */
 };
 
 /* Where its streams go; borrowed. */
@@ -51,6 +52,8 @@ void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct r
 void job_take_event(struct job *j, const struct channel_event *ev);
 /* Kills it at its deadline or over its budget, and gives it up when it does not end. */
 int job_tick(struct job *j, struct channel *ch, struct hv *hv, struct err *e);
+/* What it is refused that it was not before, once each; NULL: nothing new. Borrows. */
+const struct wire_denied *job_next_denied(struct job *j);
 /* Time stood still for it. */
 void job_shift(struct job *j, uint64_t ms);
 

@@ -195,6 +195,19 @@ int keeper_main(struct keeper *k)
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
 
+int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+                       struct err *e)
+{
+    struct doc *what;
+
+    if (k->plan->amnesic)
+        return 0;
+    what = denied_row_to_doc(row);
+    if (serial)
+        doc_set_u64(what, "exec", serial);
+    return folder_journal_event(k->folder, "denied", what, e);
+}
+
 void keeper_read_fence(const struct keeper *k, struct fence *ret)
 {
     /* In the cage these are what QEMU was given, and libvirt's own. */

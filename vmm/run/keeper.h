@@ -104,6 +104,10 @@ int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */
 int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
                      struct err *e);
+/* Into the journal, unless it is amnesic: what a job is refused is the guest's word. `serial`: of a
+ * sandbox's command, else 0. */
+int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+                       struct err *e);
 /* What confines its guest now. */
 void keeper_read_fence(const struct keeper *k, struct fence *ret);
 /* How long a guest may take to become ready. */

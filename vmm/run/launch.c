@@ -89,6 +89,8 @@ static void take_control(struct launch *l)
             if (l->c->on_started)
                 l->c->on_started(l->c->arg);
         }
+        if (m.type == CONTROL_DENIED && l->c->on_denied)
+            l->c->on_denied(&m.denied, m.result.debug);
         if (m.type == CONTROL_RESULT) {
             l->result = m.result;
             l->has_result = true;

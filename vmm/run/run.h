@@ -73,6 +73,8 @@ struct run_config {
     /* Called in the launcher: the job has started / the window changed (fills in its new size). */
     void (*on_started)(void *arg);
     void (*on_resize)(void *arg, uint16_t *ret_rows, uint16_t *ret_cols);
+    /* The guest says that the job is refused what it was not before; its word. */
+    void (*on_denied)(const struct wire_denied *row, bool debug);
     /* Called in the launcher once nothing of the run is left, while signals are still blocked. */
     void (*on_ended)(void *arg);
     void *arg;

@@ -42,6 +42,7 @@ struct sandbox_exec {
     uint16_t rows, cols;
     void (*on_started)(void *arg);
     void (*on_resize)(void *arg, uint16_t *ret_rows, uint16_t *ret_cols);
+    void (*on_denied)(const struct wire_denied *row, bool debug);
     void (*on_ended)(void *arg);
     void *arg;
 };

@@ -238,6 +238,7 @@ struct attend {
     bool started;
     int last_signal; /* 0: none */
     bool over;
+    uint32_t n_denied; /* rows that were shown */
     struct run_result *result;
 };
 
@@ -272,6 +273,13 @@ static void take_signal(struct attend *a, int signo)
     a->last_signal = signo;
 }
 
+static void show_denied(struct attend *a, const struct run_result *r)
+{
+    for (; a->n_denied < r->denied.n && a->n_denied < WIRE_DENIED_MAX; a->n_denied++)
+        if (a->x->on_denied)
+            a->x->on_denied(&r->denied.rows[a->n_denied], r->debug);
+}
+
 static int take_answer(struct attend *a, struct err *e)
 {
     struct talk_answer m;
@@ -287,6 +295,8 @@ static int take_answer(struct attend *a, struct err *e)
             a->started = true;
             if (a->x->on_started)
                 a->x->on_started(a->x->arg);
+        } else if (m.said == TALK_DENIED) {
+            show_denied(a, &m.result);
         } else if (m.said == TALK_RESULT) {
             *a->result = m.result;
             a->over = true;

@@ -250,6 +250,24 @@ static int end_job(struct keeper *k, unsigned exec, struct err *e)
     return k->jobs[exec - 1].over ? 0 : serve_end_job(k, exec, e);
 }
 
+/* What is new goes into the journal at once. A client that does not read does not hear of it before
+ * the result: its job must not end for that. */
+static int tell_denied(struct keeper *k, unsigned exec, struct err *e)
+{
+    struct task *t = &k->serve->tasks[exec - 1];
+    const struct wire_denied *row;
+
+    while ((row = job_next_denied(&k->jobs[exec - 1]))) {
+        if (keeper_note_denied(k, t->serial, row, e) < 0)
+            return -1;
+        t->denied_due = true;
+    }
+    if (!t->denied_due || !t->client || !t->told_started || !talk_is_read(t->client->fd))
+        return 0;
+    t->denied_due = false;
+    return tell(k, exec, TALK_DENIED, e);
+}
+
 int serve_look_after(struct keeper *k, unsigned exec, struct err *e)
 {
     struct task *t = &k->serve->tasks[exec - 1];
@@ -264,6 +282,8 @@ int serve_look_after(struct keeper *k, unsigned exec, struct err *e)
         if (tell(k, exec, TALK_STARTED, e) < 0)
             return -1;
     }
+    if (tell_denied(k, exec, e) < 0)
+        return -1;
     if (j->state == JOB_ENDED && !t->told_result && end_job(k, exec, e) < 0)
         return -1;
     if (j->state == JOB_ENDED && j->over) {

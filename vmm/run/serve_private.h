@@ -22,6 +22,7 @@ struct task {
     uint32_t serial;
     uint64_t began_real_ns;
     bool detached, told_started, told_result;
+    bool denied_due;           /* the client has not been told all that the job is refused */
     uint32_t after;            /* TALK_BACK, TALK_DISCARD or 0 */
     char mark[MARK_NAME_SIZE]; /* TALK_BACK: to there */
     bool keep_mark;            /* it stays when the sandbox is back */

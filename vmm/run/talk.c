@@ -6,8 +6,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -259,6 +261,13 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
+
+bool talk_is_read(int fd)
+{
+    int left = 0;
+
+    return ioctl(fd, SIOCOUTQ, &left) == 0 && left == 0;
+}
 
 int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds)
 {

@@ -3,7 +3,8 @@
  *
  * How it works
  *   SOCK_SEQPACKET, one fixed-size record a packet. A client connects, sends one request, and gets
- *   one answer, TALK_DONE; after TALK_EXEC instead TALK_STARTED and TALK_RESULT, and it may send
+ *   one answer, TALK_DONE; after TALK_EXEC instead TALK_STARTED, sometimes TALK_DENIED (of what its
+ *   job is refused; one at a time, when the last one was read), and TALK_RESULT, and it may send
  *   TALK_SIGNAL and TALK_RESIZE meanwhile. Closing the connection ends the job that it started;
  *   only one with TALK_DETACH goes on, from TALK_STARTED: the keeper keeps what it writes in files,
  *   and TALK_WAIT on another connection gets its TALK_RESULT.
@@ -32,7 +33,7 @@
 #include <stdint.h>
 
 #define TALK_SOCKET      "socket" /* in the sandbox's folder */
-#define TALK_VERSION     4u
+#define TALK_VERSION     5u
 #define TALK_ARGS_MAX    (1u << 20) /* bytes of the memfd; the plan's own limit is lower */
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
@@ -107,7 +108,7 @@ struct talk_mark {
 /* Why `used` is there, or is not. */
 enum talk_guest { TALK_GUEST_TOLD = 1, TALK_GUEST_SILENT, TALK_GUEST_PAUSED };
 
-enum talk_said { TALK_DONE = 1, TALK_STARTED, TALK_RESULT };
+enum talk_said { TALK_DONE = 1, TALK_STARTED, TALK_RESULT, TALK_DENIED };
 
 struct talk_answer {
     uint32_t version;
@@ -124,7 +125,7 @@ struct talk_answer {
     uint32_t guest;                   /* the same: enum talk_guest */
     struct wire_used used;            /* the same: the guest's word, execs as in `jobs` */
     struct fence fence;               /* DONE of TALK_FENCE */
-    struct run_result result;         /* DONE: only result.err */
+    struct run_result result;         /* DONE: only result.err; DENIED: only result.denied */
 };
 
 /* ---- both ends ------------------------------------------------------------------------------- */
@@ -161,6 +162,8 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
                       size_t *ret_n_fds);
 /* Never blocks: -1 if the client does not take it. */
 int talk_answer(int fd, const struct talk_answer *a);
+/* Has it read all that it was told? */
+bool talk_is_read(int fd);
 int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds);
 
 struct talk_command {

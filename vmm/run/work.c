@@ -106,6 +106,21 @@ static int start_job(struct keeper *k, struct err *e)
     return rc;
 }
 
+/* As soon as it is known: the journal, and whoever started the run. */
+static int tell_denied(struct keeper *k, struct err *e)
+{
+    struct control m = {.type = CONTROL_DENIED, .result.debug = k->plan->debug};
+    const struct wire_denied *row;
+
+    while ((row = job_next_denied(&k->jobs[0]))) {
+        if (keeper_note_denied(k, 0, row, e) < 0)
+            return -1;
+        m.denied = *row;
+        control_send(k->control_fd, &m);
+    }
+    return 0;
+}
+
 int work_job(struct keeper *k, struct err *e)
 {
     struct job *j = &k->jobs[0];
@@ -114,7 +129,8 @@ int work_job(struct keeper *k, struct err *e)
     if (start_job(k, e) < 0)
         return -1;
     while (j->state != JOB_ENDED) {
-        if (job_tick(j, k->channel, k->hv, e) < 0 || keeper_pump(k, j->until_ms, NULL, 0, e) < 0)
+        if (job_tick(j, k->channel, k->hv, e) < 0 || keeper_pump(k, j->until_ms, NULL, 0, e) < 0 ||
+            tell_denied(k, e) < 0)
             return -1;
         if (!told && j->state > JOB_STARTING && j->started_ms) {
             control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
