@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -43,6 +44,17 @@ bool probe_look_processes(struct probe *p)
     return probe_holds(p, "no more than %u could be made", n + 1);
 }
 
+/* A mapping that was refused was so by another limit than that of memory, if there is one. */
+static bool say_refused(struct probe *p, uint64_t size)
+{
+    struct rlimit r;
+
+    if (getrlimit(RLIMIT_AS, &r) < 0 || r.rlim_cur == RLIM_INFINITY)
+        return probe_holds(p, "%llu MiB were refused", (unsigned long long)(size >> 20));
+    return probe_holds(p, "a process may have %llu MiB of addresses at most: not reached",
+                       (unsigned long long)(r.rlim_cur >> 20));
+}
+
 bool probe_look_memory(struct probe *p)
 {
     uint64_t size = p->memory + MEMORY_SLACK;
@@ -66,8 +78,9 @@ bool probe_look_memory(struct probe *p)
         return probe_broken(p, "it could not be tried");
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
         return probe_broken(p, "%llu MiB could be used", (unsigned long long)(size >> 20));
-    return probe_holds(p, "%llu MiB were %s", (unsigned long long)(size >> 20),
-                       WIFSIGNALED(status) ? "ended by the kernel" : "refused");
+    if (!WIFSIGNALED(status))
+        return say_refused(p, size);
+    return probe_holds(p, "%llu MiB were ended by the kernel", (unsigned long long)(size >> 20));
 }
 
 /* A file of more than `bytes` in `dir` must find no room. */

@@ -10,6 +10,7 @@
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -93,6 +94,26 @@ START_TEST(a_system_call_that_is_not_refused_is_named)
 }
 END_TEST
 
+static void allow_few_addresses(void)
+{
+    const struct rlimit r = {64u << 20, 64u << 20};
+
+    setrlimit(RLIMIT_AS, &r);
+}
+
+START_TEST(the_row_of_memory_says_which_limit_held)
+{
+#ifndef __SANITIZE_ADDRESS__ /* its runtime needs addresses without end */
+    static char memory[] = "memory=1073741824";
+
+    probe(allow_few_addresses, (char *[]){memory, NULL});
+    ck_assert_uint_eq(rows[PROBE_MEMORY].verdict, PROBE_HOLDS);
+    ck_assert_str_eq(rows[PROBE_MEMORY].text,
+                     "a process may have 64 MiB of addresses at most: not reached");
+#endif
+}
+END_TEST
+
 START_TEST(what_it_cannot_read_is_an_error)
 {
     static char bad[][12] = {"uid", "uid=", "uid=1x", "color=blue", "=1", "uidd=1"};
@@ -103,4 +124,4 @@ START_TEST(what_it_cannot_read_is_an_error)
 END_TEST
 
 SUITE("probe", what_does_not_hold_is_named, a_system_call_that_is_not_refused_is_named,
-      what_it_cannot_read_is_an_error)
+      the_row_of_memory_says_which_limit_held, what_it_cannot_read_is_an_error)

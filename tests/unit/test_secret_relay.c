@@ -159,6 +159,38 @@ START_TEST(a_job_that_is_not_wanted_any_more_does_not_wait_for_its_secret)
 }
 END_TEST
 
+START_TEST(a_pipe_that_is_slow_in_the_middle_holds_up_no_other_jobs_secret)
+{
+    own_close int good = file_of("good", 4);
+    struct channel_secret slow = {"SLOW", -1, false}, other = {"GOOD", good, false};
+    struct wire_secret m;
+    int in[2];
+
+    ck_assert_int_eq(pipe2(in, O_CLOEXEC), 0);
+    slow.fd = in[0];
+    rig_open(&rig, 0);
+    meet(&rig);
+    ck_assert_int_eq(write(in[1], "be", 2), 2);
+    begin(&rig, 1, &slow, 1);
+    /* The relay has the first part of it. */
+    while (poll(&(struct pollfd){.fd = in[0], .events = POLLIN}, 1, 0) == 1)
+        expect_nothing_before_log(&rig);
+    begin(&rig, 2, &other, 1);
+    m = expect_secret(&rig, 2, "GOOD");
+    ck_assert_uint_eq(m.value_len, 4);
+    ck_assert_mem_eq(m.value, "good", 4);
+    expect_config(&rig, 2);
+    close(in[0]);
+    ck_assert_int_eq(write(in[1], "gun", 3), 3);
+    close(in[1]);
+    m = expect_secret(&rig, 1, "SLOW");
+    ck_assert_uint_eq(m.value_len, 5);
+    ck_assert_mem_eq(m.value, "begun", 5);
+    expect_config(&rig, 1);
+    rig_close(&rig);
+}
+END_TEST
+
 /* What a guest may not say while its host still sends secrets, or at all. */
 START_TEST(a_guest_that_speaks_too_early_or_sends_one_is_tampering)
 {
@@ -198,8 +230,8 @@ START_TEST(values_lie_in_locked_memory_that_no_core_file_has)
     f = fopen(path, "re");
     ck_assert_ptr_nonnull(f);
     while (fgets(line, sizeof(line), f)) {
-        if (strncmp(line, "Locked:", 7) == 0)
-            in_one = strtoul(line + 7, NULL, 10) * 1024 >= WIRE_SECRET_MAX;
+        if (strncmp(line, "Size:", 5) == 0)
+            in_one = strtoul(line + 5, NULL, 10) * 1024 >= WIRE_SECRET_MAX * WIRE_EXEC_MAX;
         if (strncmp(line, "VmFlags:", 8) == 0)
             found |= in_one && strstr(line, " dd") && strstr(line, " lo");
     }
@@ -215,5 +247,6 @@ END_TEST
 SUITE("secret_relay", secrets_go_in_order_whole_and_before_the_configuration,
       a_secret_that_cannot_be_had_is_told_and_the_job_not_started,
       a_job_that_is_not_wanted_any_more_does_not_wait_for_its_secret,
+      a_pipe_that_is_slow_in_the_middle_holds_up_no_other_jobs_secret,
       a_guest_that_speaks_too_early_or_sends_one_is_tampering,
       values_lie_in_locked_memory_that_no_core_file_has)

@@ -7,12 +7,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 
 int file_open_dir(const char *path, int *ret_fd, struct err *e)
 {
@@ -22,6 +24,14 @@ int file_open_dir(const char *path, int *ret_fd, struct err *e)
         return err_sys(e, ERR_HOST, errno, "cannot open folder '%s'", path);
     *ret_fd = fd;
     return 0;
+}
+
+int file_open_real(int dirfd, const char *path, int flags)
+{
+    const struct open_how how = {.flags = (uint64_t)flags | O_CLOEXEC,
+                                 .resolve = RESOLVE_NO_SYMLINKS};
+
+    return (int)syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 }
 
 int file_make_dirs(const char *path, mode_t mode, struct err *e)

@@ -16,6 +16,9 @@
 
 /* Opens a folder (O_DIRECTORY|O_CLOEXEC); symbolic links in the path are followed. */
 int file_open_dir(const char *path, int *ret_fd, struct err *e);
+/* Opens a path in which there is no symbolic link at all, or fails with ELOOP: one that was judged
+ * as it is written. Returns the fd, or -1 and errno. */
+int file_open_real(int dirfd, const char *path, int flags);
 /* mkdir -p, new folders get `mode`; an existing one is fine. */
 int file_make_dirs(const char *path, mode_t mode, struct err *e);
 

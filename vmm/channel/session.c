@@ -38,9 +38,10 @@ void session_init(struct session *s)
     s->event_first = s->n_events = 0;
     s->out_start = s->out_end = 0;
     s->unlocked = 0;
-    s->secret_exec = 0;
-    s->secret_whole = false;
-    s->secret_len = 0;
+    for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++) {
+        s->values[i].len = 0;
+        s->values[i].whole = false;
+    }
     wire_reader_init(&s->in);
 }
 

@@ -15,7 +15,7 @@
  *   If the keeper does not take events, the guest is not read; if the guest does not take frames,
  *   neither stdin nor commands are read.
  *
- *   Secrets are read into one buffer, one at a time, and go out from there; what was sent is wiped.
+ *   Secrets are read one at a time of each job, and go out from there; what was sent is wiped.
  *   One that cannot be read, or of a job that is not wanted any more, is sent empty: the guest then
  *   says that the job did not start.
  *
@@ -94,14 +94,16 @@ struct session {
     struct session_job jobs[WIRE_EXEC_MAX];
     uint32_t event_first, n_events;
     struct channel_event events[SESSION_EVENTS];
-    int unlocked;         /* errno: why secrets are not taken; 0: they are */
-    uint32_t secret_exec; /* whose secret is in `secret`, read so far; 0: nobody's */
-    bool secret_whole;
-    size_t secret_len;
+    int unlocked;              /* errno: why secrets are not taken; 0: they are */
     size_t out_start, out_end; /* bytes for the guest that are not sent yet */
     struct wire_reader in;
-    /* Where secrets pass: in memory that is locked, and no longer than it takes. */
-    uint8_t secret[WIRE_SECRET_MAX + 1];
+    /* Where secrets pass: in memory that is locked, and no longer than it takes. One of each job,
+     * so that a pipe that is slow holds up no other's. */
+    struct session_value {
+        size_t len; /* read so far */
+        bool whole;
+        uint8_t bytes[WIRE_SECRET_MAX + 1];
+    } values[WIRE_EXEC_MAX];
     uint8_t out[SESSION_OUT_SIZE];
 };
 

@@ -1,7 +1,7 @@
 /*
  * session_secret: secrets of the user, from their fds to the guest. See session.h.
  *
- * Must: keep a value in session.secret and session.out only, which are locked and not in a core
+ * Must: keep a value in session.values and session.out only, which are locked and not in a core
  * file, and wipe it there when it has been sent. Must not: put one into an event.
  */
 #include "channel/session.h"
@@ -16,11 +16,13 @@
 void session_lock(struct session *s)
 {
     const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
-    const uintptr_t at = (uintptr_t)s->secret & ~(page - 1);
+    const uintptr_t at = (uintptr_t)s->values & ~(page - 1);
     const size_t size = (uintptr_t)s->out + sizeof(s->out) - at;
 
     s->unlocked = 0;
-    if (mlock((const void *)at, size) < 0 || madvise((void *)at, size, MADV_DONTDUMP) < 0)
+    /* Pages that no secret needs are not there at all. */
+    if (mlock2((const void *)at, size, MLOCK_ONFAULT) < 0 ||
+        madvise((void *)at, size, MADV_DONTDUMP) < 0)
         s->unlocked = errno;
 }
 
@@ -49,12 +51,11 @@ void session_add_secret(struct session *s, const struct relay_command *c, int fd
     memcpy(k->name, c->name, sizeof(k->name));
 }
 
-static void forget_value(struct session *s)
+static void forget_value(struct session_value *v)
 {
-    explicit_bzero(s->secret, s->secret_len);
-    s->secret_exec = 0;
-    s->secret_whole = false;
-    s->secret_len = 0;
+    explicit_bzero(v->bytes, v->len);
+    v->whole = false;
+    v->len = 0;
 }
 
 void session_no_secrets(struct session *s, uint32_t exec)
@@ -62,8 +63,7 @@ void session_no_secrets(struct session *s, uint32_t exec)
     if (s->jobs[exec - 1].state != WIRE_IN_SECRETS)
         return;
     s->jobs[exec - 1].no_secrets = true;
-    if (s->secret_exec == exec)
-        forget_value(s);
+    forget_value(&s->values[exec - 1]);
 }
 
 static void __attribute__((format(printf, 3, 4)))
@@ -85,27 +85,27 @@ bool session_wants_secret(const struct session *s, uint32_t exec)
 {
     const struct session_job *j = &s->jobs[exec - 1];
 
-    return j->state == WIRE_IN_SECRETS && !j->exec_due && !j->no_secrets && !s->secret_whole &&
-           (s->secret_exec == 0 || s->secret_exec == exec) && session_has_event_room(s) &&
-           !session_is_holding(s);
+    return j->state == WIRE_IN_SECRETS && !j->exec_due && !j->no_secrets &&
+           !s->values[exec - 1].whole && session_has_event_room(s) && !session_is_holding(s);
 }
 
 static void take_end(struct session *s, uint32_t exec)
 {
     const struct session_job *j = &s->jobs[exec - 1];
+    struct session_value *v = &s->values[exec - 1];
 
-    if (s->secret_len == 0)
+    if (v->len == 0)
         fail(s, exec, "is empty");
-    else if (j->secrets[j->secrets_sent].flags & WIRE_SECRET_ENV &&
-             memchr(s->secret, 0, s->secret_len))
+    else if (j->secrets[j->secrets_sent].flags & WIRE_SECRET_ENV && memchr(v->bytes, 0, v->len))
         fail(s, exec, "has a NUL byte and cannot be in an environment");
     else
-        s->secret_whole = true;
+        v->whole = true;
 }
 
 void session_read_secret(struct session *s, uint32_t exec)
 {
     const struct session_job *j = &s->jobs[exec - 1];
+    struct session_value *v = &s->values[exec - 1];
     ssize_t n;
 
     if (!session_wants_secret(s, exec))
@@ -115,17 +115,15 @@ void session_read_secret(struct session *s, uint32_t exec)
              strerrordesc_np(s->unlocked));
         return;
     }
-    n = read(j->secrets[j->secrets_sent].fd, s->secret + s->secret_len,
-             sizeof(s->secret) - s->secret_len);
+    n = read(j->secrets[j->secrets_sent].fd, v->bytes + v->len, sizeof(v->bytes) - v->len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    s->secret_exec = exec;
     if (n < 0) {
         fail(s, exec, "cannot be read: %s", strerrordesc_np(errno));
         return;
     }
-    s->secret_len += (size_t)n;
-    if (s->secret_len > WIRE_SECRET_MAX)
+    v->len += (size_t)n;
+    if (v->len > WIRE_SECRET_MAX)
         fail(s, exec, "is over %u bytes", WIRE_SECRET_MAX);
     else if (n == 0)
         take_end(s, exec);
@@ -141,7 +139,8 @@ static bool put(struct session *s, uint32_t exec, const struct session_secret *k
     memcpy(m.name, k->name, sizeof(m.name));
     wire_secret_format(head, &m);
     return session_put_two(s, WIRE_SECRET, wire_stream(exec, WIRE_CONTROL), head, sizeof(head),
-                           s->secret, j->no_secrets ? 0 : (uint32_t)s->secret_len);
+                           s->values[exec - 1].bytes,
+                           j->no_secrets ? 0 : (uint32_t)s->values[exec - 1].len);
 }
 
 void session_fill_secrets(struct session *s, uint32_t exec)
@@ -151,12 +150,12 @@ void session_fill_secrets(struct session *s, uint32_t exec)
     while (j->secrets_sent < j->n_secrets) {
         struct session_secret *k = &j->secrets[j->secrets_sent];
 
-        if (!j->no_secrets && !(s->secret_exec == exec && s->secret_whole))
+        if (!j->no_secrets && !s->values[exec - 1].whole)
             return;
         if (!put(s, exec, k))
             return;
         if (!j->no_secrets)
-            forget_value(s);
+            forget_value(&s->values[exec - 1]);
         close(k->fd);
         k->fd = -1;
         j->secrets_sent++;

@@ -110,7 +110,7 @@ int cmd_diff(int argc, char **argv)
         return status;
     if ((a.out_max &&
          str_parse_size(a.out_max, "--out-max", 0, PLAN_DISK_MAX, &d.out_max_bytes, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0 || (a.out && run_open_out(a.out, &out_fd, &e) < 0))
+        cli_paths_find(&paths, &e) < 0 || (a.out && run_open_out(a.out, false, &out_fd, &e) < 0))
         return cli_fail(&e);
     rows = memfd_create("lazaret-rows", MFD_CLOEXEC);
     if (rows < 0) {

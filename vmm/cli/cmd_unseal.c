@@ -93,7 +93,7 @@ static int unseal_to_dir(int sealed, const struct seal_identity *id, const char 
     struct unpack_result u = {0};
     own_doc struct doc *d = NULL;
 
-    if (cli_paths_find(&paths, e) < 0 || run_open_out(path, &dir, e) < 0 ||
+    if (cli_paths_find(&paths, e) < 0 || run_open_out(path, false, &dir, e) < 0 ||
         file_open_unnamed(path, &plain, e) < 0 || file_open_unnamed(path, &tree, e) < 0 ||
         sealed_tar_to_tree(sealed, id, plain, tree, e) < 0 ||
         unpack_run(paths.unpack, tree, dir, UINT64_MAX, UNPACK_MS, &u, e) < 0)

@@ -76,11 +76,12 @@ static int open_sealed_input(struct keeper *k, struct err *e)
     const char *path = k->plan->inputs.items[0];
     struct stat st;
 
-    k->identity_fd = open(k->plan->in_identity, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    k->identity_fd =
+        file_open_real(AT_FDCWD, k->plan->in_identity, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (k->identity_fd < 0)
         return err_sys(e, ERR_USAGE, errno, "--in-identity: cannot open '%s'",
                        k->plan->in_identity);
-    k->input_fds[0] = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    k->input_fds[0] = file_open_real(AT_FDCWD, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
     if (k->input_fds[0] < 0 || fstat(k->input_fds[0], &st) < 0)
         return err_sys(e, ERR_USAGE, errno, "--in: cannot open '%s'", path);
     if (!S_ISREG(st.st_mode))
@@ -99,7 +100,8 @@ int keeper_before(struct keeper *k, struct err *e)
     for (size_t i = 0; i < k->plan->inputs.n && !k->c->from; i++) {
         const char *path = k->plan->inputs.items[i];
 
-        k->input_fds[i] = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+        /* What a policy allowed is this path; a link in it is somebody's later doing. */
+        k->input_fds[i] = file_open_real(AT_FDCWD, path, O_PATH | O_DIRECTORY);
         if (k->input_fds[i] < 0)
             return err_sys(e, ERR_USAGE, errno, "--in: cannot open folder '%s'", path);
         k->n_inputs++;

@@ -8,17 +8,34 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-int run_open_out(const char *path, int *ret_fd, struct err *e)
+/* Made and opened below the same parent: one of a real path has no link in it. */
+static int open_real_out(const char *path, int *ret_fd, struct err *e)
+{
+    const char *name = strrchr(path, '/') + 1;
+    own_free char *parent = str_printf("%.*s", (int)(name - path), path);
+    own_close int dir = file_open_real(AT_FDCWD, parent, O_PATH | O_DIRECTORY);
+
+    if (dir < 0 || (name[0] && mkdirat(dir, name, 0777) < 0 && errno != EEXIST))
+        return err_sys(e, ERR_USAGE, errno, "--out: cannot make folder '%s'", path);
+    *ret_fd = file_open_real(dir, name[0] ? name : ".", O_RDONLY | O_DIRECTORY);
+    return 0;
+}
+
+int run_open_out(const char *path, bool real, int *ret_fd, struct err *e)
 {
     own_close int fd = -1;
     bool empty = false;
 
-    if (mkdir(path, 0777) < 0 && errno != EEXIST)
+    if (real && open_real_out(path, &fd, e) < 0)
+        return -1;
+    if (!real && mkdir(path, 0777) < 0 && errno != EEXIST)
         return err_sys(e, ERR_USAGE, errno, "--out: cannot make folder '%s'", path);
-    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (!real)
+        fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return err_sys(e, ERR_USAGE, errno, "--out: cannot open folder '%s'", path);
     if (faccessat(fd, ".", W_OK, AT_EACCESS) < 0)
@@ -88,7 +105,7 @@ int run_job(const struct plan *plan, const struct run_config *c, struct run_resu
 
     if (launch_check(plan, c, e) < 0 || signals_hold(&l.signals, e) < 0)
         return -1;
-    rc = plan->out ? run_open_out(plan->out, &out_fd, e) : 0;
+    rc = plan->out ? run_open_out(plan->out, true, &out_fd, e) : 0;
     k.out_fd = out_fd;
     k.umask = umask(022);
     umask(k.umask);

@@ -91,8 +91,9 @@ int run_capture_open(struct run_capture *ret, struct err *e);
 int run_job(const struct plan *plan, const struct run_config *c, struct run_result *ret,
             struct err *e);
 
-/* Opens the folder that gets output: made if missing, and empty. ERR_USAGE. */
-int run_open_out(const char *path, int *ret_fd, struct err *e);
+/* Opens the folder that gets output: made if missing, and empty. ERR_USAGE. Of a path that a policy
+ * has judged, `real`, no part may have become a link since. */
+int run_open_out(const char *path, bool real, int *ret_fd, struct err *e);
 /* Adds a line for people to the notes, while there is room. The text must be printable. */
 void run_note(struct run_result *r, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
