@@ -379,6 +379,8 @@ seeds["plan"] = {
                     output_recipients=["age1aee3gyy2tntz4tku6wmduev9dnh9kmyjqppg32udh98pqqnz4evqrznfg3"],
                     read=["/in"], write=["/out"], exec=["/usr/bin"], amnesic=True, debug=True)
     + allowed(allow_debug=True, require_amnesic=True, required_layers=["calls"], max={"input_max": 1}, on_excess="trim"),
+    "secrets": asked(command=["a"], secrets=["A"], secret_env=["B"], idle_time="1m", job_cpu_time=9)
+    + allowed(secrets=["A"], max={"idle_time": 5}, on_excess="trim"),
     "twice": asked(pids=4)[:-1] + b',"pids":5}',
     "nested": b"[" * 40 + b"{" * 40,
     "escaped": asked(pids=4).replace(b"pids", b"p\\u0069ds"),

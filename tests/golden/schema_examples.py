@@ -20,20 +20,22 @@ GOOD = {
     "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3}, {"idle_time": "90s", "job_cpu_time": 60}, {"user": "7:8"},
                  {"machine": "q35"}, {"writable": False}, {"env": ["A=1"]}, {"cpus": "2"}, {"accel": "tcg"},
                  {"inputs": ["/a"], "output": "/b", "output_max": 0}, {"debug": True, "amnesic": True},
-                 {"inputs": ["/a"], "input_max": "1G"}, {"read": ["/in"], "write": ["/out"], "exec": []}],
+                 {"inputs": ["/a"], "input_max": "1G"}, {"read": ["/in"], "write": ["/out"], "exec": []},
+                 {"secrets": ["A", "_b1"], "secret_env": ["C"]}],
     "policy": [{}, {"max": {"memory": "1G", "timeout": "1h"}, "on_excess": "trim"},
                {"max": {"cpus": 3}, "on_excess": {"cpus": "refuse"}}, {"images": ["sha256:" + "0" * 64]},
-               {"input_roots": [], "output_roots": ["/x"], "writable": True},
+               {"secrets": ["A"]}, {"input_roots": [], "output_roots": ["/x"], "writable": True},
                {"allow_debug": False, "require_amnesic": True, "required_layers": ["landlock", "user"]}],
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
                  {"cpus": 100000}, {"timeout": "never"}, {"machine": "pc"}, {"writable": "yes"}, {"env": "A=1"},
                  {"command": [1]}, {"open_files": 1}, {"network": True}, {"debug": 1},
-                 {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}],
+                 {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}, {"secrets": "A"}, {"secrets": ["a-b"]}, {"secret_env": [""]}],
     "policy": [{"version": 0}, {"maximum": {}}, {"max": {"image": 1}}, {"max": {"cpus": "x"}}, {"on_excess": "ask"},
                {"images": ["default"]}, {"input_roots": ["data"]}, {"writable": 1}, {"debug": True},
-               {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"}],
+               {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"},
+               {"secrets": ["1"]}],
 }
 
 

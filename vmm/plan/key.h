@@ -21,6 +21,8 @@ enum key {
     KEY_ENV,
     KEY_WORKDIR,
     KEY_USER,
+    KEY_SECRETS,
+    KEY_SECRET_ENV,
     KEY_INPUTS,
     KEY_INPUT_MAX,
     KEY_INPUT_IDENTITY,

@@ -148,6 +148,8 @@ static char *value_of(const struct plan *p, enum key k)
         enum key k;
         const struct strv *list;
     } lists[] = {{KEY_COMMAND, &p->argv},
+                 {KEY_SECRETS, &p->secrets},
+                 {KEY_SECRET_ENV, &p->secret_env},
                  {KEY_INPUTS, &p->inputs},
                  {KEY_OUTPUT_RECIPIENTS, &p->out_recipients},
                  {KEY_READ, &p->declared.read},
@@ -188,23 +190,11 @@ static char *value_of(const struct plan *p, enum key k)
     return str_steal(&s);
 }
 
-/* What is no key: names of secrets, which options give, and what follows from being amnesic. */
+/* What is no key: what follows from being amnesic. */
 static void add_others(struct str *s, const struct plan *p)
 {
-    const struct {
-        const char *name;
-        const struct strv *list;
-    } rows[] = {{"secrets", &p->secrets}, {"secret_env", &p->secret_env}};
     char size[48];
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        own_str struct str names = {0};
-
-        if (rows[i].list->n == 0)
-            continue;
-        add_list(&names, rows[i].list);
-        str_addf(s, "%-17s %-40s %s\n", rows[i].name, names.data, "command line");
-    }
     if (p->amnesic) {
         str_format_size(size, sizeof(size), p->amnesic_bytes);
         str_addf(s, "%-17s %-40s %s\n", "amnesic_bytes", size, p->decided[KEY_AMNESIC]);

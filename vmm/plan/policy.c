@@ -4,6 +4,7 @@
 #include "base/digest.h"
 #include "base/own.h"
 #include "plan/text.h"
+#include "shared/wire.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +15,7 @@ void policy_done(struct policy *p)
     strv_done(&p->images.texts);
     strv_done(&p->input_roots.texts);
     strv_done(&p->output_roots.texts);
+    strv_done(&p->secrets.texts);
     strv_done(&p->layers.texts);
     *p = (struct policy){0};
 }
@@ -31,6 +33,11 @@ static bool is_root(const char *text)
 
     return text[0] == '/' && (len == 1 || text[len - 1] != '/') && !strstr(text, "//") &&
            !strstr(text, "/./") && !strstr(text, "/../");
+}
+
+static bool is_secret(const char *text)
+{
+    return wire_is_secret_name(text, strlen(text));
 }
 
 const char *const policy_layers[] = {"user",    "namespaces", "landlock", "calls",
@@ -168,10 +175,10 @@ static int take_bools(const struct text *t, struct policy *p, struct err *e)
 
 static int take_keys(const struct text *t, struct policy *p, struct err *e)
 {
-    static const char *const keys[] = {"format",          "version",         "max",
-                                       "on_excess",       "images",          "input_roots",
-                                       "output_roots",    "writable",        "allow_debug",
-                                       "require_amnesic", "required_layers", NULL};
+    static const char *const keys[] = {
+        "format",          "version",      "max",      "on_excess",   "images",
+        "input_roots",     "output_roots", "writable", "allow_debug", "require_amnesic",
+        "required_layers", "secrets",      NULL};
     const char *name;
 
     for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
@@ -187,6 +194,8 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||
         take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0 ||
+        take_list(t, "secrets", is_secret, "not a name of up to 64 letters, digits and '_'",
+                  &p->secrets, e) < 0 ||
         take_list(t, "required_layers", is_layer, "no such layer (see 'lazaret doctor')",
                   &p->layers, e) < 0)
         return -1;
@@ -309,6 +318,20 @@ static int refuse(const struct policy *p, unsigned line, const char *what, const
 
     return err_set(e, ERR_REFUSED, "%s: not allowed by %s (%s)", what,
                    text_place(p->file, line, place), key);
+}
+
+int policy_check_secret(const struct policies *ps, const char *name, const char *what,
+                        struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy_list *l = &ps->items[i].secrets;
+        char place[REQUEST_PLACE];
+
+        if (l->set && !is_listed(l, "", name))
+            return err_set(e, ERR_REFUSED, "%s: '%s' is not allowed by %s (secrets)", what, name,
+                           text_place(ps->items[i].file, l->line, place));
+    }
+    return 0;
 }
 
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e)

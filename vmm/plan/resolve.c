@@ -440,7 +440,7 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
     if (plan_check_process(p, wish_what(w, KEY_WORKDIR, name), e) < 0 ||
         plan_resolve_inputs(w, p, e) < 0 || plan_resolve_output(w, p, e) < 0 ||
         plan_resolve_declared(w, p, e) < 0 ||
-        plan_resolve_secrets(w->secrets, w->secret_env, p, e) < 0)
+        plan_resolve_secrets(w->secrets, w->secret_env, p, e) < 0 || plan_sort_secrets(w, p, e) < 0)
         return -1;
     plan_resolve_amnesic(w, p);
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;

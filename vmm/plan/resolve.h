@@ -32,6 +32,8 @@ int plan_resolve_inputs(const struct plan_wish *w, struct plan *p, struct err *e
 /* Where to, and for whom. */
 int plan_resolve_output(const struct plan_wish *w, struct plan *p, struct err *e);
 int plan_resolve_declared(const struct plan_wish *w, struct plan *p, struct err *e);
+/* Then: those of a manifest, all of them and no other, where it says; and within the policies. */
+int plan_sort_secrets(const struct plan_wish *w, struct plan *p, struct err *e);
 int plan_resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                          struct err *e);
 
