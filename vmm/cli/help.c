@@ -45,6 +45,7 @@ const char help_main[] =
     "  --memory SIZE      what the job may use (512M); K, M, G, T\n"                               \
     "  --cpus N           virtual CPUs (1)\n"                                                      \
     "  --disk SIZE        scratch disk: /work and /out (1G)\n"                                     \
+    "  --disk-rate SIZE, --disk-iops N: bytes and requests a second to it (no limit)\n"            \
     "  --pids N           processes and threads at once (512)\n"                                   \
     "  --timeout TIME     kill the job after TIME, counted from its start; s (default), ms, m, "   \
     "h\n"                                                                                          \
@@ -175,6 +176,7 @@ const char help_up[] =
     "  --memory SIZE      what each command may use (512M); K, M, G, T\n"
     "  --cpus N           virtual CPUs (1)\n"
     "  --disk SIZE        scratch disk: /work (1G)\n"
+    "  --disk-rate SIZE, --disk-iops N: bytes and requests a second to it (no limit)\n"
     "  --pids N           processes and threads of each command (512)\n"
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"
     "  --workdir DIR      where commands start (the image's, else /work)\n"

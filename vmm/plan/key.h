@@ -35,6 +35,8 @@ enum key {
     KEY_MEMORY,
     KEY_CPUS,
     KEY_DISK,
+    KEY_DISK_RATE,
+    KEY_DISK_IOPS,
     KEY_TMP,
     KEY_PIDS,
     KEY_TIMEOUT,

@@ -94,6 +94,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "guest_bytes", p->guest_bytes);
     doc_set_u64(d, "cpus", p->cpus);
     doc_set_u64(d, "disk_bytes", p->disk_bytes);
+    doc_set_u64(d, "disk_rate_bytes", p->disk_rate_bytes);
+    doc_set_u64(d, "disk_iops", p->disk_iops);
     doc_set_u64(d, "tmp_bytes", p->tmp_bytes);
     doc_set_u64(d, "pids", p->pids);
     doc_set_u64(d, "timeout_ms", p->timeout_ms);

@@ -87,6 +87,9 @@ static int get_budget(const struct doc *d, struct plan *p, struct err *e)
 {
     if (!doc_has(d, "idle_time_ms"))
         return 0;
+    if (get_number(d, "disk_rate_bytes", 0, PLAN_DISK_MAX, &p->disk_rate_bytes, e) < 0 ||
+        get_number(d, "disk_iops", 0, PLAN_IOPS_MAX, &p->disk_iops, e) < 0)
+        return -1;
     if (get_number(d, "idle_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->idle_time_ms, e) < 0)
         return -1;
     return get_number(d, "job_cpu_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->job_cpu_time_ms, e);
