@@ -5,6 +5,7 @@
 #include "agent/link.h"
 #include "agent/say.h"
 #include "agent/stream.h"
+#include "agent/trace.h"
 #include "shared/bytes.h"
 
 #include <errno.h>
@@ -274,6 +275,7 @@ static int send_go(struct exec *x)
 static void on_runtime(struct exec *x, int status)
 {
     char text[WIRE_TEXT_MAX];
+    int rc = 0;
 
     x->runtime = 0;
     if (x->init == 0)
@@ -286,6 +288,8 @@ static void on_runtime(struct exec *x, int status)
         fail(x, WIRE_WHY_RUNTIME, text[0] ? text : "the container runtime failed");
     } else if (x->console >= 0 && stream_take_console(x) < 0) {
         fail_errno(x, "receive the terminal", errno);
+    } else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0) {
+        fail_errno(x, "trace the container's first process", -rc);
     } else if (send_go(x) < 0) {
         fail_errno(x, "the container's first process", errno);
     }

@@ -17,10 +17,11 @@ except ImportError:
 PLAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vmm/plan")
 M, P = {"format": "lazaret-manifest", "version": 1, "command": ["x"]}, {"format": "lazaret-policy", "version": 1}
 GOOD = {
-    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3}, {"idle_time": "90s", "job_cpu_time": 60},
+    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3},
+                 {"idle_time": "90s", "job_cpu_time": 60},
                  {"disk_rate": "20M", "disk_iops": 500}, {"user": "7:8"},
                  {"machine": "q35"}, {"writable": False}, {"env": ["A=1"]}, {"cpus": "2"}, {"accel": "tcg"},
-                 {"inputs": ["/a"], "output": "/b", "output_max": 0}, {"debug": True, "amnesic": True},
+                 {"inputs": ["/a"], "output": "/b", "output_max": 0}, {"debug": True, "amnesic": True}, {"trace": False},
                  {"inputs": ["/a"], "input_max": "1G"}, {"read": ["/in"], "write": ["/out"], "exec": []},
                  {"secrets": ["A", "_b1"], "secret_env": ["C"]}],
     "policy": [{}, {"max": {"memory": "1G", "timeout": "1h"}, "on_excess": "trim"},
@@ -31,8 +32,9 @@ GOOD = {
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
                  {"cpus": 100000}, {"timeout": "never"}, {"machine": "pc"}, {"writable": "yes"}, {"env": "A=1"},
-                 {"command": [1]}, {"open_files": 1}, {"network": True}, {"debug": 1},
-                 {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}, {"disk_rate": 1}, {"disk_iops": 9}, {"secrets": "A"}, {"secrets": ["a-b"]}, {"secret_env": [""]}],
+                 {"command": [1]}, {"open_files": 1}, {"network": True}, {"debug": 1}, {"trace": 1},
+                 {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"},
+                 {"disk_rate": 1}, {"disk_iops": 9}, {"secrets": "A"}, {"secrets": ["a-b"]}, {"secret_env": [""]}],
     "policy": [{"version": 0}, {"maximum": {}}, {"max": {"image": 1}}, {"max": {"cpus": "x"}}, {"on_excess": "ask"},
                {"images": ["default"]}, {"input_roots": ["data"]}, {"writable": 1}, {"debug": True},
                {"allow_debug": "no"}, {"required_layers": ["moat"]}, {"required_layers": "landlock"},

@@ -91,6 +91,7 @@ const char help_main[] =
     "  --debug            the job may trace its processes (strace, gdb); everything that is "      \
     "said\n"                                                                                       \
     "                     of the run is marked: debug, not confined\n"                             \
+    "  --trace            with --debug: its system calls on the console, seen from outside\n"      \
     "  --connect URI      an ordinary user's own libvirt daemon: qemu:///session\n"
 
 const char help_run[] =
@@ -198,6 +199,7 @@ const char help_up[] =
     "  --debug            its commands may trace their processes (strace, gdb); everything that "
     "is\n"
     "                     said of them is marked: debug, not confined\n"
+    "  --trace            with --debug: their system calls on the console\n"
     "  --mark-each-exec   make a mark before each command\n"
     "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128; 4 with\n"
     "                     --amnesic)\n"

@@ -92,6 +92,8 @@ const struct key_row key_rows[KEYS] = {
     [KEY_AMNESIC] = {"amnesic", "amnesic", FLAG, RUN | UP,
                      "what the guest may change is in memory, and nowhere else"},
     [KEY_DEBUG] = {"debug", "debug", FLAG, RUN | UP, "the job may trace its processes"},
+    [KEY_TRACE] = {"trace", "trace", FLAG, RUN | UP,
+                   "with debug: the job's system calls are on the console"},
     [KEY_MACHINE] = {"machine", "machine", WORD, RUN | UP, "the kind of virtual machine",
                      WORDS("microvm", "q35")},
     [KEY_ACCEL] = {"accel", "accel", WORD, RUN | UP | FORK, "how it is accelerated",

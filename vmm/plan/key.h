@@ -49,6 +49,7 @@ enum key {
     KEY_WRITABLE,
     KEY_AMNESIC,
     KEY_DEBUG,
+    KEY_TRACE,
     KEY_MACHINE,
     KEY_ACCEL,
     KEY_AFTER,

@@ -122,6 +122,8 @@ struct doc *plan_to_doc(const struct plan *p)
     }
     if (p->debug)
         doc_set_bool(d, "debug", true);
+    if (p->trace)
+        doc_set_bool(d, "trace", true);
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);
@@ -167,6 +169,7 @@ static char *value_of(const struct plan *p, enum key k)
                  {KEY_INPUT_IDENTITY, p->in_identity ? p->in_identity : "none"},
                  {KEY_AMNESIC, p->amnesic ? "true" : "false"},
                  {KEY_DEBUG, p->debug ? "true" : "false"},
+                 {KEY_TRACE, p->trace ? "true" : "false"},
                  {KEY_MACHINE, plan_machine_name(p->machine)},
                  {KEY_ACCEL, plan_accel_name(p->accel)},
                  {KEY_AFTER, p->after},

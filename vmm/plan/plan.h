@@ -99,6 +99,7 @@ struct plan {
     bool writable_root;     /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool debug;             /* not confined as others are: may trace its processes */
+    bool trace;             /* with debug: its system calls are told on the console */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */

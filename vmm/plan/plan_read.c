@@ -75,7 +75,8 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
         get_number(d, "file_size_bytes", 0, UINT64_MAX, &p->file_size_bytes, e) < 0 ||
         get_number(d, "open_files", PLAN_FILES_MIN, PLAN_FILES_MAX, &p->open_files, e) < 0 ||
         doc_get_bool(d, "writable_root", &p->writable_root, e) < 0 ||
-        (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0))
+        (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0) ||
+        (doc_has(d, "trace") && doc_get_bool(d, "trace", &p->trace, e) < 0))
         return -1;
     p->uid = (uid_t)uid;
     p->gid = (gid_t)gid;
