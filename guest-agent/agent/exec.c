@@ -5,6 +5,7 @@
 #include "agent/link.h"
 #include "agent/say.h"
 #include "agent/stream.h"
+#include "agent/trace.h"
 #include "shared/bytes.h"
 
 #include <errno.h>
@@ -278,7 +279,7 @@ static int send_go(struct exec *x)
 static void on_runtime(struct exec *x, int status)
 {
     char text[WIRE_TEXT_MAX];
-    int rc;
+    int rc = 0;
 
     x->runtime = 0;
     if (x->init == 0)
@@ -296,6 +297,8 @@ static void on_runtime(struct exec *x, int status)
                    rc == -EAFNOSUPPORT ? "the guest's kernel has no IP for network rules"
                                        : "the job's way out",
                    -rc);
+    } else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0) {
+        fail_errno(x, "trace the container's first process", -rc);
     } else if (send_go(x) < 0) {
         fail_errno(x, "the container's first process", errno);
     }

@@ -111,7 +111,7 @@ int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
     m.cols = bytes_get_u16(p + 6);
     m.config_size = bytes_get_u32(p + 8);
     m.secrets = bytes_get_u32(p + 12);
-    if (m.flags & ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY))
+    if (m.flags & ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY | WIRE_EXEC_TRACE))
         return -EBADMSG;
     if (m.config_size < 2 || m.config_size > WIRE_CONFIG_MAX || m.secrets > WIRE_SECRETS_MAX)
         return -EBADMSG;

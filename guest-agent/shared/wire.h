@@ -220,6 +220,7 @@ struct wire_ready {
 
 #define WIRE_EXEC_STDIN 1u /* stdin is connected; else it is /dev/null */
 #define WIRE_EXEC_TTY   2u /* a terminal: stdout carries it, there is no stderr stream */
+#define WIRE_EXEC_TRACE 4u /* its system calls are told on the console */
 struct wire_exec {
     uint32_t flags;
     uint16_t rows, cols;  /* of the terminal; 0 without one */

@@ -3,7 +3,7 @@
 import json
 import os
 
-from e2e import DATA, check, equal, finished, lazaret, main, run
+from e2e import DATA, check, equal, finished, lazaret, main, one_line_error, run
 
 TRACE = "import ctypes; print(ctypes.CDLL(None).ptrace(0, 0, 0, 0))"  # PTRACE_TRACEME
 MARK = "debug, not confined"
@@ -55,6 +55,40 @@ def a_debug_sandbox_marks_its_commands_and_has_a_shell():
         equal(r.returncode, 125)
     finally:
         finished(lazaret("down", box))
+
+
+TRACED = r"""
+import os, subprocess, threading
+secret = open('/run/secrets/KEY').read()
+threading.Thread(target=os.getcwd).start()
+subprocess.run(['true'], env={'TOKEN': secret})
+os.write(1, secret.encode())
+try:
+    os.open('/no\nne', 0)
+except OSError:
+    os.kill(os.getpid(), 9)
+"""
+
+
+def with_trace_the_console_tells_each_system_call(folder):
+    with open(f"{folder}/key", "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+        f.write("do not tell")
+    r = run(["python3", "-c", TRACED], "--debug", "--trace", "--keep-logs", "--json", "--secret", f"KEY={folder}/key")
+    d = json.loads(finished(r, 128 + 9))
+    equal((d["class"], d["stdout"]), ("signaled", "do not tell"))
+    with open(f"{DATA}/runs/{d['id']}/console.log", encoding="utf-8") as f:
+        log = f.read()
+    lines = [line.partition("exec 1: ")[2] for line in log.splitlines() if "lazaret-agent: exec 1: " in line]
+    calls = [line.split(" ", 1)[1] for line in lines]
+    check('openat(0xffffff9c, "/no%0ane", 0x80000, 0x0) = -ENOENT' in calls, calls[-5:])
+    check(any(c.startswith("execve(") and '/true", ' in c and c.endswith(" = 0") for c in calls), "the child's calls are not there")
+    check(any(c.startswith("getcwd(") for c in calls), "the thread's calls are not there")
+    check(any(c.startswith("write(0x1, ") and c.endswith(" = 11") for c in calls), "no write")
+    check(len({line.split()[0] for line in lines}) >= 3, "one process only")
+    check("do not tell" not in log, "what was read is there")
+    finished(lazaret("gc", "--kept"))
+    one_line_error(lazaret("run", "--trace", "--keep-logs", "--", "true"), 125, "--trace needs --debug")
+    one_line_error(lazaret("run", "--trace", "--debug", "--", "true"), 125, "--keep-logs")
 
 
 if __name__ == "__main__":

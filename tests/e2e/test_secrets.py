@@ -107,6 +107,23 @@ def check_shows_names_only(folder):
     check(key not in json.dumps(plan) and "the key" not in json.dumps(plan), plan)
 
 
+def a_manifest_says_which_secrets_a_job_gets_and_how(folder):
+    key, token = _give(folder, "key", b"the key"), _give(folder, "token", b"the token")
+    manifest = f"{folder}/agent.json"
+    with open(manifest, "w", encoding="utf-8") as f:
+        json.dump({"format": "lazaret-manifest", "version": 1, "secrets": ["KEY"], "secret_env": ["TOKEN"],
+                   "command": ["sh", "-c", "cat /run/secrets/*; echo; echo $TOKEN; ls /run/secrets"]}, f, indent=1)
+    given = ["--secret", f"TOKEN={token}", "--secret", f"KEY={key}"]
+    run_it = ["run", "--accel", "tcg", "--manifest", manifest]
+    equal(finished(lazaret(*run_it, *given)), b"the key\nthe token\nKEY\n")
+    one_line_error(lazaret(*run_it, *given[:2]), 125, f"{manifest}:4: secrets: 'KEY' is not given")
+    one_line_error(lazaret(*run_it, *given, "--secret", f"MORE={key}"), 126, "MORE", "agent.json")
+    policy = f"{folder}/policy.json"
+    with open(policy, "w", encoding="utf-8") as f:
+        json.dump({"format": "lazaret-policy", "version": 1, "secrets": ["KEY"]}, f)
+    one_line_error(lazaret(*run_it, *given, "--policy", policy), 126, "'TOKEN' is not allowed", "policy.json:1")
+
+
 def nothing_of_a_run_has_a_secret_in_it(folder):
     key, token, plain = secrets.token_bytes(32), secrets.token_hex(16).encode(), secrets.token_hex(16).encode()
     files = [_give(folder, "key", key), _give(folder, "token", token)]

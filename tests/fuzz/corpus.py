@@ -387,6 +387,8 @@ seeds["plan"] = {
     + allowed(network=["https://*,bytes=1M,streams=2", "https://a.org/v1,methods=GET"],
               network_ranges=["10.0.0.0/8"], on_excess={"network": "trim"}),
     "network-refused": asked(command=["a"], network=["tcp://a.org:22"]) + allowed(network=["https://a.org"]),
+    "secrets": asked(command=["a"], secrets=["A"], secret_env=["B"], idle_time="1m", job_cpu_time=9)
+    + allowed(secrets=["A"], max={"idle_time": 5}, on_excess="trim"),
     "twice": asked(pids=4)[:-1] + b',"pids":5}',
     "nested": b"[" * 40 + b"{" * 40,
     "escaped": asked(pids=4).replace(b"pids", b"p\\u0069ds"),

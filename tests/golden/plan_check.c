@@ -21,7 +21,10 @@ int main(int argc, char **argv)
     } else {
         rc = request_parse(text, len, "manifest", &r, &e);
         if (rc == 0)
-            rc = plan_resolve(&(struct plan_wish){.manifest = &r}, &plan, &e);
+            rc = plan_resolve(&(struct plan_wish){.manifest = &r,
+                                                  .secrets = &r.of[KEY_SECRETS].texts,
+                                                  .secret_env = &r.of[KEY_SECRET_ENV].texts},
+                              &plan, &e);
     }
     if (rc < 0)
         printf("%s\n", e.text);

@@ -16,6 +16,7 @@
 #define URL    "^(https|http|tcp)://"
 #define NUMBER "^[0-9]+$"
 #define IMAGES "^(sha256|key):[0-9a-f]{64}$"
+#define SECRET "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 #define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label)$"
 
 static struct doc *object(struct doc *properties);
@@ -126,8 +127,9 @@ static struct doc *alerts(const char *about)
     return d;
 }
 
-static struct doc *value(const struct key_row *row)
+static struct doc *value(enum key k)
 {
+    const struct key_row *row = &key_rows[k];
     struct doc *d;
 
     if (row->kind >= KEY_KIND_SIZE)
@@ -135,7 +137,7 @@ static struct doc *value(const struct key_row *row)
     if (row->kind == KEY_KIND_RULES)
         return rules(row->about, NET_OF_WISH);
     if (row->kind == KEY_KIND_LIST)
-        return texts(row->about, NULL);
+        return texts(row->about, k == KEY_SECRETS || k == KEY_SECRET_ENV ? SECRET : NULL);
     d = typed(row->kind == KEY_KIND_FLAG ? "boolean" : "string", row->about);
     if (row->kind == KEY_KIND_WORD)
         doc_set_strv(d, "enum", row->words);
@@ -183,7 +185,7 @@ static char *manifest_schema(void)
     struct doc *p = doc_new_object();
 
     for (enum key k = 0; k < KEYS; k++)
-        doc_set(p, key_rows[k].name, value(&key_rows[k]));
+        doc_set(p, key_rows[k].name, value(k));
     return schema("lazaret: what an agent asks for", REQUEST_FORMAT, REQUEST_VERSION, p);
 }
 
@@ -211,6 +213,7 @@ static char *policy_schema(void)
     doc_set(p, "images", texts("allowed, by digest or by a trusted key that signed", IMAGES));
     doc_set(p, "input_roots", texts("folders below which inputs may lie", "^/"));
     doc_set(p, "output_roots", texts("folders below which outputs may lie", "^/"));
+    doc_set(p, "secrets", texts("names of secrets that a job may be given", SECRET));
     doc_set(p, "writable", typed("boolean", "whether a root may take writes"));
     doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
     doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));

@@ -113,6 +113,7 @@ START_TEST(a_wrong_policy_is_refused_with_file_line_and_key)
         {P(",\n\"input_roots\": [\"data\"]"), "p.json:2: input_roots: not a real path"},
         {P(",\n\"output_roots\": [\"/a/../b\"]"), "p.json:2: output_roots: not a real path"},
         {P(",\n\"writable\": \"no\""), "p.json:2: writable: neither true nor false"},
+        {P(",\n\"secrets\": [\"a b\"]"), "p.json:2: secrets: not a name"},
         {P(",\n\"allow_debug\": 0"), "p.json:2: allow_debug: neither true nor false"},
         {P(",\n\"require_amnesic\": []"), "p.json:2: require_amnesic: neither true nor false"},
         {P(",\n\"redact\": [\"*\"]"), "redact: not a text of 2 to 256 bytes"},
@@ -349,8 +350,8 @@ END_TEST
 
 START_TEST(secrets_are_shown_by_name_and_a_list_with_who_gave_it)
 {
-    own_request struct request m =
-        manifest(M(",\n\"read\": [\"/in\", \"/usr\"],\n\"amnesic\": true"));
+    own_request struct request m = manifest(M(",\n\"read\": [\"/in\", \"/usr\"],\n"
+                                              "\"amnesic\": true,\n\"secrets\": [\"token\"]"));
     char *names[] = {(char[]){"token"}, NULL};
     const struct strv secrets = {.items = names, .n = 1};
     own_plan struct plan *plan = NULL;
@@ -364,6 +365,7 @@ START_TEST(secrets_are_shown_by_name_and_a_list_with_who_gave_it)
     ck_assert_ptr_nonnull(strstr(text, "\nread              /in /usr    "));
     ck_assert_ptr_nonnull(strstr(text, " agent.json:2\n"));
     ck_assert_ptr_nonnull(strstr(text, "\nsecrets           token    "));
+    ck_assert_ptr_nonnull(strstr(text, " agent.json:4\n"));
     ck_assert_ptr_nonnull(strstr(text, "\namnesic_bytes "));
 }
 END_TEST

@@ -104,6 +104,8 @@ START_TEST(a_bad_wish_is_refused_and_named)
         {{{KEY_CPUS, "0"}}, ERR_USAGE, "--cpus"},
         {{{KEY_CPUS, "1.5"}}, ERR_USAGE, "--cpus"},
         {{{KEY_DISK, "1K"}}, ERR_USAGE, "--disk"},
+        {{{KEY_DISK_RATE, "1K"}}, ERR_USAGE, "--disk-rate"},
+        {{{KEY_DISK_IOPS, "1"}}, ERR_USAGE, "--disk-iops"},
         {{{KEY_TIMEOUT, "never"}}, ERR_USAGE, "--timeout"},
         {{{KEY_TIMEOUT, "0"}}, ERR_USAGE, "--timeout"},
         {{{KEY_CPU_TIME, "0"}}, ERR_USAGE, "--cpu-time"},

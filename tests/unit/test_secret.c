@@ -35,6 +35,32 @@ START_TEST(files_come_first_and_then_what_is_for_the_environment)
 }
 END_TEST
 
+START_TEST(what_the_plan_has_in_the_environment_goes_there_with_its_file)
+{
+    own_secrets struct secrets s = {0};
+    own_strv struct strv env = {0};
+    int fds[4];
+
+    ck_assert_int_eq(parse(LIST("A=/a", "B=/b", "C=/c", "D=/d"), LIST("D"), &s), 0);
+    for (size_t i = 0; i < 4; i++)
+        s.fds[s.n_fds++] = fds[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    strv_add(&env, "D");
+    strv_add(&env, "A");
+    strv_add(&env, "C");
+    secrets_follow(&s, &env);
+    ck_assert(s.files.n == 1 && s.env.n == 3 && s.sources.n == 4 && s.n_fds == 4);
+    ck_assert_str_eq(s.files.items[0], "B");
+    ck_assert_str_eq(s.env.items[0], "D");
+    ck_assert_str_eq(s.env.items[1], "A");
+    ck_assert_str_eq(s.env.items[2], "C");
+    ck_assert_str_eq(s.sources.items[0], "/b");
+    ck_assert_str_eq(s.sources.items[1], "/d");
+    ck_assert_str_eq(s.sources.items[2], "/a");
+    ck_assert_str_eq(s.sources.items[3], "/c");
+    ck_assert(s.fds[0] == fds[1] && s.fds[1] == fds[3] && s.fds[2] == fds[0] && s.fds[3] == fds[2]);
+}
+END_TEST
+
 START_TEST(what_is_no_secret_is_refused_without_repeating_it)
 {
     static const char *const rows[][3] = {{"hunter2"}, {"A="}, {"=a"}, {"a-b=c"}, {"A=a", "A=b"}};
@@ -98,5 +124,6 @@ START_TEST(only_files_and_pipes_that_nobody_else_reads_are_opened)
 END_TEST
 
 SUITE("secret", files_come_first_and_then_what_is_for_the_environment,
+      what_the_plan_has_in_the_environment_goes_there_with_its_file,
       what_is_no_secret_is_refused_without_repeating_it,
       only_files_and_pipes_that_nobody_else_reads_are_opened)

@@ -324,7 +324,8 @@ int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e
     if (st.st_size < 2 || st.st_size > WIRE_CONFIG_MAX)
         return err_set(e, ERR_HOST, "container configuration: %jd bytes, must be 2 to %u",
                        (intmax_t)st.st_size, WIRE_CONFIG_MAX);
-    c.how.flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0);
+    c.how.flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0) |
+                  (x->trace ? WIRE_EXEC_TRACE : 0);
     c.how.rows = x->tty ? x->rows : 0;
     c.how.cols = x->tty ? x->cols : 0;
     c.how.config_size = (uint32_t)st.st_size;

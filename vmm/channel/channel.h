@@ -126,7 +126,7 @@ struct channel_exec {
     int config_fd;
     int stdin_fd, stdout_fd, stderr_fd;
     uint64_t sink_max_bytes; /* of stdout and of stderr each, the rest is dropped; 0: no cap */
-    bool tty;
+    bool tty, trace;
     uint16_t rows, cols;
     const struct channel_secret *secrets; /* up to WIRE_SECRETS_MAX */
     size_t n_secrets;

@@ -80,10 +80,11 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
     o->wish.use = KEY_OF_FORK;
     if (options_read(o, &e) < 0 || plan_check_uses(&o->wish, &e) < 0 ||
         fork_begin(paths->data_dir, o->from, &f, &e) < 0 ||
-        plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0)
+        plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0) {
         status = cli_fail(&e);
-    else {
+    } else {
         secrets_split(&o->secrets, &plan->gateway_secrets, &o->gateway_secrets);
+        secrets_follow(&o->secrets, &plan->secret_env);
         status = run(o, paths, plan, &f.from);
     }
     fork_end(paths->data_dir, &f);

@@ -49,6 +49,7 @@ const char help_main[] =
     "  --memory SIZE      what the job may use (512M); K, M, G, T\n"                               \
     "  --cpus N           virtual CPUs (1)\n"                                                      \
     "  --disk SIZE        scratch disk: /work and /out (1G)\n"                                     \
+    "  --disk-rate SIZE, --disk-iops N: bytes and requests a second to it (no limit)\n"            \
     "  --pids N           processes and threads at once (512)\n"                                   \
     "  --timeout TIME     kill the job after TIME, counted from its start; s (default), ms, m, "   \
     "h\n"                                                                                          \
@@ -97,6 +98,7 @@ const char help_main[] =
     "  --debug            the job may trace its processes (strace, gdb); everything that is "      \
     "said\n"                                                                                       \
     "                     of the run is marked: debug, not confined\n"                             \
+    "  --trace            with --debug: its system calls on the console, seen from outside\n"      \
     "  --connect URI      an ordinary user's own libvirt daemon: qemu:///session\n"
 
 const char help_run[] =
@@ -188,6 +190,7 @@ const char help_up[] =
     "  --memory SIZE      what each command may use (512M); K, M, G, T\n"
     "  --cpus N           virtual CPUs (1)\n"
     "  --disk SIZE        scratch disk: /work (1G)\n"
+    "  --disk-rate SIZE, --disk-iops N: bytes and requests a second to it (no limit)\n"
     "  --pids N           processes and threads of each command (512)\n"
     "  --env NAME=VALUE   set a variable; NAME alone takes yours (repeatable)\n"
     "  --workdir DIR      where commands start (the image's, else /work)\n"
@@ -209,6 +212,7 @@ const char help_up[] =
     "  --debug            its commands may trace their processes (strace, gdb); everything that "
     "is\n"
     "                     said of them is marked: debug, not confined\n"
+    "  --trace            with --debug: their system calls on the console\n"
     "  --mark-each-exec   make a mark before each command\n"
     "  --max-marks N      how many marks are kept; then the oldest goes (32, at most 128; 4 with\n"
     "                     --amnesic)\n"

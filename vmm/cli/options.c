@@ -349,6 +349,8 @@ int options_resolve(struct options *o, const struct cli_paths *paths, struct pla
         return -1;
     o->wish.from = &from;
     rc = resolve(o, paths, plan_wish_text(&o->wish, KEY_ACCEL), ret, e);
+    if (rc == 0)
+        secrets_follow(&o->secrets, &(*ret)->secret_env);
     o->wish.from = NULL;
     if (rc == 0)
         secrets_split(&o->secrets, &(*ret)->gateway_secrets, &o->gateway_secrets);

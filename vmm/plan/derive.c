@@ -153,7 +153,8 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
                                         .timeout_ms = timeout_ms,
                                         .interactive = w->interactive,
                                         .tty = w->tty},
-                    &p, e) < 0)
+                    &p, e) < 0 ||
+        plan_sort_secrets(w, p, e) < 0)
         return -1;
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;

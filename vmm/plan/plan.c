@@ -127,6 +127,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "guest_bytes", p->guest_bytes);
     doc_set_u64(d, "cpus", p->cpus);
     doc_set_u64(d, "disk_bytes", p->disk_bytes);
+    doc_set_u64(d, "disk_rate_bytes", p->disk_rate_bytes);
+    doc_set_u64(d, "disk_iops", p->disk_iops);
     doc_set_u64(d, "tmp_bytes", p->tmp_bytes);
     doc_set_u64(d, "pids", p->pids);
     doc_set_u64(d, "timeout_ms", p->timeout_ms);
@@ -155,6 +157,8 @@ struct doc *plan_to_doc(const struct plan *p)
     }
     if (p->debug)
         doc_set_bool(d, "debug", true);
+    if (p->trace)
+        doc_set_bool(d, "trace", true);
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);
@@ -185,6 +189,8 @@ static char *value_of(const struct plan *p, enum key k)
         enum key k;
         const struct strv *list;
     } lists[] = {{KEY_COMMAND, &p->argv},
+                 {KEY_SECRETS, &p->secrets},
+                 {KEY_SECRET_ENV, &p->secret_env},
                  {KEY_INPUTS, &p->inputs},
                  {KEY_OUTPUT_RECIPIENTS, &p->out_recipients},
                  {KEY_READ, &p->declared.read},
@@ -200,6 +206,7 @@ static char *value_of(const struct plan *p, enum key k)
                  {KEY_INPUT_IDENTITY, p->in_identity ? p->in_identity : "none"},
                  {KEY_AMNESIC, p->amnesic ? "true" : "false"},
                  {KEY_DEBUG, p->debug ? "true" : "false"},
+                 {KEY_TRACE, p->trace ? "true" : "false"},
                  {KEY_MACHINE, plan_machine_name(p->machine)},
                  {KEY_ACCEL, plan_accel_name(p->accel)},
                  {KEY_AFTER, p->after},
@@ -225,27 +232,19 @@ static char *value_of(const struct plan *p, enum key k)
     return str_steal(&s);
 }
 
-/* What is no key: names of secrets, which options give, and what follows from being amnesic. */
+/* What is no key: what follows from being amnesic. */
 static void add_others(struct str *s, const struct plan *p)
 {
-    const struct {
-        const char *name;
-        const struct strv *list;
-    } rows[] = {{"secrets", &p->secrets},
-                {"secret_env", &p->secret_env},
-                {"gateway_secrets", &p->gateway_secrets}};
+    own_str struct str names = {0};
     char size[48];
 
-    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        own_str struct str names = {0};
-
-        if (rows[i].list->n == 0)
-            continue;
-        add_list(&names, rows[i].list);
-        str_addf(s, "%-17s %-40s %s\n", rows[i].name, names.data, "command line");
-    }
+    add_list(&names, &p->gateway_secrets);
+    if (names.len > 0)
+        str_addf(s, "%-17s %-40s %s
+", "gateway_secrets", names.data, "command line");
     if (p->record.off || p->record.no_content)
-        str_addf(s, "%-17s %s\n", "record", p->record.off ? "none" : "without content");
+        str_addf(s, "%-17s %s
+", "record", p->record.off ? "none" : "without content");
     if (p->amnesic) {
         str_format_size(size, sizeof(size), p->amnesic_bytes);
         str_addf(s, "%-17s %-40s %s\n", "amnesic_bytes", size, p->decided[KEY_AMNESIC]);

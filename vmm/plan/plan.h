@@ -28,6 +28,8 @@
                       */
 #define PLAN_DISK_MIN        (16 * PLAN_MIB)
 #define PLAN_DISK_MAX        (16ull * 1024 * 1024 * PLAN_MIB)
+#define PLAN_IOPS_MIN        10
+#define PLAN_IOPS_MAX        1000000
 #define PLAN_DISK_DEFAULT    (1024 * PLAN_MIB)
 #define PLAN_OUT_MAX_DEFAULT (256 * PLAN_MIB)
 #define PLAN_IN_MAX_DEFAULT  (1024 * PLAN_MIB)
@@ -69,7 +71,8 @@ struct plan {
     uint64_t guest_bytes;  /* what the VM gets: whole MiB, memory + PLAN_GUEST_OVERHEAD */
     uint64_t cpus;
     uint64_t disk_bytes; /* of the scratch disk: /work, /out and the writable layer */
-    uint64_t tmp_bytes;  /* of /tmp; counts as memory too */
+    uint64_t disk_rate_bytes, disk_iops; /* a second, of the same; 0: no limit */
+    uint64_t tmp_bytes;                  /* of /tmp; counts as memory too */
     uint64_t pids;
     uint64_t timeout_ms;     /* from the job's start; 0: none */
     uint64_t timeout_max_ms; /* of commands in a sandbox, by policy; 0: none */
@@ -103,6 +106,7 @@ struct plan {
     bool writable_root;               /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool debug;             /* not confined as others are: may trace its processes */
+    bool trace;             /* with debug: its system calls are told on the console */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */

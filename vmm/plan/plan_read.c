@@ -75,7 +75,8 @@ static int get_job(const struct doc *d, struct plan *p, struct err *e)
         get_number(d, "file_size_bytes", 0, UINT64_MAX, &p->file_size_bytes, e) < 0 ||
         get_number(d, "open_files", PLAN_FILES_MIN, PLAN_FILES_MAX, &p->open_files, e) < 0 ||
         doc_get_bool(d, "writable_root", &p->writable_root, e) < 0 ||
-        (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0))
+        (doc_has(d, "debug") && doc_get_bool(d, "debug", &p->debug, e) < 0) ||
+        (doc_has(d, "trace") && doc_get_bool(d, "trace", &p->trace, e) < 0))
         return -1;
     p->uid = (uid_t)uid;
     p->gid = (gid_t)gid;
@@ -87,6 +88,9 @@ static int get_budget(const struct doc *d, struct plan *p, struct err *e)
 {
     if (!doc_has(d, "idle_time_ms"))
         return 0;
+    if (get_number(d, "disk_rate_bytes", 0, PLAN_DISK_MAX, &p->disk_rate_bytes, e) < 0 ||
+        get_number(d, "disk_iops", 0, PLAN_IOPS_MAX, &p->disk_iops, e) < 0)
+        return -1;
     if (get_number(d, "idle_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->idle_time_ms, e) < 0)
         return -1;
     return get_number(d, "job_cpu_time_ms", 0, PLAN_TIMEOUT_MAX_MS, &p->job_cpu_time_ms, e);

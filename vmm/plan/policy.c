@@ -6,6 +6,7 @@
 #include "plan/policy_private.h"
 #include "plan/text.h"
 #include "record/redact.h"
+#include "shared/wire.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -16,6 +17,7 @@ void policy_done(struct policy *p)
     strv_done(&p->images.texts);
     strv_done(&p->input_roots.texts);
     strv_done(&p->output_roots.texts);
+    strv_done(&p->secrets.texts);
     strv_done(&p->layers.texts);
     net_rules_done(&p->network.rules);
     alert_rules_done(&p->alerts);
@@ -36,6 +38,11 @@ static bool is_root(const char *text)
 
     return text[0] == '/' && (len == 1 || text[len - 1] != '/') && !strstr(text, "//") &&
            !strstr(text, "/./") && !strstr(text, "/../");
+}
+
+static bool is_secret(const char *text)
+{
+    return wire_is_secret_name(text, strlen(text));
 }
 
 const char *const policy_layers[] = {"user",    "namespaces", "landlock", "calls",
@@ -223,6 +230,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                                        "require_record",
                                        "record_content",
                                        "redact",
+                                       "secrets",
                                        NULL};
     const char *name;
 
@@ -240,6 +248,8 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||
         take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0 ||
+        take_list(t, "secrets", is_secret, "not a name of up to 64 letters, digits and '_'",
+                  &p->secrets, e) < 0 ||
         take_list(t, "required_layers", is_layer, "no such layer (see 'lazaret doctor')",
                   &p->layers, e) < 0 ||
         take_list(t, "redact", is_pattern, "not a text of 2 to 256 bytes that begins with no '*'",
@@ -364,6 +374,20 @@ static int refuse(const struct policy *p, unsigned line, const char *what, const
 
     return err_set(e, ERR_REFUSED, "%s: not allowed by %s (%s)", what,
                    text_place(p->file, line, place), key);
+}
+
+int policy_check_secret(const struct policies *ps, const char *name, const char *what,
+                        struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy_list *l = &ps->items[i].secrets;
+        char place[REQUEST_PLACE];
+
+        if (l->set && !is_listed(l, "", name))
+            return err_set(e, ERR_REFUSED, "%s: '%s' is not allowed by %s (secrets)", what, name,
+                           text_place(ps->items[i].file, l->line, place));
+    }
+    return 0;
 }
 
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e)

@@ -7,6 +7,7 @@
  *      "on_excess": "refuse",               or "trim"; or {"memory": "trim", ...}: those keys only
  *      "images": ["sha256:HEX", "key:HEX"], by digest, or signed by a key that the store trusts
  *      "input_roots": ["/srv/data"], "output_roots": [...],     real paths
+ *      "secrets": ["NAME"],                 names of secrets that a job may be given
  *      "writable": false,                   no writable root
  *      "allow_debug": false,                no job that may trace its processes
  *      "require_amnesic": true,             only guests that leave nothing behind
@@ -46,7 +47,7 @@ struct policy {
         unsigned line;
         uint64_t value;
     } max[KEYS];
-    struct policy_list images, input_roots, output_roots, layers, redact;
+    struct policy_list images, input_roots, output_roots, secrets, layers, redact;
     struct {
         bool set;
         unsigned line;
@@ -104,6 +105,8 @@ int policy_check_image(const struct policies *ps, const char *digest, const stru
                        const char *what, struct err *e);
 /* KEY_INPUTS or KEY_OUTPUT: the real path is below none of the roots. */
 int policy_check_folder(const struct policies *ps, enum key k, const char *path, const char *what,
+                        struct err *e);
+int policy_check_secret(const struct policies *ps, const char *name, const char *what,
                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);

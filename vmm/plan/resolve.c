@@ -441,7 +441,7 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
         plan_resolve_inputs(w, p, e) < 0 || plan_resolve_output(w, p, e) < 0 ||
         plan_resolve_declared(w, p, e) < 0 || plan_resolve_network(w, NULL, p, e) < 0 ||
         plan_resolve_secrets(w->secrets, w->secret_env, p, e) < 0 ||
-        plan_resolve_record(w, p, e) < 0)
+        plan_sort_secrets(w, p, e) < 0 || plan_resolve_record(w, p, e) < 0)
         return -1;
     if (w->use == KEY_OF_UP && p->secrets.n + p->secret_env.n > 0)
         return err_set(e, ERR_USAGE,

@@ -42,6 +42,8 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
 /* Adds to `rest` the names that are not the gateway's. */
 int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                                  struct strv *rest, struct err *e);
+/* Then: those of a manifest, all of them and no other, where it says; and within the policies. */
+int plan_sort_secrets(const struct plan_wish *w, struct plan *p, struct err *e);
 int plan_resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                          struct err *e);
 

@@ -34,6 +34,20 @@ static int check_kept(const struct plan_wish *w, const struct plan *p, enum key 
     return 0;
 }
 
+/* What is told on the console has to be kept, or there is a sandbox to ask for it. */
+static int resolve_trace(const struct plan_wish *w, struct plan *p, struct err *e)
+{
+    char name[REQUEST_PLACE];
+
+    p->trace = plan_resolve_flag(w, p, KEY_TRACE);
+    wish_what(w, KEY_TRACE, name);
+    if (p->trace && !p->debug)
+        return err_set(e, ERR_USAGE, "%s needs --debug, or 'debug' in a manifest", name);
+    if (p->trace && w->use == KEY_OF_RUN && !w->keep_logs && !w->keep)
+        return err_set(e, ERR_USAGE, "%s tells the console: it needs --keep-logs or --keep", name);
+    return 0;
+}
+
 int plan_resolve_guards(const struct plan_wish *w, struct plan *p, struct err *e)
 {
     enum key sealed = list(w, KEY_OUTPUT_RECIPIENTS)          ? KEY_OUTPUT_RECIPIENTS
@@ -42,6 +56,8 @@ int plan_resolve_guards(const struct plan_wish *w, struct plan *p, struct err *e
     char name[REQUEST_PLACE];
 
     p->debug = plan_resolve_flag(w, p, KEY_DEBUG);
+    if (resolve_trace(w, p, e) < 0)
+        return -1;
     p->amnesic = plan_resolve_flag(w, p, KEY_AMNESIC);
     /* What nobody may read here is on no disk of this host in the clear either. */
     if (sealed != KEYS && !p->amnesic) {

@@ -51,6 +51,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
         .stderr_fd = plan->tty ? -1 : io->stderr_fd,
         .sink_max_bytes = io->max_bytes,
         .tty = plan->tty,
+        .trace = plan->trace,
         .rows = io->rows,
         .cols = io->cols,
         .secrets = secrets,

@@ -107,6 +107,8 @@ int up_guest(struct keeper *k, struct err *e);
 void up_guest_undo(struct keeper *k);
 /* The guest's sockets and the relay between, for a domain that is there. */
 int up_channel(struct keeper *k, struct err *e);
+/* Lets a guest run that is there and stands still, within the plan's bounds that are QEMU's. */
+int up_let_run(struct keeper *k, struct err *e);
 /* In place of a saved guest that did not become ready, one that boots. */
 int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -71,6 +72,36 @@ bool secrets_use_stdin(const struct secrets *s)
 static const char *name_at(const struct secrets *s, size_t i)
 {
     return i < s->files.n ? s->files.items[i] : s->env.items[i - s->files.n];
+}
+
+/* One of the files, to the end of all. */
+static void move_to_env(struct secrets *s, size_t at)
+{
+    const size_t last = s->sources.n - 1;
+    char *name = s->files.items[at], *source = s->sources.items[at];
+
+    strv_add(&s->env, name);
+    free(name);
+    s->files.n--;
+    memmove(&s->files.items[at], &s->files.items[at + 1], (s->files.n - at) * sizeof(char *));
+    memmove(&s->sources.items[at], &s->sources.items[at + 1], (last - at) * sizeof(char *));
+    s->sources.items[last] = source;
+    if (s->n_fds == s->sources.n) {
+        int fd = s->fds[at];
+
+        memmove(&s->fds[at], &s->fds[at + 1], (last - at) * sizeof(fd));
+        s->fds[last] = fd;
+    }
+}
+
+void secrets_follow(struct secrets *s, const struct strv *env)
+{
+    for (size_t i = 0; i < s->files.n;) {
+        if (has(env, s->files.items[i]))
+            move_to_env(s, i);
+        else
+            i++;
+    }
 }
 
 /* An fd of the caller's, a second time: the first one goes with what else they left. */

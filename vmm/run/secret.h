@@ -26,6 +26,8 @@ int secrets_parse(const struct strv *asked, const struct strv *env, struct secre
                   struct err *e);
 /* Is one of them read from stdin? */
 bool secrets_use_stdin(const struct secrets *s);
+/* The plan has the last word on which are for the environment, opened or not. */
+void secrets_follow(struct secrets *s, const struct strv *env);
 /* Opens all: regular files and pipes. What others may read is ERR_REFUSED, unless it came as an fd.
  * What fds the caller left beside them are closed: nothing of ours may be open before. */
 int secrets_open(struct secrets *s, struct err *e);

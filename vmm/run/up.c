@@ -424,6 +424,16 @@ static void note_open_files(struct keeper *k)
                              "(see 'lazaret doctor')");
 }
 
+int up_let_run(struct keeper *k, struct err *e)
+{
+    const struct plan *p = k->plan;
+
+    if ((p->disk_rate_bytes || p->disk_iops) &&
+        hv_disk_throttle(k->hv, p->disk_rate_bytes, p->disk_iops, e) < 0)
+        return -1;
+    return hv_resume(k->hv, e);
+}
+
 int up_guest(struct keeper *k, struct err *e)
 {
     own_close int log = -1;
@@ -436,7 +446,7 @@ int up_guest(struct keeper *k, struct err *e)
     if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
         open_channel(k, log, e) < 0)
         return -1;
-    return hv_resume(k->hv, e);
+    return up_let_run(k, e);
 }
 
 int up_again(struct keeper *k, const struct err *why, struct err *e)
@@ -445,7 +455,7 @@ int up_again(struct keeper *k, const struct err *why, struct err *e)
     k->channel = NULL;
     if (start_again(k, why, e) < 0 || up_channel(k, e) < 0)
         return -1;
-    return hv_resume(k->hv, e);
+    return up_let_run(k, e);
 }
 
 void up_guest_undo(struct keeper *k)
