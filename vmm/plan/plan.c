@@ -240,11 +240,9 @@ static void add_others(struct str *s, const struct plan *p)
 
     add_list(&names, &p->gateway_secrets);
     if (names.len > 0)
-        str_addf(s, "%-17s %-40s %s
-", "gateway_secrets", names.data, "command line");
+        str_addf(s, "%-17s %-40s %s\n", "gateway_secrets", names.data, "command line");
     if (p->record.off || p->record.no_content)
-        str_addf(s, "%-17s %s
-", "record", p->record.off ? "none" : "without content");
+        str_addf(s, "%-17s %s\n", "record", p->record.off ? "none" : "without content");
     if (p->amnesic) {
         str_format_size(size, sizeof(size), p->amnesic_bytes);
         str_addf(s, "%-17s %-40s %s\n", "amnesic_bytes", size, p->decided[KEY_AMNESIC]);
