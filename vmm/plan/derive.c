@@ -17,6 +17,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->secrets = p->secret_env = p->out_recipients = p->gateway_secrets = (struct strv){0};
     p->network = (struct net_rules){0};
     p->network_policies = (struct policies){0};
+    p->alerts = (struct alert_rules){0};
     p->declared = (struct plan_declared){0};
     plan_record_copy(&p->record, &base->record);
     memset(p->decided, 0, sizeof(p->decided));
@@ -27,6 +28,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     net_rules_add_all(&p->network, &base->network);
     policies_add_network(&p->network_policies, &base->network_policies);
     plan_add_all(&p->gateway_secrets, &base->gateway_secrets);
+    alert_rules_add_all(&p->alerts, &base->alerts);
 }
 
 static int derive_timeout(struct plan *p, uint64_t timeout_ms, struct err *e)
@@ -162,7 +164,6 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
         return -1;
     plan_add_all(&p->trimmed, &first->trimmed);
     swap_network(p, first);
-    alert_rules_add_all(&p->alerts, &base->alerts);
     policies_add_alerts(&w->policies, &p->alerts);
     *ret = own_steal_ptr(p);
     return 0;

@@ -142,13 +142,15 @@ void alarm_turn(struct keeper *k)
         return;
     a->now.now_ms = clock_mono_ms();
     a->next_ms = a->now.now_ms + ALARM_MS;
+    if (serve_is_paused(k)) /* nothing in it happens */
+        return;
     if (sample_read(hv_qemu_pid(k->hv), &s) == 0) {
         a->now.cpu_ns = s.user_ns + s.system_ns;
         a->now.resident_bytes = s.resident_bytes;
     }
     a->now.disk_bytes = recording_disk_bytes(k);
     look_at_jobs(k);
-    if (a->asks_guest && !serve_is_paused(k))
+    if (a->asks_guest)
         look_at_guest(k);
     alert_look(&a->state, &k->plan->alerts, &a->now, met, k);
 }
