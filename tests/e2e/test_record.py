@@ -149,6 +149,7 @@ def a_sandboxs_life_is_one_record_and_its_fork_names_it():
     equal([d["type"] for d in lines if d["type"] != "sample"],
           ["begin", "image", "up", "file", "layers", "exec", "exit", "mark", "pause", "resume", "revert", "mark",
            "fork", "fork", "forget", "end", "destroyed"])
+    equal(_one(lines, "end")["class"], "down")
     with open(f"{RECORDS}/{new.id}.jsonl") as f:
         check("chosen" not in f.read(), "arguments are on record")
     parent = _one(_lines(child.id), "begin")["parent"]

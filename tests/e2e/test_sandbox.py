@@ -22,6 +22,7 @@ BOX = "box"  # the one that most of these tests share
 # enum talk_what
 (EXEC, SIGNAL, RESIZE, LIST, KILL, PAUSE, RESUME, DOWN, STATS, WAIT, SNAPSHOT, REVERT, FORGET,
  MARKS, FORK) = range(1, 16)
+VERSION = 5  # TALK_VERSION
 REQUEST = "<IIIIIHHIIIIQQ65s7x"  # struct talk_request
 SIZE = struct.calcsize(REQUEST)
 SEALS = 0x1 | 0x2 | 0x4 | 0x8
@@ -566,7 +567,7 @@ def _connect(name=BOX):
     return s
 
 
-def _request(what, version=5, flags=0, number=0, signo=0, rows=0, cols=0, args=0, env=0, ms=0,
+def _request(what, version=VERSION, flags=0, number=0, signo=0, rows=0, cols=0, args=0, env=0, ms=0,
              most=0, name=b"", secrets=0, secret_env=0):
     return struct.pack(REQUEST, version, what, flags, number, signo, rows, cols, args, env,
                        secrets, secret_env, ms, most, name)
@@ -643,7 +644,7 @@ def a_client_that_lies_about_its_command_is_told():
         s = _connect()
         _send(s, _request(EXEC, args=count), (fd, null, null))
         answer = s.recv(65536)
-        equal(struct.unpack_from("<II", answer), (5, 1), "not an answer:")
+        equal(struct.unpack_from("<II", answer), (VERSION, 1), "not an answer:")
         check(b"command" in answer, "not told")
         check(_is_dropped(s), "not dropped")
     equal(_jobs(), [])
@@ -654,7 +655,7 @@ def a_client_that_changes_its_mind_ends_its_job():
     null = os.open("/dev/null", os.O_RDWR)
     s = _connect()
     _send(s, _request(EXEC, args=2), (_command("sleep", "300"), null, null))
-    equal(struct.unpack_from("<II", s.recv(65536)), (5, 2), "not STARTED:")
+    equal(struct.unpack_from("<II", s.recv(65536)), (VERSION, 2), "not STARTED:")
     _send(s, _request(DOWN))
     check(_is_dropped(s), "not dropped")
     _no_jobs()

@@ -16,13 +16,10 @@
 static struct err err;
 #define OK(x) ck_assert_msg((x) == 0, "%s", err.text)
 
-static inline struct doc *begin_members(const char *id)
+static inline struct doc *begin_members(void)
 {
     struct doc *d = doc_new_object();
 
-    doc_set_str(d, "format", RECORD_FORMAT);
-    doc_set_u64(d, "version", RECORD_VERSION);
-    doc_set_str(d, "id", id);
     doc_set_str(d, "kind", "run");
     return d;
 }
@@ -43,7 +40,7 @@ static inline struct record *start_record(const char *id, const struct ledger *l
     struct record *r;
 
     OK(record_create(records, id, WHATEVER, &r, &err));
-    OK(record_add(r, RECORD_HOST, "begin", begin_members(id), &err));
+    OK(record_add(r, RECORD_HOST, "begin", begin_members(), &err));
     OK(record_add(r, RECORD_HOST, "image", WHATEVER, &err));
     OK(record_sign(r, l, RECORD_SIGN, &err));
     return r;

@@ -39,26 +39,28 @@ int clock_poll_timeout(uint64_t deadline_ms)
     return deadline_ms - now > INT_MAX ? INT_MAX : (int)(deadline_ms - now);
 }
 
-const char *clock_format_utc(char *out, uint64_t real_ns)
+/* Up to the second, into at least 32 bytes. Returns the length. */
+static size_t format_second(char *out, uint64_t real_ns)
 {
     time_t sec = (time_t)(real_ns / 1000000000u);
     struct tm tm;
-    size_t n;
 
     gmtime_r(&sec, &tm);
-    n = strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+    return strftime(out, 32, "%Y-%m-%dT%H:%M:%S", &tm);
+}
+
+const char *clock_format_utc(char *out, uint64_t real_ns)
+{
+    size_t n = format_second(out, real_ns);
+
     snprintf(out + n, 32 - n, ".%03uZ", (unsigned)(real_ns / 1000000u % 1000u));
     return out;
 }
 
 const char *clock_format_utc_ns(char *out, uint64_t real_ns)
 {
-    time_t sec = (time_t)(real_ns / 1000000000u);
-    struct tm tm;
-    size_t n;
+    size_t n = format_second(out, real_ns);
 
-    gmtime_r(&sec, &tm);
-    n = strftime(out, 36, "%Y-%m-%dT%H:%M:%S", &tm);
     snprintf(out + n, 36 - n, ".%09uZ", (unsigned)(real_ns % 1000000000u));
     return out;
 }

@@ -128,15 +128,15 @@ static int verify_file(const struct asked *a, const char *data_dir, struct verif
 }
 
 /* What the ledger says of one that has no file. */
-static int explain_missing(const struct asked *a, const char *data_dir, struct err *e)
+static void explain_missing(const struct asked *a, const char *data_dir, struct err *e)
 {
     own_free char *ledger = NULL;
     const char *at, *newline;
-    struct err none, why = *e;
+    struct err none;
     size_t len;
 
     if (read_ledger(a, data_dir, &ledger, &len, &none) < 0)
-        return -1;
+        return;
     for (at = ledger; (newline = strchr(at, '\n')); at = newline + 1) {
         struct ledger_line h;
 
@@ -149,9 +149,6 @@ static int explain_missing(const struct asked *a, const char *data_dir, struct e
             err_set(e, ERR_REFUSED, "the record of '%s' is missing: the ledger has heads of it",
                     h.record);
     }
-    if (e->class != ERR_REFUSED && e->class != ERR_USAGE)
-        *e = why;
-    return -1;
 }
 
 static int verify_run(const struct asked *a, const char *data_dir, struct verify_report *ret,
@@ -161,8 +158,10 @@ static int verify_run(const struct asked *a, const char *data_dir, struct verify
     own_close int fd = -1;
     struct sign_public key;
 
-    if (record_find(data_dir, a->what, id, e) < 0)
-        return explain_missing(a, data_dir, e);
+    if (record_find(data_dir, a->what, id, e) < 0) {
+        explain_missing(a, data_dir, e);
+        return -1;
+    }
     if (record_open(data_dir, id, &fd, e) < 0 || find_key(a, data_dir, &key, ret_by, e) < 0)
         return -1;
     return verify_in_ledger(a, data_dir, fd, id, &key, ret, e);
@@ -218,7 +217,7 @@ int cmd_verify(int argc, char **argv)
     struct verify_report r;
     enum vouched by = BY_HOST;
     struct err e;
-    int status = cli_parse(&argc, argv, options, help_verify);
+    int status = cli_parse(&argc, argv, options, help_verify), rc;
 
     if (status >= 0)
         return status;
@@ -227,7 +226,11 @@ int cmd_verify(int argc, char **argv)
     a.what = argv[1];
     if (cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
-    if ((strchr(a.what, '/') ? verify_file : verify_run)(&a, paths.data_dir, &r, &by, &e) < 0) {
+    if (strchr(a.what, '/'))
+        rc = verify_file(&a, paths.data_dir, &r, &by, &e);
+    else
+        rc = verify_run(&a, paths.data_dir, &r, &by, &e);
+    if (rc < 0) {
         if (e.class != ERR_REFUSED)
             return cli_fail(&e);
         log_err(&e); /* a record that is gone is not what its host wrote */

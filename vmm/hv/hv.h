@@ -110,8 +110,8 @@ int hv_create_incoming(struct hv *h, const char *xml, int state_fd, enum hv_ram 
 int hv_disk_keep(struct hv *h, const char *name, struct err *e);
 int hv_disk_forget(struct hv *h, const char *name, struct err *e);
 
-/* Bounds what the guest reads and writes of its writable disk, in bytes and requests a second (0: no
- * limit), for as long as the domain lives. Of every machine type, and only before it runs. */
+/* Bounds what the guest reads and writes of its writable disk, in bytes and requests a second (0:
+ * no limit), for as long as the domain lives. Of every machine type, and only before it runs. */
 int hv_disk_throttle(struct hv *h, uint64_t bytes, uint64_t requests, struct err *e);
 
 /* Destroys the domain and waits until its QEMU is gone. Embedded: SIGKILL by pidfd, no polling.

@@ -95,7 +95,7 @@ int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e)
 
 int hv_get_cpu(struct hv *h, uint64_t *ret_ns, struct err *e)
 {
-    struct hv_stats stats;
+    struct hv_stats stats = {0};
     struct timespec t;
     clockid_t clock;
 

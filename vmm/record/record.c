@@ -222,6 +222,10 @@ static int add_text(struct record *r, enum record_by by, const char *type, const
     str_addf(&line, "{\"seq\":%" PRIu64 ",\"time\":\"%s\",\"by\":\"%s\",\"type\":\"%s\",", r->lines,
              clock_format_utc_ns(when, clock_real_ns()), by == RECORD_GUEST ? "guest" : "host",
              type);
+    /* Not among what is redacted: without it there is no record. */
+    if (r->lines == 0)
+        str_addf(&line, "\"format\":\"" RECORD_FORMAT "\",\"version\":%u,\"id\":\"%s\",",
+                 RECORD_VERSION, r->head.id);
     str_addf(&line, "%s\"prev\":\"%s\"}", members, r->head.hash);
     *ret_dropped = !has_room(r, type, line.len + 1);
     if (*ret_dropped)

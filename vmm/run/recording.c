@@ -131,9 +131,6 @@ static void add_begin(struct keeper *k)
 
     uname(&u);
     kernel = str_printf("%s %s", u.release, u.version);
-    doc_set_str(d, "format", RECORD_FORMAT);
-    doc_set_u64(d, "version", RECORD_VERSION);
-    doc_set_str(d, "id", k->folder->record);
     doc_set_str(d, "kind", sandbox ? "sandbox" : "run");
     if (sandbox)
         doc_set_str(d, "name", k->folder->id);
@@ -461,7 +458,10 @@ void recording_end(struct keeper *k)
     if (!r)
         return;
     d = doc_new_object();
-    set_outcome(r, d, &k->result);
+    if (k->folder->kind == FOLDER_SANDBOX && k->result.err.class == ERR_NONE)
+        doc_set_str(d, "class", "down");
+    else
+        set_outcome(r, d, &k->result);
     add(k, RECORD_HOST, "end", d);
     if (r->broken)
         run_note(&k->result, "its record is incomplete: %s", r->why.text);
