@@ -288,17 +288,14 @@ END_TEST
 /* The first child of a process, 0: none yet. */
 static pid_t child_of(pid_t pid)
 {
-    char path[64];
-    int child = 0;
-    FILE *f;
+    char path[64], text[16] = "";
+    own_close int fd = -1;
 
     snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-    f = fopen(path, "re");
-    if (f && fscanf(f, "%d", &child) != 1)
-        child = 0;
-    if (f)
-        fclose(f);
-    return child;
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_ge(read(fd, text, sizeof(text) - 1), 0);
+    return (pid_t)strtol(text, NULL, 10);
 }
 
 /* It has work for hours: only its keeper's death can be what ends it. */
