@@ -285,6 +285,49 @@ START_TEST(a_relay_that_was_stopped_goes_on)
 }
 END_TEST
 
+/* The first child of a process, 0: none yet. */
+static pid_t child_of(pid_t pid)
+{
+    char path[64], text[16] = "";
+    own_close int fd = -1;
+
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_ge(read(fd, text, sizeof(text) - 1), 0);
+    return (pid_t)strtol(text, NULL, 10);
+}
+
+/* It has work for hours: only its keeper's death can be what ends it. */
+START_TEST(unpack_dies_with_its_keeper)
+{
+    struct pollfd p = {.events = POLLIN};
+    struct unpack_result res;
+    char top[32];
+    own_close int out = open_out(top);
+    own_close int spool = memfd_create("spool", MFD_CLOEXEC);
+    uint8_t head[TREE_HEADER_SIZE + TREE_NAME_MAX];
+    const struct tree_entry en = {
+        .kind = TREE_FILE, .size = 1ull << 44, .name_len = 10, .name = "../refused"};
+    pid_t keeper, unpack = 0;
+
+    ck_assert_int_gt(write(spool, head, tree_entry_format(head, &en)), 0);
+    ck_assert_int_eq(ftruncate(spool, 1ll << 44), 0);
+    keeper = fork();
+    if (keeper == 0)
+        _exit(unpack_run(UNPACK_PATH, spool, out, UINT64_MAX, UINT32_MAX, &res, &rig_err));
+    while (unpack == 0)
+        unpack = child_of(keeper);
+    p.fd = (int)syscall(SYS_pidfd_open, unpack, 0);
+    ck_assert_int_ge(p.fd, 0);
+    ck_assert_int_eq(kill(keeper, SIGKILL), 0);
+    ck_assert_int_eq(waitpid(keeper, NULL, 0), keeper);
+    wait_readable(p.fd);
+    close(p.fd);
+    ck_ok(file_remove_tree(AT_FDCWD, top, &rig_err));
+}
+END_TEST
+
 /* ---- what the manager believes --------------------------------------------------------------- */
 
 static void open_twin(struct rig *r, uint32_t what)
@@ -394,6 +437,6 @@ END_TEST
 SUITE("twin", whatever_a_taken_over_program_tries_ends_it, every_call_that_is_not_listed_is_fatal,
       without_the_list_of_calls_the_next_layer_refuses,
       a_program_inherits_the_fds_that_are_listed_and_no_other, a_relay_that_was_stopped_goes_on,
-      a_relay_that_lies_is_not_believed, fds_that_a_relay_sends_are_dropped,
-      a_relay_that_ends_or_takes_no_command_is_told, an_unpack_that_lies_is_not_believed,
-      an_unpack_that_ends_at_once_is_told)
+      unpack_dies_with_its_keeper, a_relay_that_lies_is_not_believed,
+      fds_that_a_relay_sends_are_dropped, a_relay_that_ends_or_takes_no_command_is_told,
+      an_unpack_that_lies_is_not_believed, an_unpack_that_ends_at_once_is_told)

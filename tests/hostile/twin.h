@@ -26,7 +26,7 @@ struct twin_ask {
 /* Of the program that it replaces: unpack has three lists. */
 enum twin_rights { TWIN_RIGHTS_PLAIN, TWIN_RIGHTS_SEALED, TWIN_RIGHTS_QUOTE };
 
-#define TWIN_CALLS 1024u /* numbers that are swept; those of x32 beside them */
+#define TWIN_CALLS 512u /* numbers that are swept; those of x32 beside them */
 
 struct twin_answer {
     int32_t result, errnum;

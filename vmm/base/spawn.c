@@ -46,12 +46,23 @@ static int place_fds(const struct spawn *s, int report_fd)
     return (int)syscall(SYS_close_range, keep + 1, ~0u, 0);
 }
 
+/* From here on we end with `parent`, also if it has ended already. */
+static int die_with(pid_t parent)
+{
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return -1;
+    if (getppid() == parent)
+        return 0;
+    errno = ESRCH;
+    return -1;
+}
+
 /* Runs in the child; returns only on failure, with errno set, which `*report_fd` then takes. */
-static void child(const struct spawn *s, int *report_fd)
+static void child(const struct spawn *s, pid_t parent, int *report_fd)
 {
     sigset_t none;
 
-    if (s->die_with_parent && prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (s->die_with_parent && die_with(parent) < 0)
         return;
     if (place_fds(s, *report_fd) < 0)
         return;
@@ -70,6 +81,7 @@ static void child(const struct spawn *s, int *report_fd)
 
 int spawn_start(const struct spawn *s, pid_t *ret_pid, struct err *e)
 {
+    const pid_t parent = getpid();
     int report[2];
     int errnum = 0;
     pid_t pid;
@@ -81,7 +93,7 @@ int spawn_start(const struct spawn *s, pid_t *ret_pid, struct err *e)
         return err_sys(e, ERR_HOST, errno, "pipe");
     pid = fork();
     if (pid == 0) {
-        child(s, &report[1]);
+        child(s, parent, &report[1]);
         errnum = errno;
         (void)!write(report[1], &errnum, sizeof(errnum));
         _exit(127);

@@ -18,7 +18,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +74,7 @@ static void send_made(struct extract *x, const char *sha256)
  */
 static int become_owner(struct err *e)
 {
+    const pid_t parent = getppid();
     struct stat st;
 
     if (geteuid() != 0)
@@ -80,6 +83,9 @@ static int become_owner(struct err *e)
         setresgid(st.st_gid, st.st_gid, st.st_gid) < 0 ||
         setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot become the owner of the output folder");
+    /* Whoever changes its user does not die with its parent any more. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
+        return err_set(e, ERR_HOST, "the keeper is gone");
     return 0;
 }
 
