@@ -8,6 +8,8 @@
  * executed from there is not counted. The call that fails does nothing, and sets an errno that the
  * kernel could set there.
  */
+#include "tests/e2e/preloaded.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -58,19 +60,8 @@ static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("LAZARET_FAULT");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *at;
-
-    unsetenv("LD_PRELOAD");
-    unsetenv("LAZARET_FAULT");
-    if (fd < 0)
-        return;
     dl_iterate_phdr(find_ours, NULL);
-    at = mmap(NULL, sizeof(*fault), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (at != MAP_FAILED)
-        fault = at;
+    fault = preloaded_share("LAZARET_FAULT", sizeof(*fault));
 }
 
 /* Is it this call's turn? Nothing here allocates. */
@@ -168,13 +159,9 @@ FAILS(int, pthread_create, (pthread_t * t, const pthread_attr_t *a, void *(*f)(v
     int fault_##name(int at, const char *path, int flags, ...) __asm__(#name);                     \
     int fault_##name(int at, const char *path, int flags, ...)                                     \
     {                                                                                              \
-        mode_t mode = 0;                                                                           \
-        va_list ap;                                                                                \
+        mode_t mode;                                                                               \
                                                                                                    \
-        va_start(ap, flags);                                                                       \
-        if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)                                   \
-            mode = va_arg(ap, mode_t);                                                             \
-        va_end(ap);                                                                                \
+        PRELOADED_MODE(flags, mode);                                                               \
         if (fails(CALL, #name, CALLER)) {                                                          \
             errno = EMFILE;                                                                        \
             return -1;                                                                             \
@@ -186,13 +173,9 @@ FAILS_OPENAT(openat64)
 int fault_open64(const char *path, int flags, ...) __asm__("open64");
 int fault_open64(const char *path, int flags, ...)
 {
-    mode_t mode = 0;
-    va_list ap;
+    mode_t mode;
 
-    va_start(ap, flags);
-    if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
-        mode = va_arg(ap, mode_t);
-    va_end(ap);
+    PRELOADED_MODE(flags, mode);
     if (fails(CALL, "open64", CALLER)) {
         errno = EMFILE;
         return -1;

@@ -144,7 +144,7 @@ static int take(struct keeper *k, struct mark *m, struct err *e)
     if (digest_fd(fd, m->sha256, &m->state_bytes, e) == 0)
         return 0;
     hv_disk_forget(k->hv, disk, &(struct err){0});
-    return -1;
+    return err_wrap(e, "its state");
 }
 
 /* Its name in the folder: what forks added to the mark, or (suffix "") its state. */
@@ -289,8 +289,10 @@ int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *r
     char sha256[DIGEST_HEX_SIZE];
     uint64_t bytes;
 
-    if (mark_open(m, dir_fd, path, &fd, e) < 0 || digest_fd(fd, sha256, &bytes, e) < 0)
+    if (mark_open(m, dir_fd, path, &fd, e) < 0)
         return -1;
+    if (digest_fd(fd, sha256, &bytes, e) < 0)
+        return err_wrap(e, "the state of mark '%s'", m->name);
     if (bytes != m->state_bytes || strcmp(sha256, m->sha256) != 0)
         return err_set(e, ERR_HOST, "the state of mark '%s' is not the one that was saved",
                        m->name);
