@@ -41,6 +41,7 @@ struct fault {
     atomic_int counts[3]; /* of CALL, ALLOCATION, LIBVIRT */
     int32_t clock_jump_s; /* of CLOCK_REALTIME, forth and back at every other look */
     char what[128];       /* the call that failed */
+    char only[64]; /* of libvirt's calls and the monitor's commands, those with this in them */
 };
 static struct fault *fault;
 static uintptr_t ours, ours_end; /* lazaret's own code */
@@ -74,6 +75,8 @@ static bool fails(int kind, const char *what, const void *caller)
         return false;
     kinds = atomic_load(&fault->kinds);
     if (!(kinds & ANYWHERE) && (at < ours || at >= ours_end))
+        return false;
+    if (kind == LIBVIRT && !strstr(what, fault->only))
         return false;
     turn = atomic_fetch_add(&fault->counts[kind / 2], 1) + 1;
     if (!(kinds & kind) || turn != atomic_load(&fault->at))
@@ -242,12 +245,21 @@ FAILS_LIBVIRT(int, virDomainGetUUIDString, (virDomainPtr d, char *u), (d, u), -1
 FAILS_LIBVIRT(char *, virDomainGetXMLDesc, (virDomainPtr d, unsigned f), (d, f), NULL)
 FAILS_LIBVIRT(int, virDomainResume, (virDomainPtr d), (d), -1)
 FAILS_LIBVIRT(int, virDomainSuspend, (virDomainPtr d), (d), -1)
-FAILS_LIBVIRT(int, virDomainQemuMonitorCommand,
-              (virDomainPtr d, const char *c, char **r, unsigned f), (d, c, r, f), -1)
 FAILS_LIBVIRT(int, virDomainQemuMonitorCommandWithFiles,
               (virDomainPtr d, const char *c, unsigned n, int *fds, unsigned *m, int **out,
                char **r, unsigned f),
               (d, c, n, fds, m, out, r, f), -1)
+
+int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r,
+                                      unsigned f) __asm__("virDomainQemuMonitorCommand");
+int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r, unsigned f)
+{
+    if (fails(LIBVIRT, c, CALLER)) {
+        virResetLastError();
+        return -1;
+    }
+    return REAL(virDomainQemuMonitorCommand)(d, c, r, f);
+}
 
 /* ---- the clock --------------------------------------------------------------------------------
  */

@@ -17,7 +17,7 @@ SMALL = ("--memory", "64M")
 CALL, ALLOCATION, LIBVIRT, ANYWHERE = 1, 2, 4, 8
 KINDS = {"call": CALL, "allocation": ALLOCATION, "libvirt": LIBVIRT}
 ARMED, AT, WHICH, HIT, COUNTS, JUMP = 0, 1, 2, 3, 4, 7
-WHAT = 32
+WHAT, ONLY = 32, 160
 BLAMES = ("the guest stopped", "the guest was not", "the guest broke", "the guest could not", "the guest did not")
 ABORTED = -signal.SIGABRT  # of memory: that is said nowhere, and the others see it go
 
@@ -28,8 +28,9 @@ class Fault(Preload):
     def __init__(self, folder):
         super().__init__(folder, "fault")
 
-    def arm(self, kinds, at):
+    def arm(self, kinds, at, only=b""):
         self.clear()
+        self.map[ONLY:ONLY + len(only)] = only
         self.set(WHICH, kinds)
         self.set(AT, at)
         self.set(ARMED, 1)
@@ -170,6 +171,20 @@ def _walk_sandbox(folder, words, ready=lambda: None):
 
 def a_snapshot_with_a_fault_says_so_and_breaks_nothing(folder):
     _walk_sandbox(folder, ["snapshot", "frail"])
+
+
+def a_guest_whose_pause_or_save_fails_goes_on(folder):
+    """A save that went on would stop the guest again, after it was let go."""
+    fault = Fault(folder)
+    with Clean():
+        finished(lazaret("up", "frail", "--accel", "tcg", *SMALL, env=fault.env(), timeout=240))
+        for call, words in ((b"virDomainSuspend", "cannot pause"), (b"query-migrate", "cannot save the guest's state")):
+            fault.arm(LIBVIRT, 1, call)
+            one_line_error(lazaret("snapshot", "frail", timeout=240), 125, words)
+            fault.disarm()
+            finished(execute("frail", "--", "sleep", "0.5", timeout=60))
+        finished(lazaret("snapshot", "frail"))
+        finished(lazaret("down", "frail"))
 
 
 def a_revert_with_a_fault_says_so_and_breaks_nothing(folder):

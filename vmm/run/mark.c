@@ -108,7 +108,7 @@ static int save(struct keeper *k, const struct mark *m, int fd, struct err *e)
 {
     own_free char *disk = str_printf(MARK_DISK, m->id);
 
-    if (hv_pause(k->hv, e) < 0 || hv_disk_keep(k->hv, disk, e) < 0)
+    if (hv_disk_keep(k->hv, disk, e) < 0)
         return -1;
     if (hv_save_state(k->hv, fd, HV_RAM_IN_STATE, SAVE_MS, e) == 0)
         return 0;
@@ -119,10 +119,11 @@ static int save(struct keeper *k, const struct mark *m, int fd, struct err *e)
 /* The guest goes on whatever came of it; one that cannot is lost. */
 static int take_held(struct keeper *k, const struct mark *m, int fd, struct err *e)
 {
-    int rc = save(k, m, fd, e);
+    bool paused = hv_pause(k->hv, e) == 0;
+    int rc = paused ? save(k, m, fd, e) : -1;
     struct err late;
 
-    if (hv_resume(k->hv, &late) < 0 || channel_resume(k->channel, &late) < 0) {
+    if ((paused && hv_resume(k->hv, &late) < 0) || channel_resume(k->channel, &late) < 0) {
         k->lost = true;
         *e = late;
         return -1;
