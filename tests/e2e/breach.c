@@ -9,6 +9,8 @@
  *   libvirt's loop is over after one. When the fence broke, and when QEMU was stopped, goes into
  * the same file.
  */
+#include "tests/e2e/preloaded.h"
+
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <libvirt/libvirt.h>
@@ -40,17 +42,7 @@ static const char card[] = "<interface type='user'><model type='virtio'/></inter
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("LAZARET_BREACH");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-
-    unsetenv("LD_PRELOAD");
-    unsetenv("LAZARET_BREACH");
-    if (fd < 0)
-        return;
-    breach = mmap(NULL, sizeof(*breach), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (breach == MAP_FAILED)
-        breach = NULL;
-    close(fd);
+    breach = preloaded_share("LAZARET_BREACH", sizeof(*breach));
 }
 
 static void note(_Atomic uint64_t *when)

@@ -9,6 +9,8 @@
  * is executed from there is not counted, and neither is what libvirt keeps for itself, in memory
  * that goes with the sandbox's namespaces.
  */
+#include "tests/e2e/preloaded.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,17 +41,7 @@ static struct cut *cut;
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("LAZARET_CUT");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-
-    unsetenv("LD_PRELOAD");
-    unsetenv("LAZARET_CUT");
-    if (fd < 0)
-        return;
-    cut = mmap(NULL, sizeof(*cut), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (cut == MAP_FAILED)
-        cut = NULL;
-    close(fd);
+    cut = preloaded_share("LAZARET_CUT", sizeof(*cut));
 }
 
 static bool is_libvirts(const char *path)
@@ -137,13 +129,9 @@ COUNT(ssize_t, write, (int fd, const void *p, size_t n), (fd, p, n), step_if_soc
     int cut_##name(int at, const char *path, int flags, ...) __asm__(#name);                       \
     int cut_##name(int at, const char *path, int flags, ...)                                       \
     {                                                                                              \
-        mode_t mode = 0;                                                                           \
-        va_list ap;                                                                                \
+        mode_t mode;                                                                               \
                                                                                                    \
-        va_start(ap, flags);                                                                       \
-        if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)                                   \
-            mode = va_arg(ap, mode_t);                                                             \
-        va_end(ap);                                                                                \
+        PRELOADED_MODE(flags, mode);                                                               \
         if (flags & O_CREAT)                                                                       \
             step(#name, path);                                                                     \
         return (int)syscall(SYS_openat, at, path, flags, mode);                                    \
@@ -155,13 +143,9 @@ COUNT_OPENAT(openat64)
     int cut_##name(const char *path, int flags, ...) __asm__(#name);                               \
     int cut_##name(const char *path, int flags, ...)                                               \
     {                                                                                              \
-        mode_t mode = 0;                                                                           \
-        va_list ap;                                                                                \
+        mode_t mode;                                                                               \
                                                                                                    \
-        va_start(ap, flags);                                                                       \
-        if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)                                   \
-            mode = va_arg(ap, mode_t);                                                             \
-        va_end(ap);                                                                                \
+        PRELOADED_MODE(flags, mode);                                                               \
         if (flags & O_CREAT)                                                                       \
             step(#name, path);                                                                     \
         return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);                              \

@@ -8,6 +8,8 @@
  * executed from there is not counted. The call that fails does nothing, and sets an errno that the
  * kernel could set there.
  */
+#include "tests/e2e/preloaded.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,6 +41,7 @@ struct fault {
     atomic_int counts[3]; /* of CALL, ALLOCATION, LIBVIRT */
     int32_t clock_jump_s; /* of CLOCK_REALTIME, forth and back at every other look */
     char what[128];       /* the call that failed */
+    char only[64]; /* of libvirt's calls and the monitor's commands, those with this in them */
 };
 static struct fault *fault;
 static uintptr_t ours, ours_end; /* lazaret's own code */
@@ -58,19 +61,8 @@ static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
 
 __attribute__((constructor)) static void begin(void)
 {
-    const char *path = getenv("LAZARET_FAULT");
-    int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *at;
-
-    unsetenv("LD_PRELOAD");
-    unsetenv("LAZARET_FAULT");
-    if (fd < 0)
-        return;
     dl_iterate_phdr(find_ours, NULL);
-    at = mmap(NULL, sizeof(*fault), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    close(fd);
-    if (at != MAP_FAILED)
-        fault = at;
+    fault = preloaded_share("LAZARET_FAULT", sizeof(*fault));
 }
 
 /* Is it this call's turn? Nothing here allocates. */
@@ -83,6 +75,8 @@ static bool fails(int kind, const char *what, const void *caller)
         return false;
     kinds = atomic_load(&fault->kinds);
     if (!(kinds & ANYWHERE) && (at < ours || at >= ours_end))
+        return false;
+    if (kind == LIBVIRT && !strstr(what, fault->only))
         return false;
     turn = atomic_fetch_add(&fault->counts[kind / 2], 1) + 1;
     if (!(kinds & kind) || turn != atomic_load(&fault->at))
@@ -168,13 +162,9 @@ FAILS(int, pthread_create, (pthread_t * t, const pthread_attr_t *a, void *(*f)(v
     int fault_##name(int at, const char *path, int flags, ...) __asm__(#name);                     \
     int fault_##name(int at, const char *path, int flags, ...)                                     \
     {                                                                                              \
-        mode_t mode = 0;                                                                           \
-        va_list ap;                                                                                \
+        mode_t mode;                                                                               \
                                                                                                    \
-        va_start(ap, flags);                                                                       \
-        if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)                                   \
-            mode = va_arg(ap, mode_t);                                                             \
-        va_end(ap);                                                                                \
+        PRELOADED_MODE(flags, mode);                                                               \
         if (fails(CALL, #name, CALLER)) {                                                          \
             errno = EMFILE;                                                                        \
             return -1;                                                                             \
@@ -186,13 +176,9 @@ FAILS_OPENAT(openat64)
 int fault_open64(const char *path, int flags, ...) __asm__("open64");
 int fault_open64(const char *path, int flags, ...)
 {
-    mode_t mode = 0;
-    va_list ap;
+    mode_t mode;
 
-    va_start(ap, flags);
-    if (flags & O_CREAT || (flags & O_TMPFILE) == O_TMPFILE)
-        mode = va_arg(ap, mode_t);
-    va_end(ap);
+    PRELOADED_MODE(flags, mode);
     if (fails(CALL, "open64", CALLER)) {
         errno = EMFILE;
         return -1;
@@ -259,12 +245,21 @@ FAILS_LIBVIRT(int, virDomainGetUUIDString, (virDomainPtr d, char *u), (d, u), -1
 FAILS_LIBVIRT(char *, virDomainGetXMLDesc, (virDomainPtr d, unsigned f), (d, f), NULL)
 FAILS_LIBVIRT(int, virDomainResume, (virDomainPtr d), (d), -1)
 FAILS_LIBVIRT(int, virDomainSuspend, (virDomainPtr d), (d), -1)
-FAILS_LIBVIRT(int, virDomainQemuMonitorCommand,
-              (virDomainPtr d, const char *c, char **r, unsigned f), (d, c, r, f), -1)
 FAILS_LIBVIRT(int, virDomainQemuMonitorCommandWithFiles,
               (virDomainPtr d, const char *c, unsigned n, int *fds, unsigned *m, int **out,
                char **r, unsigned f),
               (d, c, n, fds, m, out, r, f), -1)
+
+int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r,
+                                      unsigned f) __asm__("virDomainQemuMonitorCommand");
+int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r, unsigned f)
+{
+    if (fails(LIBVIRT, c, CALLER)) {
+        virResetLastError();
+        return -1;
+    }
+    return REAL(virDomainQemuMonitorCommand)(d, c, r, f);
+}
 
 /* ---- the clock --------------------------------------------------------------------------------
  */

@@ -4,18 +4,16 @@ A library of ours counts the steps of lazaret's processes (cut.c) and stops at o
 are tried; LAZARET_E2E_CUTS=all tries every one, a number so many of each operation.
 """
 import json
-import mmap
 import os
 import signal
-import struct
 import subprocess
 
 import e2e
 import store
 from e2e import *
 from live import execute, family, state, up
+from preload import Preload
 
-LIBRARY = os.environ.get("LAZARET_E2E_CUT", os.path.join(os.path.dirname(LAZARET), "../../tests/e2e/libcut.so"))
 CUTS = os.environ.get("LAZARET_E2E_CUTS", "2")
 SMALL = ("--memory", "64M")
 END_ITSELF, HOLD = 1, 2
@@ -23,35 +21,24 @@ ARMED, COUNT, AT, HOW, HIT, GO = range(6)
 TRIGGER, WHAT = 24, 88
 
 
-class Cut:
+class Cut(Preload):
     """The counter that the library shares with us."""
 
     def __init__(self, folder):
-        if not os.path.exists(LIBRARY):
-            raise Skip("built without the library that counts steps")
-        self.path = f"{folder}/cut"
-        with open(self.path, "wb+") as f:
-            f.truncate(4096)
-            self.map = mmap.mmap(f.fileno(), 4096)
+        super().__init__(folder, "cut")
 
     def environment(self, **more):
-        return environment(LD_PRELOAD=LIBRARY, LAZARET_CUT=self.path, **more)
-
-    def set(self, field, value):
-        self.map[4 * field:4 * field + 4] = struct.pack("<i", value)
-
-    def get(self, field):
-        return struct.unpack_from("<i", self.map, 4 * field)[0]
+        return environment(**self.env(), **more)
 
     def arm(self, at, how, trigger=b""):
-        self.map[:4096] = bytes(4096)
+        self.clear()
         self.set(AT, at)
         self.set(HOW, how)
         self.map[TRIGGER:TRIGGER + len(trigger)] = trigger
         self.set(ARMED, not trigger)
 
     def what(self):
-        return self.map[WHAT:WHAT + 128].split(b"\0")[0].decode(errors="replace")
+        return self.text(WHAT)
 
     def disarm(self):
         """How many steps there were."""

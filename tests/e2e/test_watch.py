@@ -3,7 +3,6 @@
 A library of ours (breach.c) breaks it from within the keeper; what root can break from outside is too.
 """
 import json
-import mmap
 import os
 import shutil
 import signal
@@ -13,32 +12,25 @@ import time
 
 from e2e import *
 from live import begin, execute, family, state, up
+from preload import Preload
 
-LIBRARY = os.environ.get("LAZARET_E2E_BREACH",
-                         os.path.join(os.path.dirname(LAZARET), "../../tests/e2e/libbreach.so"))
 SMALL = ("--memory", "64M")
 NOTHING, ATTACH, LIE = range(3)
 ENDLESS = "echo started; exec sleep 300"
 
 
-class Breach:
-    """The file that the library shares with us."""
+class Breach(Preload):
+    """What the library is to do, and when it did."""
 
     def __init__(self, folder):
-        if not os.path.exists(LIBRARY):
-            raise Skip("built without the library that breaks a fence")
-        self.path = f"{folder}/breach"
-        with open(self.path, "wb+") as f:
-            f.truncate(4096)
-            self.map = mmap.mmap(f.fileno(), 4096)
-        self.env = {"LD_PRELOAD": LIBRARY, "LAZARET_BREACH": self.path}
+        super().__init__(folder, "breach")
 
-    def set(self, what):
-        self.map[0:4] = struct.pack("<I", what)
+    def do(self, what):
+        self.set(0, what)
 
     def hurry(self, on):
         """A deadline of 20 s is over after one."""
-        self.map[4:8] = struct.pack("<I", on)
+        self.set(1, on)
 
     def times(self):
         return struct.unpack_from("<QQ", self.map, 8)
@@ -54,31 +46,23 @@ def _told(stderr, *words):
         check(word in stderr, f"'{word}' is not in {stderr!r}")
 
 
-def _ended_by_the_fence(p, row):
-    out, err = p.communicate(timeout=120)
-    equal(p.returncode, 125, err)
-    d = json.loads(out)
-    equal((d["class"], d["status"]), ("fence", 125))
-    _told(err.decode(), "fence", row)
-
-
 def a_device_more_in_the_live_domain_ends_the_run(folder):
     breach = Breach(folder)
     with Nothing():
-        p = subprocess.Popen([LAZARET, "run", "--json", "--accel", "tcg", *SMALL, "--", "sleep", "300"],
-                             env=environment(**breach.env), stdin=subprocess.DEVNULL,
+        before = runs()
+        p = subprocess.Popen([LAZARET, "run", "--keep-logs", "--accel", "tcg", *SMALL, "--", "sh", "-c", ENDLESS],
+                             env=environment(**breach.env()), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        qemu_of(p)
-        wait_for(lambda: any("sleep" in c for c in _commands()), "the run")
-        breach.set(ATTACH)
-        _ended_by_the_fence(p, "devices: 'controller")
+        equal(p.stdout.readline(), b"started\n")
+        breach.do(ATTACH)
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125, err)
+        _told(err.decode(), "fence", "devices: 'controller")
+        d = json.loads(finished(lazaret("show", next(r for r in runs() if r not in before))))
+        equal((d["result"]["class"], d["result"]["status"]), ("fence", 125))
+        finished(lazaret("gc", "--kept"))
     broken, stopped = breach.times()
     print(f"# from breach to stop, a run with a new device: {(stopped - broken) / 1e6:.1f} ms", flush=True)
-
-
-def _commands():
-    rows = json.loads(finished(lazaret("ls", "--json")))
-    return [" ".join(r.get("command", [])) for r in rows if r["state"] == "running"]
 
 
 def a_card_in_its_network_namespace_ends_the_run():
@@ -99,15 +83,15 @@ def a_card_in_its_network_namespace_ends_the_run():
 def a_sandbox_whose_fence_breaks_is_held_until_it_holds_again(folder):
     breach = Breach(folder)
     with Nothing():
-        finished(up("held", *SMALL, env=breach.env))
+        finished(up("held", *SMALL, env=breach.env()))
         finished(execute("held", "--", "sh", "-c", "echo kept > /work/n"))
         finished(lazaret("snapshot", "held", "before"))
         qemu = family("held")["qemu"]
         began = time.monotonic_ns()
-        breach.set(LIE)
-        wait_for(lambda: _is_stopped(qemu), "the stop")
+        breach.do(LIE)
+        wait_for(lambda: state("held") == "paused", "the stop")
+        check(_is_stopped(qemu), "it runs")
         print(f"# from breach to stop, a sandbox: {(breach.times()[1] - began) / 1e6:.1f} ms", flush=True)
-        equal(state("held"), "paused")
         d = json.loads(finished(lazaret("show", "held")))
         _told(d["held"], "devices", "interface")
         _told(finished(lazaret("ls")).decode(), "held: the fence")
@@ -115,18 +99,18 @@ def a_sandbox_whose_fence_breaks_is_held_until_it_holds_again(folder):
                      ["resume", "held"], ["forget", "held", "before"]):
             one_line_error(lazaret(*args), 125, "is held", "devices")
         check(_is_stopped(qemu), "it runs")
-        breach.set(NOTHING)
+        breach.do(NOTHING)
         finished(lazaret("resume", "held"))
         equal(finished(execute("held", "--", "cat", "/work/n")), b"kept\n")
         equal("held" in json.loads(finished(lazaret("show", "held"))), False)
         # Broken anew, it goes back to a mark, where the fence is read anew.
-        breach.set(LIE)
+        breach.do(LIE)
         wait_for(lambda: _is_stopped(qemu), "the second stop")
-        breach.set(NOTHING)
+        breach.do(NOTHING)
         finished(lazaret("revert", "held"))
         equal(finished(execute("held", "--", "cat", "/work/n")), b"kept\n")
         # And what is held is taken down like any other.
-        breach.set(LIE)
+        breach.do(LIE)
         qemu = family("held")["qemu"]
         wait_for(lambda: _is_stopped(qemu), "the third stop")
         finished(lazaret("down", "held"))
@@ -157,8 +141,9 @@ def whatever_is_asked_of_a_sandbox_whose_qemu_answers_nothing_is_answered(folder
              "down": ["down", "dumb"], "kill": ["kill", "dumb"], "gc": ["gc"]}
     with Nothing():
         for what, args in asked.items():
-            finished(up("dumb", *SMALL, env=breach.env))
-            finished(lazaret("snapshot", "dumb"))
+            finished(up("dumb", *SMALL, env=breach.env()))
+            if what == "revert":
+                finished(lazaret("snapshot", "dumb"))
             p = begin("dumb", "--", "sh", "-c", ENDLESS)
             equal(p.stdout.readline(), b"started\n")
             began = _stopped("dumb")

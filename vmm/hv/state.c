@@ -111,6 +111,37 @@ static int wait_end(struct hv *h, uint64_t timeout_ms, const char *doing, struct
     return r < 0 ? -1 : 0;
 }
 
+/* Is no save under way, as far as can be known? */
+static bool is_over(struct hv *h)
+{
+    static const char doing[] = "a save that is called off";
+    own_doc struct doc *d = NULL;
+    const struct doc *info;
+    const char *status;
+    struct err e;
+
+    if (hv_ask(h, "{\"execute\":\"query-migrate\"}", doing, &d, &e) < 0 ||
+        doc_get_object(d, "return", &info, &e) < 0)
+        return false;
+    if (doc_has(info, "status") &&
+        (doc_get_str(info, "status", &status, &e) < 0 ||
+         (strcmp(status, "completed") != 0 && strcmp(status, "failed") != 0 &&
+          strcmp(status, "cancelled") != 0)))
+        return false;
+    return is_settled(h, doing, &e) == 1;
+}
+
+/* One that goes on would stop the guest again, after it was let go. */
+static void call_off(struct hv *h)
+{
+    uint64_t deadline_ms = clock_mono_ms() + HV_ANSWER_MS;
+
+    (void)hv_ask(h, "{\"execute\":\"migrate_cancel\"}", "cannot call off a save", NULL,
+                 &(struct err){0});
+    while (!hv_has_ended(h) && !is_over(h) && clock_mono_ms() < deadline_ms)
+        nanosleep(&(struct timespec){.tv_nsec = ASK_NS}, NULL);
+}
+
 static int need_qemu(const struct hv *h, const char *doing, struct err *e)
 {
     const char *type = virConnectGetType(h->conn);
@@ -130,9 +161,11 @@ int hv_save_state(struct hv *h, int state_fd, enum hv_ram ram, uint64_t timeout_
         give_fd(h, state_fd, doing, e) < 0)
         return -1;
     if (hv_ask(h, "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"fd:" FD_NAME "\"}}", doing,
-               NULL, e) < 0)
-        return -1;
-    return wait_end(h, timeout_ms, doing, e);
+               NULL, e) == 0 &&
+        wait_end(h, timeout_ms, doing, e) == 0)
+        return 0;
+    call_off(h);
+    return -1;
 }
 
 static int take_in(struct hv *h, int state_fd, enum hv_ram ram, uint64_t timeout_ms, struct err *e)

@@ -110,7 +110,7 @@ static int save(struct keeper *k, const struct mark *m, int fd, struct err *e)
 {
     own_free char *disk = str_printf(MARK_DISK, m->id);
 
-    if (hv_pause(k->hv, e) < 0 || hv_disk_keep(k->hv, disk, e) < 0)
+    if (hv_disk_keep(k->hv, disk, e) < 0)
         return -1;
     if (hv_save_state(k->hv, fd, HV_RAM_IN_STATE, SAVE_MS, e) == 0)
         return 0;
@@ -121,10 +121,11 @@ static int save(struct keeper *k, const struct mark *m, int fd, struct err *e)
 /* The guest goes on whatever came of it; one that cannot is lost. */
 static int take_held(struct keeper *k, const struct mark *m, int fd, struct err *e)
 {
-    int rc = save(k, m, fd, e);
+    bool paused = hv_pause(k->hv, e) == 0;
+    int rc = paused ? save(k, m, fd, e) : -1;
     struct err late;
 
-    if (hv_resume(k->hv, &late) < 0 || channel_resume(k->channel, &late) < 0) {
+    if ((paused && hv_resume(k->hv, &late) < 0) || channel_resume(k->channel, &late) < 0) {
         k->lost = true;
         *e = late;
         return -1;
@@ -146,7 +147,7 @@ static int take(struct keeper *k, struct mark *m, struct err *e)
     if (digest_fd(fd, m->sha256, &m->state_bytes, e) == 0)
         return 0;
     hv_disk_forget(k->hv, disk, &(struct err){0});
-    return -1;
+    return err_wrap(e, "its state");
 }
 
 /* Its name in the folder: what forks added to the mark, or (suffix "") its state. */
@@ -302,8 +303,10 @@ int mark_open_checked(const struct mark *m, int dir_fd, const char *path, int *r
     char sha256[DIGEST_HEX_SIZE];
     uint64_t bytes;
 
-    if (mark_open(m, dir_fd, path, &fd, e) < 0 || digest_fd(fd, sha256, &bytes, e) < 0)
+    if (mark_open(m, dir_fd, path, &fd, e) < 0)
         return -1;
+    if (digest_fd(fd, sha256, &bytes, e) < 0)
+        return err_wrap(e, "the state of mark '%s'", m->name);
     if (bytes != m->state_bytes || strcmp(sha256, m->sha256) != 0)
         return err_set(e, ERR_HOST, "the state of mark '%s' is not the one that was saved",
                        m->name);

@@ -16,7 +16,8 @@
 
 #include "run/keeper.h"
 
-#define WATCH_MS 1000u /* a reading takes 0.9 ms of a processor */
+#define WATCH_AGAIN_MS 50    /* for a file that may be open for a moment only */
+#define WATCH_MS       1000u /* a reading takes 0.9 ms of a processor */
 
 /* When the next reading is due, or UINT64_MAX. */
 uint64_t watch_due_ms(const struct keeper *k);
