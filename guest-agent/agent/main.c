@@ -7,6 +7,7 @@
 #include "agent/egress.h"
 #include "agent/identity.h"
 #include "agent/jobinit.h"
+#include "agent/prefetch.h"
 #include "agent/probe.h"
 #include "agent/rights.h"
 #include "agent/say.h"
@@ -38,6 +39,12 @@ static int take_runtime(int *ret_fd, struct boot_fault *f)
     return unlink(RUNTIME) < 0 ? boot_fail(f, "remove '" RUNTIME "'") : 0;
 }
 
+static int park(struct boot_fault *f)
+{
+    (void)prefetch_read(GUEST_IMAGE);
+    return disks_park(f);
+}
+
 static int arrive(const struct wire_hello *m, struct boot_fault *f)
 {
     return disks_take(m, f) < 0 ? -1 : identity_apply(m, f);
@@ -56,7 +63,7 @@ int main(int argc, char *argv[])
         .out_dir = GUEST_OUT,
         .scratch = GUEST_SCRATCH,
         .resync = resync,
-        .park = disks_park,
+        .park = park,
         .arrive = arrive,
         .egress = &egress,
     };

@@ -1,16 +1,11 @@
-"""cold: `lazaret run --cold -- true` beside bare QEMU that boots the same kernel, initramfs and disks and
-speaks the same protocol up to the same point: the job's exit.
-
-Interleaved pairs in one run; medians and spread. Absolute times mean little on a shared machine.
+"""cold: bare QEMU that boots the kernel, initramfs and disks of a run and speaks the same protocol up to
+the same point: the job's exit. Used by start.py.
 """
 import json
 import os
-import shutil
 import socket
-import statistics
 import struct
 import subprocess
-import sys
 import tempfile
 import time
 
@@ -58,7 +53,7 @@ class Peer:
         self.until(READY)
 
     def run(self, config):
-        self.sock.sendall(frame(EXEC, 8, struct.pack("<IHHI", 0, 0, 0, len(config)))
+        self.sock.sendall(frame(EXEC, 8, struct.pack("<IHHII", 0, 0, 0, len(config), 0))
                           + b"".join(frame(CONFIG, 8, config[i:i + 65536])
                                      for i in range(0, len(config), 65536)))
         self.until(STARTED)
@@ -129,88 +124,3 @@ def bare(plan, cmdline, config):
         done = time.monotonic()
     return {"prepare": prepared - began, "start": running - prepared, "boot": ready - running,
             "job": ended - ready, "down": done - ended, "whole": done - began}
-
-
-def managed(*options):
-    """The same of `lazaret run`, by its journal."""
-    began = time.monotonic()
-    r = subprocess.run([LAZARET, "run", "--accel", "tcg", "--keep-logs", *options, "--", "true"],
-                       capture_output=True, check=False)
-    whole = time.monotonic() - began
-    if r.returncode:
-        sys.exit(r.stderr.decode())
-    run = max(os.listdir(f"{DATA}/runs"))
-    at = {}
-    with open(f"{DATA}/runs/{run}/journal", encoding="utf-8") as f:
-        for line in f:
-            d = json.loads(line)
-            moment = time.strptime(d["t"][:19], "%Y-%m-%dT%H:%M:%S")
-            at[d["step"], d["state"]] = time.mktime(moment) + float(d["t"][19:-1])
-    shutil.rmtree(f"{DATA}/runs/{run}")
-    took = {s: at[s, "done"] - at[s, "begin"] for s in ("image", "scratch", "up", "meet", "work")}
-    return {"prepare": took["image"] + took["scratch"], "start": took["up"], "boot": took["meet"],
-            "job": took["work"], "down": at["image", "undone"] - at["work", "done"], "whole": whole}
-
-
-def memory():
-    """PSS in KiB of each of our processes while a job sleeps."""
-    p = subprocess.Popen([LAZARET, "run", "--accel", "tcg", "--cold", "--", "sh", "-c", "echo up; exec sleep 60"],
-                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    p.stdout.readline()
-    rows, parents, names = {}, {}, {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-                parents[int(pid)] = int(f.read().rpartition(")")[2].split()[1])
-            with open(f"/proc/{pid}/comm", encoding="utf-8") as f:
-                names[int(pid)] = f.read().strip()
-        except OSError:
-            continue
-    duties = ["launcher", "init", "keeper"]
-
-    def walk(pid, depth):
-        name = names[pid]
-        if name == "lazaret":
-            name = duties[depth]
-        with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
-            rows[name] = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-        for child in [c for c, up in parents.items() if up == pid]:
-            walk(child, depth + 1)
-    walk(p.pid, 0)
-    p.terminate()
-    p.wait()
-    return rows
-
-
-def main():
-    pairs = int(sys.argv[1])
-    d = preview()
-    xml = d["domain_xml"]
-    cmdline = xml[xml.index("<cmdline>") + 9:xml.index("</cmdline>")]
-    config = json.dumps(d["oci_config"]).encode()
-    managed("--cold")  # the capability cache, and the page cache for both
-    bare(d["plan"], cmdline, config)
-    rows = {"lazaret": [], "bare QEMU": []}
-    for i in range(pairs):
-        rows["lazaret"].append(managed("--cold"))
-        rows["bare QEMU"].append(bare(d["plan"], cmdline, config))
-        print(f"pair {i + 1} of {pairs}", file=sys.stderr)
-    print("Software emulation, microvm; milliseconds, median [min..max]; the ratio is of medians.\n")
-    print("| step | lazaret | bare QEMU | ratio |\n|---|---|---|---|")
-    for step in ("prepare", "start", "boot", "job", "down", "whole"):
-        cells, medians = [], []
-        for who in ("lazaret", "bare QEMU"):
-            ms = [r[step] * 1000 for r in rows[who]]
-            medians.append(statistics.median(ms))
-            cells.append(f"{medians[-1]:.0f} [{min(ms):.0f}..{max(ms):.0f}]")
-        ratio = f"{medians[0] / medians[1]:.2f}" if medians[1] >= 1 else "-"
-        print(f"| {step} | {cells[0]} | {cells[1]} | {ratio} |")
-    print("\nprepare: digests of the image and the scratch disk. start: to the guest's first instruction;"
-          "\nthe difference is libvirt's and the manager's share.\n")
-    print("| process | PSS KiB |\n|---|---|")
-    for name, kib in memory().items():
-        print(f"| {name} | {kib} |")
-
-
-if __name__ == "__main__":
-    main()

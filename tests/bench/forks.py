@@ -1,7 +1,6 @@
-"""forks: cold, warm, fork, revert and exec beside bare QEMU that does the same with the same files, and
-what N forks of one sandbox cost in memory.
+"""forks: rounds of cold, warm, fork, revert and exec beside bare QEMU that does the same with the same files,
+and what N forks of one sandbox cost in memory. Used by start.py.
 
-Interleaved rounds in one run; medians and spread. Absolute times mean little on a shared machine.
 Bare QEMU gets the very command line that libvirt gave it, the files of the saved guest, and speaks
 the protocol up to the job's exit. It checks no digest and has no namespaces: what is on top of it is
 what the manager does.
@@ -10,7 +9,6 @@ import json
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -22,7 +20,6 @@ from cold import DATA, LAZARET, Peer
 
 SMALL = ["--accel", "tcg", "--memory", "64M"]
 VM = "/run/lz/vm/"
-KINDS = ("cold", "warm", "fork", "revert", "exec")
 
 
 def lazaret(*args):
@@ -36,6 +33,13 @@ def timed(*args):
     began = time.monotonic()
     lazaret(*args)
     return time.monotonic() - began
+
+
+def told(*args):
+    """Seconds of a run, and what it says of its steps."""
+    began = time.monotonic()
+    out = lazaret("run", "--json", *args, "--", "true")
+    return time.monotonic() - began, json.loads(out)["timing_us"]
 
 
 def below(top):
@@ -220,10 +224,14 @@ class Rounds:
         return bare(self.revert_words, self.files(**{"scratch.qcow2": disk}), f"{self.box}/marks/1", prepare,
                     self.config)
 
-    def take(self, rows):
-        rows["cold"][0].append(timed("run", *SMALL, "--cold", "--", "true"))
-        rows["cold"][1].append(cold.bare(self.plan, self.cmdline, self.config)["whole"])
-        rows["warm"][0].append(timed("run", *SMALL, "--", "true"))
+    def take(self, rows, steps):
+        for way, options in (("cold", ["--cold"]), ("warm", [])):
+            whole, timing = told(*SMALL, *options)
+            rows[way][0].append(whole)
+            steps[way].append(timing)
+            if way == "cold":
+                steps["bare"].append(cold.bare(self.plan, self.cmdline, self.config))
+                rows["cold"][1].append(steps["bare"][-1]["whole"])
         rows["warm"][1].append(self.bare_warm()[0])
         rows["fork"][0].append(timed("run", "--accel", "tcg", "--fork-from", "parent:m", "--", "true"))
         whole, again = self.bare_fork()
@@ -237,25 +245,6 @@ class Rounds:
         rows["revert"][1].append(self.bare_revert()[0])
 
 
-def print_times(rows):
-    print("Software emulation, microvm, 64 MiB for a job; milliseconds, median [min..max]; the ratios are of"
-          " medians.\n")
-    print("| `true`, by | lazaret | bare QEMU | ratio |\n|---|---|---|---|")
-    mid = {}
-    for kind in KINDS:
-        cells = []
-        for who in (0, 1):
-            ms = [s * 1000 for s in rows[kind][who]]
-            mid[kind, who] = statistics.median(ms)
-            cells.append(f"{mid[kind, who]:.0f} [{min(ms):.0f}..{max(ms):.0f}]")
-        print(f"| {kind} | {cells[0]} | {cells[1]} | {mid[kind, 0] / mid[kind, 1]:.2f} |")
-    print("\nfork: `run --fork-from` a mark that was forked before. revert: `revert`, and `exec` in what came"
-          " back.\n")
-    print("| target | is | may be |\n|---|---|---|")
-    print(f"| warm / cold | {mid['warm', 0] / mid['cold', 0]:.2f} | 0.25 |")
-    print(f"| fork / warm | {mid['fork', 0] / mid['warm', 0]:.2f} | 1.5 |")
-
-
 def rollup(pid):
     row = {}
     with open(f"/proc/{pid}/smaps_rollup", encoding="utf-8") as f:
@@ -267,9 +256,9 @@ def rollup(pid):
             row["Private_Clean:"] + row["Private_Dirty:"])
 
 
-def print_memory():
-    print("\nMemory of N forks, MiB of all of them together; in brackets of one.\n")
-    print("| N | process | PSS | shared | private |\n|---|---|---|---|---|")
+def measure_memory():
+    """Of 1, 10 and 50 forks of the sandbox "parent", what each of its processes takes."""
+    rows = []
     for n in (1, 10, 50):
         names = [f"copy-{i + 1}" for i in range(n)] if n > 1 else ["copy"]
         began = time.monotonic()
@@ -283,29 +272,9 @@ def print_memory():
                 for i, kib in enumerate(rollup(pid)):
                     have[i] += kib
         for duty, kib in sorted(sums.items()):
-            cells = " | ".join(f"{k / 1024:.0f} [{k / 1024 / n:.1f}]" for k in kib)
-            print(f"| {n} | {duty} | {cells} |")
-        print(f"| {n} | up in {took:.1f} s, {took / n:.2f} s each | | | |", flush=True)
+            pss, shared, private = (round(k / 1024 / n, 1) for k in kib)
+            rows.append({"forks": n, "process": duty, "pss_mib": pss, "shared_mib": shared, "private_mib": private,
+                         "up_s_each": round(took / n, 2)})
         for name in names:
             lazaret("down", name)
-
-
-def main():
-    rounds = int(sys.argv[1])
-    rows = {kind: ([], []) for kind in KINDS}
-    with tempfile.TemporaryDirectory(prefix="lz-bench-") as folder:
-        try:
-            r = Rounds(folder)
-            r.take({kind: ([], []) for kind in KINDS})  # the page cache, for both
-            for i in range(rounds):
-                r.take(rows)
-                print(f"round {i + 1} of {rounds}", file=sys.stderr)
-            print_times(rows)
-            print_memory()
-        finally:
-            if os.path.exists(f"{DATA}/sandboxes/parent"):
-                lazaret("down", "parent")
-
-
-if __name__ == "__main__":
-    main()
+    return rows

@@ -1,13 +1,17 @@
 /* test_boot: promises of the agent's bring-up that need no guest: what it takes from the host. */
 #include "agent/cmdline.h"
+#include "agent/prefetch.h"
 #include "agent/sealed.h"
 #include "agent/verity.h"
 #include "tests/unit/suite.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -193,7 +197,47 @@ START_TEST(a_sealed_program_runs_and_nobody_changes_it)
 }
 END_TEST
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st;
+    (void)type;
+    (void)at;
+    return remove(path);
+}
+
+/* Links lead nowhere out of the image, and what is no file is left alone. */
+START_TEST(what_is_read_ahead_is_the_images_own)
+{
+    char dir[] = "/tmp/lz-test-boot-XXXXXX", path[128];
+    const char *const folders[] = {"usr", "usr/lib64", "lib"};
+    const char *const links[][2] = {{"usr/lib64", "lib64"},
+                                    {"/proc/version", "lib/ld-musl-x86_64.so.1"},
+                                    {"/libc", "usr/lib64/libc.so.6"}};
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_uint_eq(prefetch_read("/no/such/image"), 0);
+    ck_assert_uint_eq(prefetch_read(dir), 0);
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, folders[i]);
+        ck_assert_int_eq(mkdir(path, 0755), 0);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        (void)snprintf(path, sizeof(path), "%s/%s", dir, links[i][1]);
+        ck_assert_int_eq(symlink(links[i][0], path), 0);
+    }
+    (void)snprintf(path, sizeof(path), "%s/lib64/ld-linux-x86-64.so.2", dir);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    (void)snprintf(path, sizeof(path), "%s/libc", dir);
+    int fd = open(path, O_WRONLY | O_CREAT, 0600);
+
+    ck_assert_int_eq(write(fd, "library", 7), 7);
+    close(fd);
+    ck_assert_uint_eq(prefetch_read(dir), 7);
+    ck_assert_int_eq(nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS), 0);
+}
+END_TEST
+
 SUITE("boot", an_argument_is_a_whole_word_named_once, a_number_is_decimal_digits_up_to_its_limit,
       verity_takes_exactly_what_the_host_writes,
       the_longest_table_fits_and_a_short_buffer_is_refused, verity_refuses_everything_else,
-      a_sealed_program_runs_and_nobody_changes_it)
+      a_sealed_program_runs_and_nobody_changes_it, what_is_read_ahead_is_the_images_own)
