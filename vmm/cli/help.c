@@ -5,7 +5,8 @@ const char help_main[] =
     "usage: lazaret COMMAND [OPTION]... [-- CMD ARG...]\n"
     "\n"
     "Runs a program that is not trusted in a microVM of its own: a minimal guest from an\n"
-    "immutable image, a nested container inside it, no network, nothing left afterwards.\n"
+    "immutable image, a nested container inside it, no network but what is allowed by name,\n"
+    "nothing left afterwards.\n"
     "\n"
     "  run          run a command in a fresh guest\n"
     "  check        print the plan, domain XML and container of a run, change nothing\n"
@@ -30,6 +31,7 @@ const char help_main[] =
     "  gc           finish what crashed runs and sandboxes left\n"
     "  image        make, list and look after images\n"
     "  warm         list and remove the saved guests that runs begin with\n"
+    "  manifest diff A B: what one manifest allows more than another\n"
     "  keygen       make a key for sealed files; unseal: open one\n"
     "  doctor       what this host gives, and what to do about what it does not\n"
     "  prove        is what is promised true of a sandbox, live? Read from outside, tried inside\n"
@@ -58,6 +60,13 @@ const char help_main[] =
     "  --address-space SIZE, --file-size SIZE: the most of each process, none by default\n"        \
     "  --open-files N     files that each process may have open (4096)\n"                          \
     "  --tmp SIZE         /tmp, which is memory (half of --memory)\n"                              \
+    "  --allow URL        let the job connect there, through a gateway on the host: "              \
+    "https://HOST,\n"                                                                              \
+    "                     http://HOST or tcp://HOST:PORT, HOST also *.NAME; behind it "            \
+    ",KEY=VALUE\n"                                                                                 \
+    "                     each: name, methods, bytes, rate, streams, secret, header: "             \
+    "lazaret-run(1)\n"                                                                             \
+    "                     (repeatable)\n"                                                          \
     "  --manifest FILE    what the job asks for; options go before it: lazaret.manifest(5)\n"      \
     "  --policy FILE      what it may have at most, beside /etc/lazaret/policy.json and your "     \
     "own:\n"                                                                                       \
@@ -185,6 +194,8 @@ const char help_up[] =
     "  --read PATH        let commands read below PATH, and nothing else (repeatable)\n"
     "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"
     "  --exec PATH        let them execute PATH, and nothing else (repeatable)\n"
+    "  --allow URL        let commands connect there (repeatable)\n"
+    "  --secret NAME=FILE one that a network rule uses; for the gateway only (repeatable)\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
     "  --in-max SIZE      most that may go in (1G)\n"
     "  --machine TYPE     microvm (default) or q35\n"
@@ -245,6 +256,13 @@ const char help_kill[] =
     "\n"
     "Sends SIGNAL (KILL; a name or a number) to the command EXEC, a number from `lazaret ps`.\n"
     "Without EXEC, ends the sandbox without asking its keeper, and leaves nothing of it.\n";
+
+const char help_manifest[] =
+    "usage: lazaret manifest diff [--json] A B\n"
+    "\n"
+    "Says what the manifest B allows more than A, a line each, and exits with 1 if there is\n"
+    "anything, else with 0. What cannot be compared (another image, another command) is more.\n"
+    "\nSee lazaret.manifest(5).\n";
 
 const char help_ps[] = "usage: lazaret ps [--json] NAME\n"
                        "\n"

@@ -43,6 +43,7 @@ static const struct command {
     {"diff", cmd_diff, help_diff},
     {"attach", cmd_attach, help_attach},
     {"logs", cmd_logs, help_logs},
+    {"manifest", cmd_manifest, help_manifest},
     {"keygen", cmd_keygen, help_keygen},
     {"unseal", cmd_unseal, help_unseal},
 };
