@@ -322,12 +322,13 @@ const char help_diff[] =
     "\nSee lazaret-sandbox(1).\n";
 
 const char help_fork[] =
-    "usage: lazaret fork [--json] NAME[:MARK] NEW\n"
+    "usage: lazaret fork [--json] [--secret NAME=FILE]... NAME[:MARK] NEW\n"
     "       lazaret fork [--json] -n N NAME[:MARK] NEW\n"
     "\n"
     "Makes a sandbox NEW that begins where NAME is now, or was at MARK: an independent copy, "
     "which\n"
-    "shares memory and disk until it writes. With -n: N of them, NEW-1 and so on; all or none.\n";
+    "shares memory and disk until it writes. With -n: N of them, NEW-1 and so on; all or none.\n"
+    "Secrets that its network rules use are given again, with --secret.\n";
 
 const char help_attach[] =
     "usage: lazaret attach NAME EXEC\n"

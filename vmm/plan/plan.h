@@ -166,6 +166,9 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *w, struct 
 int plan_allow(const struct plan *base, const struct strv *texts, const struct policies *now,
                const struct strv *secrets, struct net_rules *ret, struct strv *ret_notes,
                struct err *e);
+/* The secrets that its rules name, each once: a guest's own gateway needs them, another one again.
+ */
+void plan_used_secrets(const struct plan *p, struct strv *ret);
 /* Takes the rule out that `text` names: by its URL, or by its name. ERR_USAGE: there is none. */
 int plan_deny(struct net_rules *rules, const char *text, struct err *e);
 /* In place of one of the same name or destination, or behind the last one; leaves `r` empty. */

@@ -156,6 +156,16 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
     return 0;
 }
 
+void plan_used_secrets(const struct plan *p, struct strv *ret)
+{
+    for (size_t i = 0; i < p->network.n; i++) {
+        const char *secret = p->network.items[i].secret;
+
+        if (secret && !has(ret, secret))
+            strv_add(ret, secret);
+    }
+}
+
 int plan_deny(struct net_rules *rules, const char *text, struct err *e)
 {
     own_net_rule struct net_rule wanted = {0};
