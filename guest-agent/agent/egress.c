@@ -198,13 +198,16 @@ static int loopback_up(int fd)
 /* In the namespace of the job. */
 static int make_sockets(int fds[PROXY_SOCKETS])
 {
+    const int on = 1;
+
     for (size_t i = 0; i < PROXY_SOCKETS; i++) {
         const struct sockaddr_in at = {.sin_family = AF_INET,
                                        .sin_port = htons(places[i].port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
         fds[i] = socket(AF_INET, places[i].type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fds[i] < 0 || (i == 0 && loopback_up(fds[i]) < 0) ||
+        if (fds[i] < 0 || setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+            (i == 0 && loopback_up(fds[i]) < 0) ||
             bind(fds[i], (const struct sockaddr *)&at, sizeof(at)) < 0 ||
             (places[i].type == SOCK_STREAM && listen(fds[i], EGRESS_BACKLOG) < 0))
             return -errno;
