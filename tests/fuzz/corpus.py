@@ -379,10 +379,32 @@ seeds["plan"] = {
                     output_recipients=["age1aee3gyy2tntz4tku6wmduev9dnh9kmyjqppg32udh98pqqnz4evqrznfg3"],
                     read=["/in"], write=["/out"], exec=["/usr/bin"], amnesic=True, debug=True)
     + allowed(allow_debug=True, require_amnesic=True, required_layers=["calls"], max={"input_max": 1}, on_excess="trim"),
+    "network": asked(command=["a"], network=["https://a.org", "https://b.org,bytes=2M", {
+        "to": "https://a.org/v1", "name": "api", "methods": ["GET", "PUT"], "rate": "1M"}])
+    + allowed(network=["https://*,bytes=1M,streams=2", "https://a.org/v1,methods=GET"],
+              network_ranges=["10.0.0.0/8"], on_excess={"network": "trim"}),
+    "network-refused": asked(command=["a"], network=["tcp://a.org:22"]) + allowed(network=["https://a.org"]),
     "twice": asked(pids=4)[:-1] + b',"pids":5}',
     "nested": b"[" * 40 + b"{" * 40,
     "escaped": asked(pids=4).replace(b"pids", b"p\\u0069ds"),
     "cut": asked(command=["a"])[:-3],
+}
+
+api = {"to": "https://api.example.org/v1/", "name": "api", "methods": ["GET", "POST"], "bytes": "1G",
+       "rate": 4096, "streams": 4, "secret": "KEY", "header": "X-Key: {}"}
+seeds["net_rule"] = {
+    "text": b"https://api.example.org:8443",
+    "wild": b"http://*.example.org,bytes=1M,rate=2K,streams=3",
+    "any": b"tcp://*:22",
+    "six": b"tcp://[2001:DB8:0::1]:443",
+    "clear": b"https://a.org/v1/,name=api,methods=GET+POST,secret=KEY,header=X-Key: a, {}, b",
+    "list": json.dumps(["https://a.org", api, {"to": "tcp://10.0.0.1:22"}]).encode(),
+    "policy": json.dumps(["https://*", {"to": "https://a.org/v1", "methods": ["GET"]}]).encode(),
+    "twice": json.dumps([api, api]).encode(),
+    "wrong": json.dumps([{**api, "to": "http://a.org"}]).encode(),
+    "numeric": b"https://0x7f.1",
+    "range": b"10.0.0.0/8",
+    "range-six": b"fd00::/8",
 }
 
 for target, files in seeds.items():

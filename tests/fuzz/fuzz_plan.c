@@ -26,6 +26,14 @@ static void resolve(const struct request *r, const struct policy *p)
         MUST(!p->max[k].set || !(key_rows[k].uses & KEY_OF_RUN) ||
              (value <= p->max[k].value && (value || !key_rows[k].optional)));
     }
+    for (size_t i = 0; p->network.set && i < plan->network.n; i++) {
+        bool covered = false;
+
+        for (size_t k = 0; k < p->network.rules.n; k++)
+            covered |= net_covers(&p->network.rules.items[k], &plan->network.items[i]);
+        MUST(covered);
+    }
+    MUST(plan->egress == (plan->network.n > 0) && plan->gateway_secrets.n == 0);
     text = plan_to_text(plan);
     doc_free(plan_to_doc(plan));
 }

@@ -13,9 +13,12 @@
 #define DRAFT  "https://json-schema.org/draft/2020-12/schema"
 #define SIZE   "^[0-9]+([KMGTkmgt](iB)?)?$"
 #define TIME   "^[0-9]+([.][0-9]+)?(ms|s|m|h)?$"
+#define URL    "^(https|http|tcp)://"
 #define NUMBER "^[0-9]+$"
 #define IMAGES "^(sha256|key):[0-9a-f]{64}$"
 #define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label)$"
+
+static struct doc *object(struct doc *properties);
 
 static struct doc *typed(const char *type, const char *about)
 {
@@ -53,12 +56,57 @@ static struct doc *number(const struct key_row *row)
     return d;
 }
 
+static struct doc *patterned(const char *about, const char *pattern)
+{
+    struct doc *d = typed("string", about);
+
+    doc_set_str(d, "pattern", pattern);
+    return d;
+}
+
+static struct doc *ranged(const char *about, enum key_kind kind, uint64_t min, uint64_t max)
+{
+    const struct key_row row = {.about = about, .kind = kind, .min = min, .max = max};
+
+    return number(&row);
+}
+
+/* Rules of the network: texts or objects. */
+static struct doc *rules(const char *about, enum net_use use)
+{
+    static const char *const required[] = {"to", NULL};
+    struct doc *d = typed("array", about), *item = doc_new_object(), *either = doc_new_array();
+    struct doc *p = doc_new_object(), *one;
+
+    doc_set(p, "to", patterned("a URL of a host", URL "[^,]+$"));
+    if (use == NET_OF_WISH)
+        doc_set(p, "name", patterned("the job asks http://NAME.lazaret/", "^[a-z0-9-]{1,32}$"));
+    doc_set(p, "methods", texts("of requests", "^[A-Z-]{1,16}$"));
+    doc_set(p, "bytes", ranged("both ways, all together", KEY_KIND_SIZE, 1, NET_RULE_BYTES_MAX));
+    doc_set(p, "rate",
+            ranged("bytes per second", KEY_KIND_SIZE, NET_RULE_RATE_MIN, NET_RULE_BYTES_MAX));
+    doc_set(p, "streams", ranged("connections at once", KEY_KIND_NUMBER, 1, NET_RULE_STREAMS_MAX));
+    if (use == NET_OF_WISH) {
+        doc_set(p, "secret", patterned("the gateway adds it", "^[A-Za-z_][A-Za-z0-9_]*$"));
+        doc_set(p, "header", patterned("where, at {}", "^[^:]+: .*{}"));
+    }
+    one = object(p);
+    doc_set_strv(one, "required", required);
+    doc_add(either, patterned(NULL, URL));
+    doc_add(either, one);
+    doc_set(item, "anyOf", either);
+    doc_set(d, "items", item);
+    return d;
+}
+
 static struct doc *value(const struct key_row *row)
 {
     struct doc *d;
 
     if (row->kind >= KEY_KIND_SIZE)
         return number(row);
+    if (row->kind == KEY_KIND_RULES)
+        return rules(row->about, NET_OF_WISH);
     if (row->kind == KEY_KIND_LIST)
         return texts(row->about, NULL);
     d = typed(row->kind == KEY_KIND_FLAG ? "boolean" : "string", row->about);
@@ -121,6 +169,8 @@ static char *policy_schema(void)
 
     doc_set_strv(word, "enum", words);
     for (enum key k = 0; k < KEYS; k++) {
+        if (k == KEY_NETWORK)
+            doc_set(each, key_rows[k].name, doc_copy(word));
         if (!key_is_number(k))
             continue;
         doc_set(max, key_rows[k].name, number(&key_rows[k]));
@@ -138,6 +188,9 @@ static char *policy_schema(void)
     doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
     doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));
     doc_set(p, "required_layers", texts("what must be around QEMU", LAYERS));
+    doc_set(p, "network", rules("where jobs may connect to", NET_OF_POLICY));
+    doc_set(p, "network_ranges",
+            texts("addresses that may be connected to though not public", "^[0-9a-f.:]+/[0-9]+$"));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

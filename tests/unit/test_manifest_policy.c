@@ -55,7 +55,7 @@ START_TEST(a_wrong_manifest_is_refused_with_file_line_and_key)
         {M(",\n\"pids\": 4,\n\"pids\": 4000"), "agent.json:3: pids: it is in line 2 already"},
         {M(",\n\"p\\u0069ds\": 4"), "agent.json:2: unknown key 'p..."},
         {M(",\n\"PIDS\": 4"), "agent.json:2: unknown key"},
-        {M(",\n\"env\": [{}]"), "agent.json:2: an object inside a list"},
+        {M(",\n\"env\": [{}]"), "agent.json:2: env: 'env' has an element"},
         {M(",\n\"env\": [\"A\"]"), "agent.json:2: env: 'A' is not NAME=VALUE"},
         {M(",\n\"machine\": \"pc\""), "agent.json:2: machine: 'pc' is not microvm or q35"},
         {M(",\n\"user\": \"0\""), "agent.json:2: user: a job never runs as root"},

@@ -312,6 +312,13 @@ void strv_add(struct strv *v, const char *text)
     strv_take(v, str_dup(text));
 }
 
+void strv_drop(struct strv *v, size_t at)
+{
+    free(v->items[at]);
+    memmove(&v->items[at], &v->items[at + 1], (v->n - at) * sizeof(char *)); /* the NULL too */
+    v->n--;
+}
+
 void strv_addf(struct strv *v, const char *fmt, ...)
 {
     struct str s = {0};

@@ -73,6 +73,7 @@ struct strv {
 void strv_done(struct strv *v);
 #define own_strv __attribute__((cleanup(strv_done)))
 void strv_add(struct strv *v, const char *text); /* copies */
+void strv_drop(struct strv *v, size_t at);       /* the one at `at`; the rest keeps its order */
 void strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 #endif

@@ -31,6 +31,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.from = from;
     c.uri = o->uri;
     c.secrets = &o->secrets;
+    c.gateway_secrets = &o->gateway_secrets;
     c.keep_logs = o->keep_logs;
     c.capture = o->json ? &captured : NULL;
     c.on_started = terminal_on_started;
@@ -67,8 +68,10 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
         fork_begin(paths->data_dir, o->from, &f, &e) < 0 ||
         plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0)
         status = cli_fail(&e);
-    else
+    else {
+        secrets_split(&o->secrets, &plan->gateway_secrets, &o->gateway_secrets);
         status = run(o, paths, plan, &f.from);
+    }
     fork_end(paths->data_dir, &f);
     return status;
 }
@@ -103,6 +106,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
         outcome_mark_debug();
     c.warm = !o->cold;
     c.keep_logs = o->keep_logs;
+    c.gateway_secrets = &o->gateway_secrets;
     terminal_size(STDIN_FILENO, &x.rows, &x.cols);
     if (sandbox_up(o->keep, plan, &c, &up, &e) < 0)
         return cli_fail(&e);

@@ -50,14 +50,15 @@ int cmd_up(int argc, char **argv)
     if (status >= 0)
         return status;
     /* What is wrong with the name is said before anything is measured. */
-    if (sandbox_check_name(name, &e) < 0 || cli_paths_find(&paths, &e) < 0 ||
-        options_resolve(&o, &paths, &plan, &e) < 0)
+    if (secrets_open(&o.secrets, &e) < 0 || sandbox_check_name(name, &e) < 0 ||
+        cli_paths_find(&paths, &e) < 0 || options_resolve(&o, &paths, &plan, &e) < 0)
         return cli_fail(&e);
     if (plan->debug)
         outcome_mark_debug();
     c = options_run_config(&paths);
     c.warm = !o.cold;
     c.keep_logs = o.keep_logs;
+    c.gateway_secrets = &o.gateway_secrets;
     c.mark_each_exec = plan->mark_each_exec;
     c.max_marks = (unsigned)plan->max_marks;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)

@@ -25,7 +25,7 @@ static const struct command {
     {"prove", cmd_prove, help_prove},
     {"image", cmd_image, help_image},
     {"warm", cmd_warm, help_warm},
-    {"up", cmd_up, help_up},
+    {"up", cmd_up, help_up, .takes_fds = true},
     {"exec", cmd_exec, help_exec, .takes_fds = true},
     {"down", cmd_down, help_down},
     {"pause", cmd_pause, help_pause},

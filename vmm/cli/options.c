@@ -212,8 +212,8 @@ int options_for_sandbox(const char *command, struct options *o)
         return cli_misuse(command, "-i and -t are for 'lazaret exec'");
     if (o->keep || o->from)
         return cli_misuse(command, "--keep and --fork-from are for 'lazaret run'");
-    if (o->asked_secrets.n || o->secret_env.n)
-        return cli_misuse(command, "--secret is for 'lazaret run' and 'lazaret exec'");
+    if (o->secret_env.n)
+        return cli_misuse(command, "--secret-env is for 'lazaret run' and 'lazaret exec'");
     if (o->uri)
         return cli_misuse(command, "--connect is for 'lazaret run'");
     return -1;
@@ -228,6 +228,7 @@ void options_done(struct options *o)
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
     secrets_done(&o->secrets);
+    secrets_done(&o->gateway_secrets);
     for (size_t i = 0; i < o->wish.policies.n; i++)
         policy_done(&o->policies[i]);
     free(o->policies);
@@ -326,5 +327,7 @@ int options_resolve(struct options *o, const struct cli_paths *paths, struct pla
     o->wish.from = &from;
     rc = resolve(o, paths, plan_wish_text(&o->wish, KEY_ACCEL), ret, e);
     o->wish.from = NULL;
+    if (rc == 0)
+        secrets_split(&o->secrets, &(*ret)->gateway_secrets, &o->gateway_secrets);
     return rc;
 }

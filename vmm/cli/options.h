@@ -21,6 +21,7 @@ struct options {
     struct strv layers;                    /* that this host will put around QEMU */
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
+    struct secrets gateway_secrets;        /* of them, what network rules use: options_resolve() */
     const char *manifest_file;
     const char *uri;  /* --connect, or NULL */
     const char *keep; /* `run`: the new sandbox's name */

@@ -14,13 +14,18 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->out = p->in_identity = NULL;
     p->workdir = NULL;
     p->argv = p->env = p->inputs = p->env_from = p->trimmed = (struct strv){0};
-    p->secrets = p->secret_env = p->out_recipients = (struct strv){0};
+    p->secrets = p->secret_env = p->out_recipients = p->gateway_secrets = (struct strv){0};
+    p->network = (struct net_rules){0};
+    p->network_policies = (struct policies){0};
     p->declared = (struct plan_declared){0};
     memset(p->decided, 0, sizeof(p->decided));
     plan_add_all(&p->inputs, &base->inputs);
     plan_add_all(&p->declared.read, &base->declared.read);
     plan_add_all(&p->declared.write, &base->declared.write);
     plan_add_all(&p->declared.exec, &base->declared.exec);
+    net_rules_add_all(&p->network, &base->network);
+    policies_add_network(&p->network_policies, &base->network_policies);
+    plan_add_all(&p->gateway_secrets, &base->gateway_secrets);
 }
 
 static int derive_timeout(struct plan *p, uint64_t timeout_ms, struct err *e)
@@ -70,6 +75,12 @@ int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan 
 /* What the guest is stays as it is, if the policies would let it be so. */
 static int check_base(const struct plan *base, const struct plan_wish *w, struct err *e)
 {
+    char name[REQUEST_PLACE];
+
+    if (!base->egress && wish_who(w, KEY_NETWORK))
+        return err_set(e, ERR_USAGE,
+                       "%s: the sandbox came up without a network, and so do its forks",
+                       wish_what(w, KEY_NETWORK, name));
     if (base->debug && policy_check_debug(&w->policies, "--fork-from: it has --debug", e) < 0)
         return -1;
     if (policy_check_layers(&w->policies, w->layers, e) < 0)
@@ -77,12 +88,36 @@ static int check_base(const struct plan *base, const struct plan_wish *w, struct
     return base->amnesic ? 0 : policy_check_amnesic(&w->policies, e);
 }
 
+/* The sandbox's rules, and more, within its policies too. */
+static int resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
+                           struct strv *ret_secrets, struct err *e)
+{
+    if (plan_resolve_network(w, base, p, e) < 0)
+        return -1;
+    p->egress = base->egress;
+    return plan_resolve_gateway_secrets(w->secrets, w->secret_env, p, ret_secrets, e);
+}
+
+/* What was resolved in place of the sandbox's own. */
+static void swap_network(struct plan *p, struct plan *first)
+{
+    struct plan old = *p;
+
+    p->network = first->network;
+    p->network_ranges = first->network_ranges;
+    p->network_policies = first->network_policies;
+    p->gateway_secrets = first->gateway_secrets;
+    first->network = old.network;
+    first->network_policies = old.network_policies;
+    first->gateway_secrets = old.gateway_secrets;
+}
+
 int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, struct plan **ret,
                      struct err *e)
 {
     own_plan struct plan *first = calloc(1, sizeof(*first)), *p = NULL;
     struct plan_wish own = *wish, *w = &own;
-    own_strv struct strv env = {0};
+    own_strv struct strv env = {0}, secrets = {0};
     const struct strv none = {0};
     const struct request *command = wish_who(w, KEY_COMMAND);
     uint64_t timeout_ms;
@@ -92,7 +127,8 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     w->use = KEY_OF_FORK;
     /* What it says of itself, within its policies; the rest is the sandbox's. */
     if (plan_check_uses(w, e) < 0 || check_base(base, w, e) < 0 ||
-        plan_resolve_output(w, first, e) < 0 || plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
+        resolve_network(w, base, first, &secrets, e) < 0 || plan_resolve_output(w, first, e) < 0 ||
+        plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
         plan_resolve_number(w, first, KEY_OUTPUT_MAX, e) < 0)
         return -1;
     /* One that nobody asked for gives way to the sandbox's. */
@@ -109,7 +145,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     if (plan_derive(base,
                     &(struct plan_exec){.argv = command ? &command->of[KEY_COMMAND].texts : &none,
                                         .env = &env,
-                                        .secrets = w->secrets,
+                                        .secrets = &secrets,
                                         .secret_env = w->secret_env,
                                         .workdir = plan_wish_text(w, KEY_WORKDIR),
                                         .user = plan_wish_text(w, KEY_USER),
@@ -121,6 +157,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;
     plan_add_all(&p->trimmed, &first->trimmed);
+    swap_network(p, first);
     *ret = own_steal_ptr(p);
     return 0;
 }

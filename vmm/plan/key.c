@@ -21,6 +21,7 @@
 #define TEXT   KEY_KIND_TEXT
 #define WORD   KEY_KIND_WORD
 #define FLAG   KEY_KIND_FLAG
+#define RULES  KEY_KIND_RULES
 #define LIST   KEY_KIND_LIST
 #define SIZE   KEY_KIND_SIZE
 #define TIME   KEY_KIND_TIME
@@ -46,6 +47,8 @@ const struct key_row key_rows[KEYS] = {
                         .max = PLAN_DISK_MAX, AT(out_max_bytes)},
     [KEY_OUTPUT_RECIPIENTS] = {"output_recipients", "out-recipient", LIST, RUN,
                                "public keys of age that the output is sealed to"},
+    [KEY_NETWORK] = {"network", "allow", RULES, RUN | UP | FORK,
+                     "where the job may connect to, through the gateway on the host"},
     [KEY_READ] = {"read", "read", LIST, RUN | UP, "paths in the container that may be read"},
     [KEY_WRITE] = {"write", "write", LIST, RUN | UP, "paths in the container that may be changed"},
     [KEY_EXEC] = {"exec", "exec", LIST, RUN | UP, "paths in the container that may be executed"},

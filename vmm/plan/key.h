@@ -27,6 +27,7 @@ enum key {
     KEY_OUTPUT,
     KEY_OUTPUT_MAX,
     KEY_OUTPUT_RECIPIENTS,
+    KEY_NETWORK,
     KEY_READ,
     KEY_WRITE,
     KEY_EXEC,
@@ -55,6 +56,7 @@ enum key_kind {
     KEY_KIND_TEXT,
     KEY_KIND_WORD,   /* one of `words` */
     KEY_KIND_FLAG,   /* an option without a value, true or false in a manifest */
+    KEY_KIND_RULES,  /* of the network (net.h): as a list; of a manifest also objects */
     KEY_KIND_LIST,   /* texts; an option that may be repeated adds one */
     KEY_KIND_SIZE,   /* bytes */
     KEY_KIND_TIME,   /* milliseconds */

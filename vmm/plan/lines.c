@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* What may come next. */
@@ -16,6 +17,7 @@ struct scan {
     struct {
         bool object;
         size_t path_len; /* of the path that leads to it */
+        unsigned index;  /* of a list: of the value that comes next */
     } open[LINES_DEPTH];
     char path[LINES_NAME_MAX + 1]; /* of the value that comes next, or that is open */
     struct lines *lines;
@@ -48,6 +50,33 @@ static int skip_string(struct scan *s)
     return 0;
 }
 
+static int note(struct scan *s)
+{
+    struct lines *l = s->lines;
+
+    if (l->n % 64 == 0) {
+        void *grown = reallocarray(l->keys, l->n + 64, sizeof(*l->keys));
+
+        if (!grown)
+            return err_set(s->e, ERR_HOST, "out of memory");
+        l->keys = grown;
+    }
+    memcpy(l->keys[l->n].path, s->path, strlen(s->path) + 1);
+    l->keys[l->n++].line = s->line;
+    return 0;
+}
+
+/* A value of a list comes next: "network[3]". Of long lists not every line is kept. */
+static int take_place(struct scan *s)
+{
+    size_t at = s->open[s->depth - 1].path_len, room = sizeof(s->path) - at;
+    int n = snprintf(s->path + at, room, "[%u]", s->open[s->depth - 1].index);
+
+    if (n < 0 || (size_t)n >= room)
+        return wrong(s, "a path of keys that is too long");
+    return s->lines->n < LINES_PLACES_MAX ? note(s) : 0;
+}
+
 /* Behind the opening quote of a key. Its path becomes the scan's. */
 static int take_key(struct scan *s)
 {
@@ -68,8 +97,8 @@ static int take_key(struct scan *s)
                        lines_find(l, s->path));
     if (l->n == LINES_KEYS_MAX)
         return wrong(s, "too many keys");
-    memcpy(l->keys[l->n].path, s->path, at + 1);
-    l->keys[l->n++].line = s->line;
+    if (note(s) < 0)
+        return -1;
     skip_blanks(s);
     if (s->at == s->end || *s->at != ':')
         return wrong(s, "no ':' behind the key");
@@ -82,9 +111,8 @@ static int open_one(struct scan *s, bool object)
 {
     if (s->depth == LINES_DEPTH)
         return wrong(s, "nested too deeply");
-    if (object && s->depth > 0 && !s->open[s->depth - 1].object)
-        return wrong(s, "an object inside a list");
     s->open[s->depth].object = object;
+    s->open[s->depth].index = 0;
     s->open[s->depth++].path_len = strlen(s->path);
     s->next = object ? KEY_OR_END : VALUE_OR_END;
     return 0;
@@ -128,6 +156,8 @@ static int step(struct scan *s)
         s->at++;
         return close_one(s, c);
     }
+    if (value && s->depth > 0 && !s->open[s->depth - 1].object && take_place(s) < 0)
+        return -1;
     if ((c == '{' || c == '[') && value) {
         s->at++;
         return open_one(s, c == '{');
@@ -139,6 +169,7 @@ static int step(struct scan *s)
     if (c == ',' && s->next == COMMA_OR_END) {
         s->at++;
         s->next = s->open[s->depth - 1].object ? KEY : VALUE;
+        s->open[s->depth - 1].index++;
         return 0;
     }
     if (value)
@@ -152,7 +183,6 @@ int lines_scan(const char *text, size_t len, struct lines *ret, struct err *e)
 {
     struct scan s = {.at = text, .end = text + len, .line = 1, .lines = ret, .e = e};
 
-    ret->n = 0;
     for (skip_blanks(&s); s.at < s.end; skip_blanks(&s))
         if (step(&s) < 0)
             return -1;
@@ -165,4 +195,27 @@ unsigned lines_find(const struct lines *l, const char *path)
         if (strcmp(l->keys[i].path, path) == 0)
             return l->keys[i].line;
     return 0;
+}
+
+unsigned lines_near(const struct lines *l, const char *path)
+{
+    char near[LINES_NAME_MAX + 1];
+    unsigned line = lines_find(l, path);
+
+    (void)snprintf(near, sizeof(near), "%s", path);
+    while (line == 0 && near[0]) {
+        size_t len = strlen(near);
+
+        while (len > 0 && near[len - 1] != '[' && near[len - 1] != '.')
+            len--;
+        near[len ? len - 1 : 0] = '\0';
+        line = lines_find(l, near);
+    }
+    return line;
+}
+
+void lines_done(struct lines *l)
+{
+    free(l->keys);
+    *l = (struct lines){0};
 }

@@ -34,6 +34,9 @@ void plan_free(struct plan *p)
     strv_done(&p->secrets);
     strv_done(&p->secret_env);
     strv_done(&p->out_recipients);
+    net_rules_done(&p->network);
+    policies_free(&p->network_policies);
+    strv_done(&p->gateway_secrets);
     for (enum key k = 0; k < KEYS; k++)
         free(p->decided[k]);
     strv_done(&p->env_from);
@@ -61,6 +64,34 @@ static void add_decided(struct doc *d, const struct plan *p)
     doc_set(d, "decided", by);
     doc_set_strv(d, "env_decided", (const char *const *)p->env_from.items);
     doc_set_strv(d, "trimmed", (const char *const *)p->trimmed.items);
+}
+
+static void add_ranges(struct doc *d, const struct plan *p)
+{
+    own_strv struct strv ranges = {0};
+
+    net_ranges_format(&p->network_ranges, &ranges);
+    doc_set_strv(d, "network_ranges", (const char *const *)ranges.items);
+}
+
+struct doc *plan_network_to_doc(const struct plan *p)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set(d, "network", net_rules_to_doc(&p->network));
+    add_ranges(d, p);
+    return d;
+}
+
+static void add_network(struct doc *d, const struct plan *p)
+{
+    doc_set_bool(d, "egress", p->egress);
+    doc_set(d, "network", net_rules_to_doc(&p->network));
+    if (!p->egress)
+        return;
+    add_ranges(d, p);
+    doc_set(d, "network_policies", policies_network_to_doc(&p->network_policies));
+    doc_set_strv(d, "gateway_secrets", (const char *const *)p->gateway_secrets.items);
 }
 
 struct doc *plan_to_doc(const struct plan *p)
@@ -102,7 +133,7 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "address_space_bytes", p->address_space_bytes);
     doc_set_u64(d, "file_size_bytes", p->file_size_bytes);
     doc_set_u64(d, "open_files", p->open_files);
-    doc_set_bool(d, "network", false);
+    add_network(d, p);
     doc_set_bool(d, "writable_root", p->writable_root);
     if (plan_is_declared(p)) {
         doc_set_strv(d, "read", (const char *const *)p->declared.read.items);
@@ -192,7 +223,9 @@ static void add_others(struct str *s, const struct plan *p)
     const struct {
         const char *name;
         const struct strv *list;
-    } rows[] = {{"secrets", &p->secrets}, {"secret_env", &p->secret_env}};
+    } rows[] = {{"secrets", &p->secrets},
+                {"secret_env", &p->secret_env},
+                {"gateway_secrets", &p->gateway_secrets}};
     char size[48];
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -209,6 +242,24 @@ static void add_others(struct str *s, const struct plan *p)
     }
 }
 
+/* A line for each rule, with who asked for it. */
+static void add_rules(struct str *s, const struct plan *p)
+{
+    own_strv struct strv ranges = {0};
+
+    for (size_t i = 0; i < p->network.n; i++) {
+        own_free char *text = net_rule_text(&p->network.items[i]);
+
+        str_addf(s, "%-17s %-40s %s\n", "network", text, p->network.items[i].from);
+    }
+    if (p->network.n == 0)
+        str_addf(s, "%-17s %-40s %s\n", "network", "none",
+                 p->decided[KEY_NETWORK] ? p->decided[KEY_NETWORK] : "default");
+    net_ranges_format(&p->network_ranges, &ranges);
+    for (size_t i = 0; p->egress && i < ranges.n; i++)
+        str_addf(s, "%-17s %-40s %s\n", "network_ranges", ranges.items[i], "policy");
+}
+
 char *plan_to_text(const struct plan *p)
 {
     own_str struct str s = {0};
@@ -216,7 +267,7 @@ char *plan_to_text(const struct plan *p)
     for (enum key k = 0; k < KEYS; k++) {
         own_free char *value = value_of(p, k);
 
-        if (p->decided[k])
+        if (p->decided[k] && k != KEY_NETWORK)
             str_addf(&s, "%-17s %-40s %s\n", key_rows[k].name, value, p->decided[k]);
     }
     for (size_t i = 0; i < p->env.n; i++) {
@@ -228,7 +279,7 @@ char *plan_to_text(const struct plan *p)
                  i < p->env_from.n ? p->env_from.items[i] : "");
     }
     add_others(&s, p);
-    str_addf(&s, "%-17s %-40s %s\n", "network", "none", "always");
+    add_rules(&s, p);
     for (size_t i = 0; i < p->trimmed.n; i++)
         str_addf(&s, "%s\n", p->trimmed.items[i]);
     return str_steal(&s);

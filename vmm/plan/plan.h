@@ -91,7 +91,12 @@ struct plan {
     char *in_identity; /* absolute host file: `inputs` is one archive that it opens; or NULL */
     struct strv out_recipients; /* public keys that the output is sealed to; empty: to nobody */
     struct plan_declared declared;
-    bool writable_root;     /* the root takes writes, onto the scratch disk */
+    bool egress;                      /* there is a gateway, and a port of the guest's to it ... */
+    struct net_rules network;         /* ... for what these let through ... */
+    struct net_ranges network_ranges; /* ... also to these addresses, public or not */
+    struct policies network_policies; /* own: what bounds the rules of a sandbox later */
+    struct strv gateway_secrets;      /* names: for the gateway only, never the guest's */
+    bool writable_root;               /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool debug;             /* not confined as others are: may trace its processes */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
@@ -161,6 +166,8 @@ static inline void plan_free_p(struct plan **p)
 }
 #define own_plan __attribute__((cleanup(plan_free_p)))
 
+/* Returns new: what the gateway is told, {"network":[...],"network_ranges":[...]}. */
+struct doc *plan_network_to_doc(const struct plan *p);
 /* The number that a row of the table stands for. */
 uint64_t *plan_number(struct plan *p, enum key k);
 /* Returns new: what was decided and by whom, a line each, for people. */

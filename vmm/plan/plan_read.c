@@ -111,6 +111,31 @@ static int get_declared(const struct doc *d, struct plan_declared *ret, struct e
                : 0;
 }
 
+/* Sandboxes of an older lazaret have none. */
+static int get_network(const struct doc *d, struct plan *p, struct err *e)
+{
+    const struct doc *rules, *policies;
+    own_strv struct strv ranges = {0};
+
+    if (!doc_has(d, "egress"))
+        return 0;
+    if (doc_get_bool(d, "egress", &p->egress, e) < 0)
+        return -1;
+    if (!p->egress)
+        return 0;
+    if (doc_get_array(d, "network", &rules, e) < 0 ||
+        net_rules_from_doc(rules, &p->network, e) < 0 ||
+        doc_get_strv(d, "network_ranges", &ranges, e) < 0 ||
+        net_ranges_parse(&ranges, &p->network_ranges, e) < 0 ||
+        doc_get_array(d, "network_policies", &policies, e) < 0 ||
+        policies_network_from_doc(policies, &p->network_policies, e) < 0 ||
+        doc_get_strv(d, "gateway_secrets", &p->gateway_secrets, e) < 0) {
+        e->class = ERR_HOST;
+        return -1;
+    }
+    return 0;
+}
+
 int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
 {
     own_plan struct plan *p = calloc(1, sizeof(*p));
@@ -123,7 +148,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
-        get_declared(d, &p->declared, e) < 0)
+        get_declared(d, &p->declared, e) < 0 || get_network(d, p, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)
         return err_set(e, ERR_HOST, "plan: it is none");

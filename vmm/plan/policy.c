@@ -15,6 +15,7 @@ void policy_done(struct policy *p)
     strv_done(&p->input_roots.texts);
     strv_done(&p->output_roots.texts);
     strv_done(&p->layers.texts);
+    net_rules_done(&p->network.rules);
     *p = (struct policy){0};
 }
 
@@ -131,7 +132,7 @@ static int take_excess(const struct text *t, struct policy *p, struct err *e)
         own_free char *path = str_printf("on_excess.%s", name);
         enum key k = key_find(name);
 
-        if (k == KEYS || !p->max[k].set)
+        if (k == KEYS || !(p->max[k].set || (k == KEY_NETWORK && p->network.set)))
             return text_wrong(t, path, "it has no maximum in this policy", e);
         if (doc_get_str(each, name, &word, &(struct err){0}) < 0)
             return text_wrong(t, path, "neither refuse nor trim", e);
@@ -166,12 +167,46 @@ static int take_bools(const struct text *t, struct policy *p, struct err *e)
     return 0;
 }
 
+static int take_network(const struct text *t, struct policy *p, struct err *e)
+{
+    static const char ranges[] = "network_ranges";
+    own_strv struct strv texts = {0};
+
+    if (doc_has(t->d, "network")) {
+        p->network.set = true;
+        p->network.line = lines_find(&t->lines, "network");
+        if (text_rules(t, "network", NET_OF_POLICY, &p->network.rules, e) < 0)
+            return -1;
+    }
+    if (!doc_has(t->d, ranges))
+        return 0;
+    p->ranges.set = true;
+    if (doc_get_strv(t->d, ranges, &texts, e) < 0)
+        return text_wrong(t, ranges, "not a list of texts", e);
+    if (net_ranges_parse(&texts, &p->ranges.ranges, e) < 0) {
+        own_free char *why = str_dup(e->text);
+
+        return text_wrong(t, ranges, why, e);
+    }
+    return 0;
+}
+
 static int take_keys(const struct text *t, struct policy *p, struct err *e)
 {
-    static const char *const keys[] = {"format",          "version",         "max",
-                                       "on_excess",       "images",          "input_roots",
-                                       "output_roots",    "writable",        "allow_debug",
-                                       "require_amnesic", "required_layers", NULL};
+    static const char *const keys[] = {"format",
+                                       "version",
+                                       "max",
+                                       "on_excess",
+                                       "images",
+                                       "input_roots",
+                                       "output_roots",
+                                       "writable",
+                                       "allow_debug",
+                                       "require_amnesic",
+                                       "required_layers",
+                                       "network",
+                                       "network_ranges",
+                                       NULL};
     const char *name;
 
     for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
@@ -182,7 +217,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
         if (!*k)
             return text_wrong(t, name, "unknown key", e);
     }
-    if (take_max(t, p, e) < 0 || take_excess(t, p, e) < 0 ||
+    if (take_max(t, p, e) < 0 || take_network(t, p, e) < 0 || take_excess(t, p, e) < 0 ||
         take_list(t, "images", is_image, "not sha256:HEX or key:HEX, 64 digits each", &p->images,
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||

@@ -10,7 +10,9 @@
  *      "writable": false,                   no writable root
  *      "allow_debug": false,                no job that may trace its processes
  *      "require_amnesic": true,             only guests that leave nothing behind
- *      "required_layers": ["landlock"]}     what must be around QEMU: policy_layers
+ *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
+ *      "network": ["https://example.org"],   rules (net.h) without names and secrets
+ *      "network_ranges": ["10.0.0.0/8"]}    addresses that may be connected to though not public
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -18,6 +20,7 @@
 #ifndef LZ_PLAN_POLICY_H
 #define LZ_PLAN_POLICY_H
 
+#include "plan/net.h"
 #include "plan/request.h"
 
 #define POLICY_FORMAT  "lazaret-policy"
@@ -39,6 +42,15 @@ struct policy {
         uint64_t value;
     } max[KEYS];
     struct policy_list images, input_roots, output_roots, layers;
+    struct {
+        bool set;
+        unsigned line;
+        struct net_rules rules;
+    } network; /* max[KEY_NETWORK].trim says whether it trims */
+    struct {
+        bool set;
+        struct net_ranges ranges;
+    } ranges;
     bool no_writable, no_debug, amnesic;
     unsigned writable_line, debug_line, amnesic_line;
 };
@@ -53,6 +65,8 @@ struct policies {
     const struct policy *items;
     size_t n;
 };
+/* Of policies that belong to no one else. */
+void policies_free(struct policies *ps);
 
 /*
  * Bounds one number, 0 of an optional one being no limit. `what` begins a message. What was asked
@@ -61,6 +75,21 @@ struct policies {
  */
 int policy_bound(const struct policies *ps, enum key k, const char *what, bool wished,
                  uint64_t *value, char **ret_place, struct strv *notes, struct err *e);
+/*
+ * Bounds the rules that were asked for: what is above a policy is refused (ERR_REFUSED, both
+ * places), or where the policy trims is less or left out, which is added to `notes`. A number that
+ * nobody asked for is the policy's.
+ */
+int policy_bound_network(const struct policies *ps, struct net_rules *rules, struct strv *notes,
+                         struct err *e);
+/* What may be connected to though it is not public: of those that bound the network, what all
+ * name. False: none bounds it, and there is nothing. */
+bool policy_ranges(const struct policies *ps, struct net_ranges *ret);
+/* Adds to `ret`, which owns it, what policies say of the network; returns new: the same as JSON;
+ * and back. */
+void policies_add_network(struct policies *ret, const struct policies *from);
+struct doc *policies_network_to_doc(const struct policies *ps);
+int policies_network_from_doc(const struct doc *list, struct policies *ret, struct err *e);
 /* ERR_REFUSED: the image is on no list. `signers` are the ids of keys whose signature was checked.
  */
 int policy_check_image(const struct policies *ps, const char *digest, const struct strv *signers,

@@ -3,6 +3,7 @@
 
 #include "base/doc.h"
 #include "base/own.h"
+#include "plan/net.h"
 #include "plan/text.h"
 
 #include <stdio.h>
@@ -11,7 +12,7 @@
 void request_done(struct request *r)
 {
     for (enum key k = 0; k < KEYS; k++)
-        strv_done(&r->of[k].texts);
+        request_drop(r, k);
     free(r->file);
     *r = (struct request){0};
 }
@@ -20,7 +21,7 @@ void request_add(struct request *r, enum key k, const char *text)
 {
     struct request_value *v = &r->of[k];
 
-    if (key_rows[k].kind != KEY_KIND_LIST)
+    if (key_rows[k].kind != KEY_KIND_LIST && key_rows[k].kind != KEY_KIND_RULES)
         strv_done(&v->texts);
     strv_add(&v->texts, text);
     v->set = true;
@@ -29,6 +30,7 @@ void request_add(struct request *r, enum key k, const char *text)
 void request_drop(struct request *r, enum key k)
 {
     strv_done(&r->of[k].texts);
+    strv_done(&r->of[k].places);
     r->of[k].set = false;
 }
 
@@ -88,6 +90,22 @@ static int take_value(const struct doc *d, enum key k, struct request_value *v, 
     return 0;
 }
 
+static int take_rules(const struct text *t, enum key k, struct request_value *v, struct err *e)
+{
+    own_net_rules struct net_rules rules = {0};
+
+    if (text_rules(t, key_rows[k].name, NET_OF_WISH, &rules, e) < 0)
+        return -1;
+    v->set = true;
+    for (size_t i = 0; i < rules.n; i++) {
+        own_free char *text = net_rule_text(&rules.items[i]);
+
+        strv_add(&v->texts, text);
+        strv_add(&v->places, rules.items[i].from);
+    }
+    return 0;
+}
+
 static int take_keys(const struct text *t, struct request *r, struct err *e)
 {
     const char *name;
@@ -101,6 +119,11 @@ static int take_keys(const struct text *t, struct request *r, struct err *e)
         if (k == KEYS)
             return text_wrong(t, name, "unknown key", e);
         r->of[k].line = lines_find(&t->lines, name);
+        if (key_rows[k].kind == KEY_KIND_RULES) {
+            if (take_rules(t, k, &r->of[k], e) < 0)
+                return -1;
+            continue;
+        }
         if (take_value(t->d, k, &r->of[k], e) < 0) {
             e->class = ERR_USAGE;
             return err_wrap(e, "%s", request_what(r, k, what));

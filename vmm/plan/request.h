@@ -19,7 +19,8 @@
 struct request_value {
     bool set;
     unsigned line;
-    struct strv texts; /* of a flag: "true" or "false" */
+    struct strv texts;  /* of a flag: "true" or "false"; rules in the form of net.h */
+    struct strv places; /* of a manifest's rules: of each */
 };
 
 struct request {

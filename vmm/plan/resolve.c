@@ -439,9 +439,14 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
     plan_decide_by(w, p, KEY_WORKDIR, w->from ? "image" : "default");
     if (plan_check_process(p, wish_what(w, KEY_WORKDIR, name), e) < 0 ||
         plan_resolve_inputs(w, p, e) < 0 || plan_resolve_output(w, p, e) < 0 ||
-        plan_resolve_declared(w, p, e) < 0 ||
+        plan_resolve_declared(w, p, e) < 0 || plan_resolve_network(w, NULL, p, e) < 0 ||
         plan_resolve_secrets(w->secrets, w->secret_env, p, e) < 0)
         return -1;
+    if (w->use == KEY_OF_UP && p->secrets.n + p->secret_env.n > 0)
+        return err_set(e, ERR_USAGE,
+                       "--secret: no network rule uses '%s' (those of commands are given to "
+                       "'lazaret exec')",
+                       p->secrets.n ? p->secrets.items[0] : p->secret_env.items[0]);
     plan_resolve_amnesic(w, p);
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;
     *ret = own_steal_ptr(p);

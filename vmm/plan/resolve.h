@@ -32,6 +32,16 @@ int plan_resolve_inputs(const struct plan_wish *w, struct plan *p, struct err *e
 /* Where to, and for whom. */
 int plan_resolve_output(const struct plan_wish *w, struct plan *p, struct err *e);
 int plan_resolve_declared(const struct plan_wish *w, struct plan *p, struct err *e);
+/*
+ * The rules of `base`'s (NULL: none), the manifest and the command line, the later before the
+ * earlier where two are of one name or destination, within the policies.
+ */
+int plan_resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
+                         struct err *e);
+/* Behind the network: what a rule names is the gateway's, the rest is the job's. */
+/* Adds to `rest` the names that are not the gateway's. */
+int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,
+                                 struct strv *rest, struct err *e);
 int plan_resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                          struct err *e);
 

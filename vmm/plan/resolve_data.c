@@ -233,7 +233,10 @@ static int resolve_names(const struct strv *names, const struct strv *other, str
 int plan_resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                          struct err *e)
 {
-    if (resolve_names(files, &p->secret_env, &p->secrets, e) < 0 ||
+    own_strv struct strv rest = {0};
+
+    if (plan_resolve_gateway_secrets(files, env, p, &rest, e) < 0 ||
+        resolve_names(&rest, &p->secret_env, &p->secrets, e) < 0 ||
         resolve_names(env, &p->secrets, &p->secret_env, e) < 0)
         return -1;
     if (p->secrets.n + p->secret_env.n > WIRE_SECRETS_MAX)

@@ -26,7 +26,7 @@ int text_wrong(const struct text *t, const char *path, const char *why, struct e
     char place[REQUEST_PLACE];
 
     return err_set(e, ERR_USAGE, "%s: %s: %s",
-                   text_place(t->file, lines_find(&t->lines, path), place), path, why);
+                   text_place(t->file, lines_near(&t->lines, path), place), path, why);
 }
 
 int text_number(const struct doc *d, const char *key, char **ret, struct err *e)
@@ -41,6 +41,49 @@ int text_number(const struct doc *d, const char *key, char **ret, struct err *e)
     if (doc_get_str(d, key, &text, &(struct err){0}) < 0)
         return err_set(e, ERR_USAGE, "neither a whole number nor a text with one");
     *ret = str_dup(text);
+    return 0;
+}
+
+/* What is twice stands where the second one is. */
+static int add_rule(const struct text *t, const char *path, struct net_rules *rules,
+                    struct net_rule *r, struct err *e)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (net_rule_same(&rules->items[i], r)) {
+            own_free char *url = net_rule_url(r);
+            own_free char *why = str_printf("%s%s is there already (%s)", r->name ? "name " : "",
+                                            r->name ? r->name : url, rules->items[i].from);
+
+            net_rule_done(r);
+            return text_wrong(t, path, why, e);
+        }
+    net_rules_take(rules, r);
+    return 0;
+}
+
+int text_rules(const struct text *t, const char *key, enum net_use use, struct net_rules *ret,
+               struct err *e)
+{
+    const struct doc *list;
+
+    if (doc_get_array(t->d, key, &list, e) < 0)
+        return text_wrong(t, key, "not a list", e);
+    if (doc_len(list) > NET_RULES_MAX)
+        return text_wrong(t, key, "more rules than there may be", e);
+    for (size_t i = 0; i < doc_len(list); i++) {
+        own_free char *path = str_printf("%s[%zu]", key, i);
+        struct net_rule r = {0};
+        char place[REQUEST_PLACE];
+
+        text_place(t->file, lines_near(&t->lines, path), place);
+        if (net_rule_read(list, i, use, place, &r, e) < 0) {
+            own_free char *why = str_dup(e->text);
+
+            return text_wrong(t, path, why, e);
+        }
+        if (add_rule(t, path, ret, &r, e) < 0)
+            return -1;
+    }
     return 0;
 }
 
@@ -88,5 +131,6 @@ int text_open(struct text *t, const char *text, size_t len, const char *file, co
 void text_done(struct text *t)
 {
     doc_free(t->d);
+    lines_done(&t->lines);
     *t = (struct text){0};
 }

@@ -4,6 +4,7 @@
 
 #include "base/doc.h"
 #include "plan/lines.h"
+#include "plan/net.h"
 #include "plan/request.h"
 
 struct text {
@@ -22,6 +23,9 @@ bool text_is_head(const char *key); /* "format", "version" */
 const char *text_place(const char *file, unsigned line, char out[REQUEST_PLACE]);
 /* Returns new: a member that is a whole number or a text with a unit, as text. */
 int text_number(const struct doc *d, const char *key, char **ret, struct err *e);
+/* Adds the rules of a list, each with its place. */
+int text_rules(const struct text *t, const char *key, enum net_use use, struct net_rules *ret,
+               struct err *e);
 /* Sets "FILE:LINE: PATH: why". Returns -1. */
 int text_wrong(const struct text *t, const char *path, const char *why, struct err *e);
 

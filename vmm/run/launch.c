@@ -181,6 +181,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
     if (l->c->from)
         fork_let_go(l->c->from);
     secrets_close(l->c->secrets); /* the keeper has its own */
+    secrets_close(l->c->gateway_secrets);
     return rc;
 }
 

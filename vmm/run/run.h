@@ -65,6 +65,7 @@ struct run_config {
     const char *uri;          /* NULL: the embedded driver */
     struct run_from *from;    /* begin with a mark of a sandbox (fork.h), and let it go; or NULL */
     struct secrets *secrets;  /* opened, of the plan's names; closed when passed on; or NULL */
+    struct secrets *gateway_secrets; /* the same, of its gateway_secrets: files[i] is in fds[i] */
     bool keep_logs;
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
     unsigned max_marks;          /* of a sandbox; 0: a default */

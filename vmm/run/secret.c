@@ -146,6 +146,30 @@ int secrets_open(struct secrets *s, struct err *e)
     return 0;
 }
 
+/* `at`: among the files. */
+static void move(struct secrets *s, size_t at, struct secrets *to)
+{
+    strv_add(&to->files, s->files.items[at]);
+    strv_add(&to->sources, s->sources.items[at]);
+    strv_drop(&s->files, at);
+    strv_drop(&s->sources, at);
+    if (at >= s->n_fds)
+        return;
+    to->fds[to->n_fds++] = s->fds[at];
+    s->n_fds--;
+    memmove(&s->fds[at], &s->fds[at + 1], (s->n_fds - at) * sizeof(s->fds[0]));
+}
+
+void secrets_split(struct secrets *s, const struct strv *names, struct secrets *ret)
+{
+    for (size_t i = 0; i < names->n; i++)
+        for (size_t k = 0; k < s->files.n; k++)
+            if (strcmp(s->files.items[k], names->items[i]) == 0) {
+                move(s, k, ret);
+                break;
+            }
+}
+
 void secrets_close(struct secrets *s)
 {
     while (s && s->n_fds > 0)

@@ -29,6 +29,9 @@ bool secrets_use_stdin(const struct secrets *s);
 /* Opens all: regular files and pipes. What others may read is ERR_REFUSED, unless it came as an fd.
  * What fds the caller left beside them are closed: nothing of ours may be open before. */
 int secrets_open(struct secrets *s, struct err *e);
+/* Takes those with these names, which are files, out of `s` into `ret`, in the order of `names`:
+ * they are for the gateway (struct plan). */
+void secrets_split(struct secrets *s, const struct strv *names, struct secrets *ret);
 /* The fds only; whoever has passed them on. NULL is fine. */
 void secrets_close(struct secrets *s);
 void secrets_done(struct secrets *s);

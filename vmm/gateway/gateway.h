@@ -1,0 +1,89 @@
+/*
+ * gateway: the launcher's and the keeper's end of lazaret-gateway, the only process with a network.
+ *
+ * How it works
+ *   The launcher starts it before the cage, where the host's network is; it ends when its control
+ *   socket hangs up, which the keeper holds from then on. The keeper gives it the secrets, the
+ *   rules, and the guest's port (an fd), and takes fixed-size events. The keeper never reads the
+ *   port, and the gateway has no file: names of hosts are all that it says of the guest.
+ *
+ *   gateway_start -> gateway_new -> gateway_secret ... -> gateway_rules -> gateway_port -> READY
+ *   gateway_rules again: a live change. gateway_port again: another guest, or one that was
+ * restored. gateway_hold -> HELD -> gateway_resume: nothing is under way meanwhile, so the guest
+ * can be saved.
+ */
+#ifndef LZ_GATEWAY_GATEWAY_H
+#define LZ_GATEWAY_GATEWAY_H
+
+#include "base/doc.h"
+#include "base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GATEWAY_HOST_SIZE    256 /* a name or an address, with the NUL */
+#define GATEWAY_ADDRESS_SIZE 48  /* of an IPv6 address, with the NUL */
+#define GATEWAY_TEXT_SIZE    160
+#define GATEWAY_NAME_SIZE    65       /* of a secret, with the NUL */
+#define GATEWAY_SECRET_MAX   4096u    /* bytes of a secret that goes into a header */
+#define GATEWAY_SECRETS_MAX  32u      /* at once */
+#define GATEWAY_RULES_MAX    1048576u /* bytes of the rules' JSON */
+
+enum gateway_event_type {
+    GATEWAY_READY = 1, /* the guest's proxy answered on the port */
+    GATEWAY_HELD,
+    GATEWAY_TRY,      /* the guest asked for a connection: see allowed */
+    GATEWAY_CLOSED,   /* one that was allowed is over */
+    GATEWAY_TAMPERED, /* the guest broke the protocol: `text`; nothing comes after it */
+    GATEWAY_LOST,     /* the gateway or the port is gone: `text`; nothing comes after it */
+};
+
+/* What is not named for a type is zero. Plain data: it crosses from the gateway as it is. */
+struct gateway_event {
+    uint32_t type;
+    uint32_t exec;                      /* TRY, CLOSED: 1 to 16, the guest's word */
+    uint32_t allowed;                   /* TRY: 1, or 0: refused */
+    uint32_t why;                       /* TRY: enum net_why when refused; CLOSED: how it ended */
+    uint32_t rule;                      /* TRY, CLOSED: 1 + index in the rules, 0: none */
+    uint32_t port;                      /* TRY, CLOSED */
+    char host[GATEWAY_HOST_SIZE];       /* TRY, CLOSED: [a-z0-9._:-] only */
+    char address[GATEWAY_ADDRESS_SIZE]; /* CLOSED: what it was connected to, or "" */
+    uint64_t bytes_up, bytes_down;      /* CLOSED: from and to the guest */
+    uint64_t duration_ms;               /* CLOSED */
+    char text[GATEWAY_TEXT_SIZE];       /* TAMPERED, LOST: printable */
+};
+
+struct gateway;
+
+/*
+ * Launcher: starts the program at `path` in this network namespace. It ends when the other end of
+ * *ret_control is closed everywhere, and with this process. What it reads of the host (servers of
+ * /etc/resolv.conf, certificates) it reads before it confines itself; an error there is told by the
+ * first event. `secret`s are not among it.
+ */
+int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e);
+
+/* Keeper: takes the control socket. Returns new. */
+struct gateway *gateway_new(int control_fd);
+void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
+
+/* A file or pipe with one secret, which the rules that come then may name; borrowed. */
+int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e);
+/*
+ * {"network": [...], "network_ranges": [...]}, as in a plan. Connections by a rule that is not
+ * there any more are ended; what a rule has used of its budget stays used.
+ */
+int gateway_rules(struct gateway *g, const struct doc *rules, struct err *e);
+/* Borrows a connected socket of the guest's port: greets the guest; connections that are open end.
+ */
+int gateway_port(struct gateway *g, int port_fd, struct err *e);
+int gateway_hold(struct gateway *g, struct err *e);
+int gateway_resume(struct gateway *g, struct err *e);
+
+/* Readable when gateway_next() has something. */
+int gateway_fd(const struct gateway *g);
+/* 1: an event, checked; 0: nothing now, or nothing any more. */
+int gateway_next(struct gateway *g, struct gateway_event *ret);
+
+#endif

@@ -1,0 +1,112 @@
+/*
+ * resolve_net: the part of the resolver that concerns the network: which rules there are, within
+ * the policies, and which secrets are the gateway's.
+ *
+ * Must: give no secret that a rule names to the job.
+ */
+#include "base/own.h"
+#include "plan/resolve.h"
+
+#include <string.h>
+
+static bool has(const struct strv *v, const char *text)
+{
+    for (size_t i = 0; v && i < v->n; i++)
+        if (strcmp(v->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+/* In place of one of the same name or destination, or behind the last one. */
+static void put(struct net_rules *rules, struct net_rule *r)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (net_rule_same(&rules->items[i], r)) {
+            net_rule_done(&rules->items[i]);
+            rules->items[i] = *r;
+            *r = (struct net_rule){0};
+            return;
+        }
+    net_rules_take(rules, r);
+}
+
+static int put_request(const struct request *r, struct net_rules *rules, struct err *e)
+{
+    const struct request_value *v = r ? &r->of[KEY_NETWORK] : NULL;
+    own_net_rules struct net_rules mine = {0};
+    char name[REQUEST_PLACE];
+
+    for (size_t i = 0; v && i < v->texts.n; i++) {
+        const char *from = i < v->places.n ? v->places.items[i] : "command line";
+        struct net_rule rule = {0};
+
+        if (net_rule_parse(v->texts.items[i], NET_OF_WISH, from, &rule, e) < 0)
+            return err_wrap(e, "%s: '%s'", request_what(r, KEY_NETWORK, name), v->texts.items[i]);
+        net_rules_take(&mine, &rule);
+    }
+    if (net_rules_check(&mine, e) < 0)
+        return err_wrap(e, "%s", request_what(r, KEY_NETWORK, name));
+    for (size_t i = 0; i < mine.n; i++)
+        put(rules, &mine.items[i]);
+    return 0;
+}
+
+int plan_resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
+                         struct err *e)
+{
+    char name[REQUEST_PLACE];
+
+    if (base)
+        net_rules_add_all(&p->network, &base->network);
+    if (put_request(w->manifest, &p->network, e) < 0 ||
+        put_request(w->command_line, &p->network, e) < 0)
+        return -1;
+    if (p->network.n > NET_RULES_MAX)
+        return err_set(e, ERR_USAGE, "%s: more than %d rules", wish_what(w, KEY_NETWORK, name),
+                       NET_RULES_MAX);
+    plan_decide_by(w, p, KEY_NETWORK, "default");
+    if (w->build)
+        return 0;
+    policies_add_network(&p->network_policies, &w->policies);
+    if (base)
+        policies_add_network(&p->network_policies, &base->network_policies);
+    if (policy_bound_network(&p->network_policies, &p->network, &p->trimmed, e) < 0)
+        return -1;
+    if (!policy_ranges(&w->policies, &p->network_ranges) && base)
+        p->network_ranges = base->network_ranges;
+    else if (base)
+        net_ranges_meet(&p->network_ranges, &base->network_ranges, &p->network_ranges);
+    p->egress = p->network.n > 0;
+    return 0;
+}
+
+int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,
+                                 struct strv *rest, struct err *e)
+{
+    for (size_t i = 0; files && i < files->n; i++)
+        if (has(&p->gateway_secrets, files->items[i]))
+            return err_set(e, ERR_USAGE,
+                           "--secret: '%s' is the gateway's already, and never a job's",
+                           files->items[i]);
+    for (size_t i = 0; i < p->network.n; i++) {
+        const struct net_rule *r = &p->network.items[i];
+
+        if (!r->secret)
+            continue;
+        if (has(env, r->secret))
+            return err_set(e, ERR_USAGE,
+                           "--secret-env: '%s' is the gateway's, which a rule uses (%s), and never "
+                           "the job's",
+                           r->secret, r->from);
+        if (has(&p->gateway_secrets, r->secret))
+            continue;
+        if (!has(files, r->secret))
+            return err_set(e, ERR_USAGE, "%s: network: secret '%s' is not given (--secret %s=FILE)",
+                           r->from, r->secret, r->secret);
+        strv_add(&p->gateway_secrets, r->secret);
+    }
+    for (size_t i = 0; files && i < files->n; i++)
+        if (!has(&p->gateway_secrets, files->items[i]))
+            strv_add(rest, files->items[i]);
+    return 0;
+}
