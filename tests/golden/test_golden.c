@@ -181,10 +181,12 @@ START_TEST(no_way_out_of_the_guest_but_disks_channel_and_console)
 }
 END_TEST
 
-static const char *const containers[] = {"oci.json", "oci-full.json", "oci-declared.json"};
+static const char *const containers[] = {"oci.json", "oci-full.json", "oci-declared.json",
+                                         "oci-egress.json"};
 
-/* Bare: one command and nothing else. Full: terminal, input and output folders. */
-static char *oci_of(bool full, bool declared)
+/* Bare: one command and nothing else. Full: terminal, input and output folders. Egress: with
+ * declared paths, and one proxy variable of the plan's own. */
+static char *oci_of(bool full, bool declared, bool egress)
 {
     own_doc struct doc *d = NULL;
     own_strv struct strv argv = {0}, env = {0}, inputs = {0};
@@ -201,11 +203,14 @@ static char *oci_of(bool full, bool declared)
         .out = full ? out : NULL,
         .interactive = full,
         .tty = full,
+        .egress = egress,
     };
 
     strv_add(&argv, "python3");
     strv_add(&argv, full ? "/in/agent.py" : "--version");
     strv_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
+    if (egress)
+        strv_add(&env, "NO_PROXY=.example.org");
     if (full)
         strv_add(&inputs, "/home/u/texts");
     if (declared) {
@@ -224,7 +229,7 @@ static char *oci_of(bool full, bool declared)
 
 START_TEST(a_container_is_its_golden_file)
 {
-    own_free char *text = oci_of(_i == 1, _i == 2);
+    own_free char *text = oci_of(_i == 1, _i >= 2, _i == 3);
 
     compare(containers[_i], text);
 }
@@ -237,6 +242,6 @@ int main(void)
     tcase_add_loop_test(tc, a_domain_is_its_golden_file, 0, N_DOMAINS);
     tcase_add_loop_test(tc, a_new_device_fails_until_the_list_is_changed, 0, N_DOMAINS);
     tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
-    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 3);
+    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 4);
     return suite_run("golden", tc);
 }
