@@ -28,6 +28,10 @@
 #define GATEWAY_NAME_SIZE    65       /* of a secret, with the NUL */
 #define GATEWAY_SECRET_MAX   4096u    /* bytes of a secret that goes into a header */
 #define GATEWAY_SECRETS_MAX  32u      /* at once */
+/* Of the caller's environment: name servers ("ADDRESS[:PORT],...") and certificates (a file) in place
+ * of the host's. */
+#define GATEWAY_DNS_ENV          "LAZARET_DNS"
+#define GATEWAY_CERTIFICATES_ENV "SSL_CERT_FILE"
 #define GATEWAY_RULES_MAX    1048576u /* bytes of the rules' JSON */
 
 enum gateway_event_type {
@@ -60,7 +64,7 @@ struct gateway;
  * Launcher: starts the program at `path` in this network namespace. It ends when the other end of
  * *ret_control is closed everywhere, and with this process. What it reads of the host (servers of
  * /etc/resolv.conf, certificates) it reads before it confines itself; an error there is told by the
- * first event. `secret`s are not among it.
+ * first event.
  */
 int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e);
 
