@@ -26,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #define NOBODY    65534
@@ -271,8 +272,9 @@ int main(int argc, char **argv)
     (void)argv;
     if (argc != 1)
         return 2; /* not started by gateway_start() */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setenv("TZ", "UTC0", 1) < 0)
         return 1;
+    tzset(); /* or the dates of certificates would ask for a file */
     if (gate_open(&gate, getenv(GATEWAY_DNS_ENV), getenv(GATEWAY_CERTIFICATES_ENV), &e) < 0 ||
         confine_all(&e) < 0)
         gate_end(&gate, GATEWAY_LOST, "the gateway cannot begin: %s", e.text);
