@@ -118,10 +118,10 @@ static bool take_address(const char *host, bool bracketed, char **ret)
 
 static bool is_origin(const char *host)
 {
-    size_t len = strlen(host), end = strlen(NET_ORIGIN);
+    size_t len = strlen(host), end = strlen(NET_RULE_DOMAIN);
 
-    return strcmp(host, &NET_ORIGIN[1]) == 0 ||
-           (len > end && strcmp(host + len - end, NET_ORIGIN) == 0);
+    return strcmp(host, &NET_RULE_DOMAIN[1]) == 0 ||
+           (len > end && strcmp(host + len - end, NET_RULE_DOMAIN) == 0);
 }
 
 /* Takes the host apart: `text` is it alone, without a port. */
@@ -147,7 +147,7 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
                        "it names no host (a name, '*.' and a name, an IPv4 address, or an IPv6 "
                        "address in brackets)");
     if (is_origin(text))
-        return err_set(e, ERR_USAGE, "names that end in '" NET_ORIGIN "' are the clear side's own");
+        return err_set(e, ERR_USAGE, "names that end in '" NET_RULE_DOMAIN "' are the clear side's own");
     r->host = str_dup(text);
     return 0;
 }
@@ -326,7 +326,7 @@ static int check_rule(struct net_rule *r, enum net_use use, struct err *e)
     if (use == NET_OF_WISH && !r->name && (r->path_prefix || r->methods.n > 0 || r->secret))
         return err_set(e, ERR_USAGE,
                        "a path, methods and a secret are of use with a name only (name=api: the "
-                       "job asks http://api" NET_ORIGIN "/)");
+                       "job asks http://api" NET_RULE_DOMAIN "/)");
     if (r->name && r->host[0] == '*')
         return err_set(e, ERR_USAGE, "name: it needs one host, not '%s'", r->host);
     if (r->secret && r->scheme != NET_HTTPS)
