@@ -14,8 +14,8 @@ GATEWAY = os.environ["GATEWAY"]
 WAIT = int(os.environ.get("GATEWAY_WAIT", "60"))  # seconds for what must come
 
 # record.h and gateway.h
-COMMAND = struct.Struct("=I65s16s3x")
-EVENT = struct.Struct("=6I256s48s3Q160s")
+COMMAND = struct.Struct("=2I65s16s3x")
+EVENT = struct.Struct("=8I256s48s3Q160s")
 SECRET, RULES, PORT, HOLD, RESUME = 1, 2, 3, 4, 5
 READY, HELD, TRY, CLOSED, TAMPERED, LOST = 1, 2, 3, 4, 5, 6
 
@@ -43,10 +43,10 @@ def equal(got, want, text=""):
 class Event:
     def __init__(self, raw):
         f = EVENT.unpack(raw)
-        self.type, self.exec, self.allowed, self.why, self.rule, self.port = f[:6]
-        self.host, self.address = (t.split(b"\0")[0].decode() for t in f[6:8])
-        self.up, self.down, self.ms = f[8:11]
-        self.text = f[11].split(b"\0")[0].decode()
+        self.type, self.exec, self.allowed, self.why, self.rule, self.port, self.guest, _ = f[:8]
+        self.host, self.address = (t.split(b"\0")[0].decode() for t in f[8:10])
+        self.up, self.down, self.ms = f[10:13]
+        self.text = f[13].split(b"\0")[0].decode()
         self.why = WHY[self.why]
 
 
@@ -82,7 +82,7 @@ class Gateway:
             self.port.close()
 
     def command(self, kind, name=b"", nonce=b"", fd=None):
-        raw = COMMAND.pack(kind, name, nonce)
+        raw = COMMAND.pack(kind, 7, name, nonce)
         fds = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
         self.control.sendmsg([raw], fds)
 

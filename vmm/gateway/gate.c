@@ -235,7 +235,7 @@ static void take_ready(struct gate *g, const struct net_header *h, const uint8_t
         memcmp(m.nonce, g->hello.nonce, sizeof(m.nonce)) != 0)
         gate_end(g, GATEWAY_TAMPERED, "READY on the port of egress does not answer its HELLO");
     else
-        add_event(g, GATEWAY_READY);
+        add_event(g, GATEWAY_READY)->guest = g->guest;
 }
 
 static void take_stream(struct gate_stream *s, const struct net_header *h, const uint8_t *p)
@@ -276,7 +276,7 @@ static void take_frame(struct gate *g, const struct net_header *h, const uint8_t
     else if (h->type == NET_READY)
         take_ready(g, h, p);
     else
-        add_event(g, GATEWAY_HELD);
+        add_event(g, GATEWAY_HELD)->guest = g->guest;
 }
 
 bool gate_takes_input(const struct gate *g)
@@ -317,22 +317,27 @@ void gate_sent(struct gate *g, size_t n)
 
 /* ---- commands -------------------------------------------------------------------------------- */
 
-/* Every stream that there was ends without a word: the guest forgets them by HELLO. */
-static void greet(struct gate *g, const uint8_t *nonce)
+/* Every stream ends without a word: what the guest has of them it forgets by HELLO. */
+void gate_lose_port(struct gate *g)
 {
-    const struct net_header h = {.type = NET_HELLO, .length = NET_HELLO_SIZE};
-
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         stream_done(&g->streams[i]);
         forget_stream(&g->streams[i]);
     }
+    g->met = g->hold = g->resume = false;
+    g->out_start = g->out_end = 0;
+}
+
+static void greet(struct gate *g, const uint8_t *nonce)
+{
+    const struct net_header h = {.type = NET_HELLO, .length = NET_HELLO_SIZE};
+
+    gate_lose_port(g);
     g->met = true;
-    g->hold = g->resume = false;
     g->hello.version = NET_VERSION;
     memcpy(g->hello.nonce, nonce, NET_NONCE_SIZE);
     net_session_init(&g->session);
     net_reader_init(&g->in);
-    g->out_start = 0;
     net_header_format(g->out, &h);
     net_hello_format(g->out + NET_HEADER_SIZE, &g->hello);
     g->out_end = NET_HEADER_SIZE + NET_HELLO_SIZE;
@@ -367,6 +372,7 @@ void gate_command(struct gate *g, const struct gateway_command *c, int fd, int *
         g->resume = true;
     if (c->type != GATEWAY_PORT)
         return;
+    g->guest = c->guest;
     greet(g, c->nonce);
     *ret_port = own_steal_fd(own);
 }
@@ -396,8 +402,7 @@ static uint64_t first_of(uint64_t a, uint64_t b)
 
 static uint64_t limit_of(const struct gate_stream *s)
 {
-    return first_of(s->until_ms,
-                    first_of(s->moved_ms + GATE_IDLE_MS, s->began_ms + GATE_TOTAL_MS));
+    return first_of(s->until_ms, first_of(s->moved_ms + GATE_IDLE_MS, s->began_ms + GATE_TOTAL_MS));
 }
 
 uint64_t gate_deadline_ms(struct gate *g)
@@ -474,8 +479,7 @@ int gate_open(struct gate *g, const char *servers, const char *certificates, str
     g->store = X509_STORE_new();
     /* Without any, requests are refused and tunnels go on: the guest checks those itself. */
     if (g->store)
-        (void)X509_STORE_load_file(g->store,
-                                   certificates ? certificates : GATE_CERTIFICATES);
+        (void)X509_STORE_load_file(g->store, certificates ? certificates : GATE_CERTIFICATES);
     ERR_clear_error();
     return g->store ? 0 : err_set(e, ERR_HOST, "out of memory");
 }

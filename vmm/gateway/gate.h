@@ -33,17 +33,17 @@
 
 #define GATE_OUT_SIZE   (4u * (NET_HEADER_SIZE + NET_PAYLOAD_MAX))
 #define GATE_EVENTS     2048u
-#define GATE_DIALS      3u /* of one stream at once */
+#define GATE_DIALS      3u  /* of one stream at once */
 #define GATE_REQUESTS   64u /* at once: libcurl has about 200 KB for each */
 #define GATE_CURL_POLLS (GATE_REQUESTS * 4u)
 #define GATE_POLLS_MAX  (NAMES_POLLS_MAX + GATE_CURL_POLLS + NET_STREAMS_MAX * GATE_DIALS)
 
-#define GATE_STAGGER_MS  250u    /* from one address of a host to the next */
-#define GATE_DIAL_MS     15000u  /* name and connection together */
-#define GATE_HELLO_MS    15000u  /* for the ClientHello */
-#define GATE_REQUEST_MS  30000u  /* from OPEN to a whole REQUEST */
-#define GATE_IDLE_MS     900000u /* without a byte in either direction */
-#define GATE_TOTAL_MS    86400000u
+#define GATE_STAGGER_MS 250u    /* from one address of a host to the next */
+#define GATE_DIAL_MS    15000u  /* name and connection together */
+#define GATE_HELLO_MS   15000u  /* for the ClientHello */
+#define GATE_REQUEST_MS 30000u  /* from OPEN to a whole REQUEST */
+#define GATE_IDLE_MS    900000u /* without a byte in either direction */
+#define GATE_TOTAL_MS   86400000u
 
 enum gate_stage {
     GATE_FREE,
@@ -107,8 +107,9 @@ struct gate {
     size_t n_curl_polls, n_requests;
     struct rules rules;
 
-    bool met;       /* a HELLO was sent */
-    bool over;      /* nothing is taken any more */
+    bool met; /* a HELLO was sent, and the port is there */
+    uint32_t guest;
+    bool over;         /* nothing is taken any more */
     bool hold, resume; /* to be said */
     struct net_hello hello;
     struct net_session session;
@@ -116,7 +117,7 @@ struct gate {
     uint8_t out[GATE_OUT_SIZE];
     size_t out_start, out_end;
     struct gate_stream streams[NET_STREAMS_MAX]; /* stream N is at N - 1 */
-    size_t turn; /* whose it is to speak first */
+    size_t turn;                                 /* whose it is to speak first */
 
     struct gateway_event events[GATE_EVENTS];
     size_t first_event, n_events;
@@ -135,6 +136,8 @@ void gate_command(struct gate *g, const struct gateway_command *c, int fd, int *
 void gate_end(struct gate *g, enum gateway_event_type type, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* The port is gone, and every stream with it; there may be another one. */
+void gate_lose_port(struct gate *g);
 bool gate_takes_input(const struct gate *g);
 size_t gate_input_space(struct gate *g, uint8_t **ret_at);
 void gate_input(struct gate *g, size_t n);

@@ -20,10 +20,31 @@
 
 struct gateway {
     int control;
-    bool over;    /* TAMPERED or LOST was handed out */
-    bool holding; /* HOLD sent, HELD not seen */
-    bool greeted; /* PORT sent, READY not seen */
+    bool over;      /* TAMPERED or LOST was handed out */
+    bool holding;   /* HOLD sent, HELD not seen */
+    bool greeted;   /* PORT sent, READY not seen */
+    uint32_t guest; /* which port it is */
 };
+
+const char *gateway_why_text(uint32_t why)
+{
+    static const char *const texts[NET_WHY_END] = {
+        [NET_WHY_DONE] = "it has ended",
+        [NET_WHY_RULE] = "no rule allows it",
+        [NET_WHY_ADDRESS] = "its name leads to an address that is private or the host's own",
+        [NET_WHY_NAME] = "its name cannot be resolved",
+        [NET_WHY_CONNECT] = "it cannot be reached, or does not accept",
+        [NET_WHY_TIMEOUT] = "it took too long",
+        [NET_WHY_TLS] = "it is not the TLS, the name or the certificate that the rule wants",
+        [NET_WHY_BUDGET] = "the bytes of its rule are used up",
+        [NET_WHY_LIMIT] = "there are too many connections at once",
+        [NET_WHY_REQUEST] = "it is no request that can be passed on",
+        [NET_WHY_PEER] = "the server broke off",
+        [NET_WHY_GONE] = "its rule was taken away",
+    };
+
+    return why < NET_WHY_END ? texts[why] : "?";
+}
 
 /* ---- launcher -------------------------------------------------------------------------------- */
 
@@ -147,10 +168,11 @@ int gateway_rules(struct gateway *g, const struct doc *rules, struct err *e)
 
 int gateway_port(struct gateway *g, int port_fd, struct err *e)
 {
-    struct gateway_command c = {.type = GATEWAY_PORT};
+    struct gateway_command c = {.type = GATEWAY_PORT, .guest = g->guest + 1};
 
     if (getrandom(c.nonce, sizeof(c.nonce), 0) != sizeof(c.nonce))
         return err_sys(e, ERR_HOST, errno, "getrandom");
+    g->guest++;
     g->greeted = true;
     g->holding = false;
     return send_command(g, &c, port_fd, e);
@@ -188,9 +210,9 @@ static bool address_is_sane(const char *address)
 
 static bool try_is_sane(const struct gateway_event *ev)
 {
-    return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 &&
-           ev->why < NET_WHY_END && ev->port <= UINT16_MAX && host_is_sane(ev->host) &&
-           address_is_sane(ev->address) && !ev->text[0];
+    return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 && ev->why < NET_WHY_END &&
+           ev->port <= UINT16_MAX && host_is_sane(ev->host) && address_is_sane(ev->address) &&
+           !ev->text[0];
 }
 
 /* Can a gateway that does its duty have sent this? */
@@ -220,6 +242,12 @@ static void end_with(struct gateway *g, struct gateway_event *ev, uint32_t type,
     g->over = true;
 }
 
+/* Of a guest that there was before this one. */
+static bool is_of_the_past(const struct gateway *g, const struct gateway_event *ev)
+{
+    return (ev->type == GATEWAY_READY || ev->type == GATEWAY_HELD) && ev->guest != g->guest;
+}
+
 int gateway_next(struct gateway *g, struct gateway_event *ret)
 {
     struct gateway_event ev;
@@ -229,7 +257,7 @@ int gateway_next(struct gateway *g, struct gateway_event *ret)
         return 0;
     do
         n = recv(g->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    while ((n < 0 && errno == EINTR) || (n == sizeof(ev) && is_of_the_past(g, &ev)));
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n <= 0)

@@ -85,7 +85,8 @@ static void empty_root(void)
     if (unshare(CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | (uid ? CLONE_NEWUSER : 0)) < 0)
         return;
     if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-        mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=555") < 0 ||
+        mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,mode=555") <
+            0 ||
         chdir("/proc") < 0 || syscall(SYS_pivot_root, ".", ".") < 0)
         return;
     if (umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
@@ -196,10 +197,14 @@ static void read_port(void)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n > 0)
+    if (n > 0) {
         gate_input(&gate, (size_t)n);
-    else
-        gate_end(&gate, GATEWAY_LOST, "QEMU closed the port of egress");
+        return;
+    }
+    /* QEMU is gone: the keeper knows that by itself, and may have another one. */
+    gate_lose_port(&gate);
+    close(port);
+    port = -1;
 }
 
 static void write_port(void)
@@ -213,7 +218,7 @@ static void write_port(void)
     n = send(port, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         gate_sent(&gate, (size_t)n);
-    else if (errno != EAGAIN && errno != EINTR) /* reading says LOST, after what is still there */
+    else if (errno != EAGAIN && errno != EINTR) /* reading says that it is gone */
         gate_sent(&gate, len);
 }
 

@@ -23,7 +23,8 @@ struct names_query;
 struct names_answer {
     size_t n; /* 0: there is none, or nobody answered */
     bool in_time;
-    struct sockaddr_storage addresses[NAMES_ADDRESSES_MAX]; /* without a port; IPv6, IPv4, IPv6... */
+    struct sockaddr_storage
+        addresses[NAMES_ADDRESSES_MAX]; /* without a port; IPv6, IPv4, IPv6... */
 };
 
 typedef void (*names_done)(void *arg, const struct names_answer *answer);

@@ -8,27 +8,16 @@
 
 #include <string.h>
 
-static const struct {
-    uint16_t status;
-    const char *reason;
-} rows[NET_WHY_END] = {
-    [NET_WHY_DONE] = {500, "it has ended"},
-    [NET_WHY_RULE] = {403, "no rule allows it"},
-    [NET_WHY_ADDRESS] = {403, "its name leads to an address that is private or the host's own"},
-    [NET_WHY_NAME] = {502, "its name cannot be resolved"},
-    [NET_WHY_CONNECT] = {502, "it cannot be reached, or does not accept"},
-    [NET_WHY_TIMEOUT] = {504, "it took too long"},
-    [NET_WHY_TLS] = {502, "it is not the TLS, the name or the certificate that the rule wants"},
-    [NET_WHY_BUDGET] = {429, "the bytes of its rule are used up"},
-    [NET_WHY_LIMIT] = {429, "there are too many connections at once"},
-    [NET_WHY_REQUEST] = {400, "it is no request that can be passed on"},
-    [NET_WHY_PEER] = {502, "the server broke off"},
-    [NET_WHY_GONE] = {403, "its rule was taken away"},
-};
-
 uint16_t refuse_status(uint32_t why)
 {
-    return rows[why < NET_WHY_END ? why : NET_WHY_PEER].status;
+    static const uint16_t status[NET_WHY_END] = {
+        [NET_WHY_RULE] = 403,    [NET_WHY_ADDRESS] = 403, [NET_WHY_NAME] = 502,
+        [NET_WHY_CONNECT] = 502, [NET_WHY_TIMEOUT] = 504, [NET_WHY_TLS] = 502,
+        [NET_WHY_BUDGET] = 429,  [NET_WHY_LIMIT] = 429,   [NET_WHY_REQUEST] = 400,
+        [NET_WHY_PEER] = 502,    [NET_WHY_GONE] = 403,
+    };
+
+    return why < NET_WHY_END && status[why] ? status[why] : 502;
 }
 
 /* "host:port", or http://NAME.lazaret */
@@ -66,7 +55,7 @@ char *refuse_text(const struct gate_stream *s)
         doc_set_str(d, "rule", s->rule->url);
     else
         doc_set(d, "rule", NULL);
-    doc_set_str(d, "reason", rows[s->why < NET_WHY_END ? s->why : NET_WHY_PEER].reason);
+    doc_set_str(d, "reason", gateway_why_text(s->why));
     if (how)
         doc_set_str(d, "how_to_allow", how);
     else

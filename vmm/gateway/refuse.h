@@ -6,8 +6,8 @@
 
 struct gate_stream;
 
-/* Returns new: {"denied": true, "destination": ..., "rule": ..., "reason": ..., "how_to_allow": ...}
- * of at most NET_TEXT_MAX printable bytes. It tells nothing of the host but the rule. */
+/* Returns new: {"denied": true, "destination": ..., "rule": ..., "reason": ..., "how_to_allow":
+ * ...} of at most NET_TEXT_MAX printable bytes. It tells nothing of the host but the rule. */
 char *refuse_text(const struct gate_stream *s);
 /* The HTTP status that goes with it. */
 uint16_t refuse_status(uint32_t why);

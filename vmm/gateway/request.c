@@ -8,8 +8,8 @@
  *   body, and passed on as it comes; where there is a secret, compression and ranges are not asked
  *   for, as it could hide in them. libcurl is paused where the guest gives no credit.
  *
- * Must: end a transfer outside libcurl's callbacks only. Must not: follow a redirect, use a proxy of
- * the environment, cookies or a file.
+ * Must: end a transfer outside libcurl's callbacks only. Must not: follow a redirect, use a proxy
+ * of the environment, cookies or a file.
  */
 #include "base/clock.h"
 #include "base/own.h"

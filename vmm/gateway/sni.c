@@ -150,7 +150,7 @@ static bool read_hello(struct at *a, char *ret, bool *ret_named)
     if (type != CLIENT_HELLO || high != 0)
         return fail(a, SNI_BAD);
     a->hello = low;
-    if (!skip(a, 2 + 32) || !get_u8(a, &n) || !skip(a, n))    /* version, random, session */
+    if (!skip(a, 2 + 32) || !get_u8(a, &n) || !skip(a, n)) /* version, random, session */
         return false;
     if (!get_u16(a, &n) || !skip(a, n) || !get_u8(a, &n) || !skip(a, n)) /* ciphers, compression */
         return false;
