@@ -1,5 +1,5 @@
-/* fuzz_gateway: the gateway's frames, in process: a guest that is met talks; the rules let it ask for
- * names that a dead name server has, an address that nobody listens on, and an origin. */
+/* fuzz_gateway: the gateway's frames, in process: a guest that is met talks; the rules let it ask
+ * for names that a dead name server has, an address that nobody listens on, and an origin. */
 #include "gateway/gate.h"
 #include "tests/fuzz/fuzz.h"
 

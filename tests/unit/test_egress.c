@@ -127,11 +127,11 @@ START_TEST(tries_are_rows_with_counts_and_the_rest_is_counted)
     x.n = 2;
     egress_to_doc(&x, d);
     text = doc_format(d, false);
-    ck_assert_str_eq(text,
-                     "{\"egress\":[{\"destination\":\"a.org:443\",\"verdict\":\"allowed\",\"count\":2,"
-                     "\"bytes_up\":6,\"bytes_down\":10},{\"destination\":\"b.org:443\",\"verdict\":"
-                     "\"refused\",\"why\":\"rule\",\"count\":2,\"bytes_up\":0,\"bytes_down\":0}],"
-                     "\"egress_left_out\":2}");
+    ck_assert_str_eq(
+        text, "{\"egress\":[{\"destination\":\"a.org:443\",\"verdict\":\"allowed\",\"count\":2,"
+              "\"bytes_up\":6,\"bytes_down\":10},{\"destination\":\"b.org:443\",\"verdict\":"
+              "\"refused\",\"why\":\"rule\",\"count\":2,\"bytes_up\":0,\"bytes_down\":0}],"
+              "\"egress_left_out\":2}");
 }
 END_TEST
 

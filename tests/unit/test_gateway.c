@@ -126,8 +126,9 @@ END_TEST
 
 START_TEST(what_servers_could_read_in_two_ways_is_refused)
 {
-    const struct bytes bad[] = {hello("a.org", "a.org"), hello("a.org", "b.org"), hello("", NULL),
-                                hello("a b", NULL),      hello("a/b", NULL),      hello("\xc3\xa4", NULL)};
+    const struct bytes bad[] = {hello("a.org", "a.org"), hello("a.org", "b.org"),
+                                hello("", NULL),         hello("a b", NULL),
+                                hello("a/b", NULL),      hello("\xc3\xa4", NULL)};
     char name[SNI_NAME_SIZE];
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
@@ -234,7 +235,8 @@ START_TEST(a_rule_that_stays_keeps_what_it_has_used)
     ck_assert(rule_count(a, 99));
     held = rules_match(&r, "b.org", 2);
     held->refs++; /* as a stream does */
-    replace(&r, "{\"network\":[{\"to\":\"tcp://c.org:3\"},{\"to\":\"tcp://a.org:1\",\"bytes\":100}]}");
+    replace(&r,
+            "{\"network\":[{\"to\":\"tcp://c.org:3\"},{\"to\":\"tcp://a.org:1\",\"bytes\":100}]}");
     ck_assert_ptr_eq(rules_match(&r, "a.org", 1), a);
     ck_assert_uint_eq(a->index, 2);
     ck_assert(!rule_count(a, 1) && rule_is_used_up(a));

@@ -14,8 +14,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "base/str.h"
-#include "gateway/gate.h"
-#include "gateway/strip.h"
+#include "gateway/request_private.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,29 +23,6 @@
 #include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
-
-#define DOWN_SIZE (4u * CURL_MAX_WRITE_SIZE + GATEWAY_SECRET_MAX)
-
-struct request {
-    struct gate_stream *stream;
-    CURL *easy; /* NULL: not begun, or over */
-    struct curl_slist *headers, *resolve;
-    char method[NET_METHOD_MAX + 1];
-    char *path;
-    uint64_t body, sent;
-    bool has_body;
-    uint32_t why; /* a callback ended it for that; 0: none did */
-    bool up_paused, down_paused, complete;
-
-    struct strip strip;
-    long status;
-    bool told; /* all headers are there */
-    uint64_t length;
-    struct net_list list;
-    uint8_t fields[NET_HEADER_LIST_MAX];
-    uint8_t down[DOWN_SIZE];
-    size_t start, end;
-};
 
 /* ---- libcurl's sockets ----------------------------------------------------------------------- */
 
@@ -159,7 +135,7 @@ static size_t read_body(char *at, size_t size, size_t count, void *arg)
     return CURL_READFUNC_ABORT;
 }
 
-static void unpause(struct request *r)
+void request_unpause(struct request *r)
 {
     if (!r->easy)
         return;
@@ -174,12 +150,7 @@ void request_fed(struct gate_stream *s)
     if (r && r->body != NET_BODY_UNKNOWN && s->up_end - s->up_start > r->body - r->sent)
         stream_refuse(s, NET_WHY_REQUEST);
     else if (r && r->up_paused)
-        unpause(r);
-}
-
-static bool is_named(const struct net_field *f, const char *name)
-{
-    return f->name_len == strlen(name) && strncasecmp(f->name, name, f->name_len) == 0;
+        request_unpause(r);
 }
 
 /* What the guest may not say where the gateway adds a secret. */
@@ -190,7 +161,7 @@ static bool is_ours(const struct rule *rule, const struct net_field *f)
     if (!rule->header)
         return false;
     for (size_t i = 0; i < sizeof(hiding) / sizeof(hiding[0]); i++)
-        if (is_named(f, hiding[i]))
+        if (request_is_named(f, hiding[i]))
             return true;
     return f->name_len == strcspn(rule->header, ":") &&
            strncasecmp(rule->header, f->name, f->name_len) == 0;
@@ -232,7 +203,7 @@ static void add_headers(struct request *r, const struct rule *rule, struct net_h
 
         if (is_ours(rule, &f))
             continue;
-        accept |= is_named(&f, "accept");
+        accept |= request_is_named(&f, "accept");
         while (blank < f.value_len && (f.value[blank] == ' ' || f.value[blank] == '\t'))
             blank++;
         if (blank == f.value_len)
@@ -283,128 +254,6 @@ void request_begin(struct gate_stream *s, const struct net_request *m)
     add_headers(r, s->rule, m->headers);
     s->until_ms = clock_mono_ms() + GATE_DIAL_MS;
     tunnel_resolve(s);
-}
-
-/* ---- the answer ------------------------------------------------------------------------------ */
-
-static void take_status(struct request *r, const char *line, size_t n)
-{
-    const char *space = memchr(line, ' ', n);
-
-    r->status = space && n - (size_t)(space - line) > 3 ? strtol(space + 1, NULL, 10) : 0;
-    r->length = NET_BODY_UNKNOWN;
-    r->list.len = r->list.count = 0;
-}
-
-/* A header's line, without its end. */
-static void take_field(struct request *r, char *line, size_t n)
-{
-    char *colon = memchr(line, ':', n);
-    struct net_field f = {.name = line};
-    uint64_t length;
-    int rc;
-
-    if (!colon || line[0] == ' ' || line[0] == '\t')
-        return;
-    f.name_len = (size_t)(colon - line);
-    for (size_t i = 0; i < f.name_len; i++)
-        if (line[i] >= 'A' && line[i] <= 'Z')
-            line[i] = (char)(line[i] + 'a' - 'A');
-    f.value = colon + 1;
-    f.value_len = n - f.name_len - 1;
-    while (f.value_len > 0 && (f.value[0] == ' ' || f.value[0] == '\t')) {
-        f.value++;
-        f.value_len--;
-    }
-    if (is_named(&f, "content-length") && f.value_len < 20) {
-        own_free char *text = str_printf("%.*s", (int)f.value_len, f.value);
-
-        if (str_parse_u64(text, "length", 0, NET_BODY_MAX, &length, &(struct err){0}) == 0)
-            r->length = length;
-    }
-    /* Not asked for, and a secret could hide in it. */
-    if (r->strip.secret && is_named(&f, "content-encoding") &&
-        !(f.value_len == 8 && strncasecmp(f.value, "identity", 8) == 0))
-        r->why = NET_WHY_PEER;
-    rc = net_list_add(&r->list, &f); /* what only two hops need is left out there */
-    if (rc == -E2BIG)
-        r->why = NET_WHY_PEER;
-}
-
-static size_t take_header(char *at, size_t size, size_t count, void *arg)
-{
-    struct request *r = arg;
-    size_t n = size * count, len = n;
-    own_free uint8_t *line = NULL;
-    struct strip strip = r->strip;
-
-    if (r->told) /* trailers */
-        return n;
-    while (len > 0 && (at[len - 1] == '\r' || at[len - 1] == '\n'))
-        len--;
-    if (len == 0) {
-        r->told = r->status >= 200 && r->status <= 599;
-        return r->told || (r->status >= 100 && r->status < 200) ? n : 0;
-    }
-    line = malloc(len);
-    if (!line)
-        return 0;
-    strip.held = 0;
-    strip_finish(&strip, line + strip_feed(&strip, (const uint8_t *)at, len, line));
-    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0 && !memchr(line, ':', len))
-        take_status(r, (const char *)line, len);
-    else
-        take_field(r, (char *)line, len);
-    return r->why ? 0 : n;
-}
-
-static size_t take_body(char *at, size_t size, size_t count, void *arg)
-{
-    struct request *r = arg;
-    size_t n = size * count;
-
-    if (r->start == r->end)
-        r->start = r->end = 0;
-    if (n + r->strip.held > DOWN_SIZE - r->end) {
-        memmove(r->down, r->down + r->start, r->end - r->start);
-        r->end -= r->start;
-        r->start = 0;
-    }
-    if (n + r->strip.held > DOWN_SIZE - r->end - GATEWAY_SECRET_MAX) {
-        r->down_paused = true;
-        return CURL_WRITEFUNC_PAUSE;
-    }
-    r->end += strip_feed(&r->strip, (const uint8_t *)at, n, r->down + r->end);
-    return n;
-}
-
-size_t request_response(struct gate_stream *s, uint8_t *at)
-{
-    struct request *r = s->request;
-    struct net_response m;
-
-    if (!r || !r->told)
-        return 0;
-    m = (struct net_response){
-        .body = r->length,
-        .status = (uint16_t)r->status,
-        .headers = {.at = r->fields, .len = r->list.len, .count = r->list.count}};
-    return net_response_format(at, &m);
-}
-
-size_t request_read(struct gate_stream *s, uint8_t *at, size_t n)
-{
-    struct request *r = s->request;
-
-    if (n > r->end - r->start)
-        n = r->end - r->start;
-    memcpy(at, r->down + r->start, n);
-    r->start += n;
-    if (r->start == r->end && r->complete)
-        s->down_eof = true;
-    if (r->down_paused && r->end - r->start < CURL_MAX_WRITE_SIZE)
-        unpause(r);
-    return n;
 }
 
 /* ---- the transfer ---------------------------------------------------------------------------- */
@@ -474,9 +323,9 @@ static void set_limits(struct request *r)
     curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
     curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, use_certificates);
     curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, r);
-    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, request_take_header);
     curl_easy_setopt(c, CURLOPT_HEADERDATA, r);
-    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, take_body);
+    curl_easy_setopt(c, CURLOPT_WRITEFUNCTION, request_take_body);
     curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
 }
 

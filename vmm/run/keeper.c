@@ -219,6 +219,7 @@ void keeper_read_fence(const struct keeper *k, struct fence *ret)
         fence_read_process(&relay, ret);
     }
     fence_read_devices(k->hv, k->xml, ret);
+    ret->gateway = k->gateway_pid;
 }
 
 /* The guest is gone. Libvirt usually knows why a moment later than the channel. */

@@ -43,8 +43,9 @@ struct keeper {
     int data_fd;                      /* opened in init, before /run is covered */
     int input_fds[KEEPER_INPUTS_MAX]; /* the same */
     size_t n_inputs;
-    int identity_fd; /* the same: opens the only input */
-    int gateway_fd;  /* of its gateway, which the launcher has started; -1: there is none */
+    int identity_fd;   /* the same: opens the only input */
+    int gateway_fd;    /* of its gateway, which the launcher has started; -1: there is none */
+    pid_t gateway_pid; /* the same, in the launcher's namespace; 0 */
 
     char *data;     /* data_dir as it is seen from inside */
     char *run_path; /* the run's folder, the same */

@@ -164,6 +164,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
     /* Here is the host's network. */
     if (k->plan->egress && gateway_start(l->c->gateway_path, &k->gateway_fd, &l->gateway, e) < 0)
         return -1;
+    k->gateway_pid = l->gateway;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     l->control_fd = pair[0];
