@@ -247,13 +247,14 @@ int boot_guest(struct boot_fault *f)
     return 0;
 }
 
-static int find_port(void)
+int boot_find_port(const char *wanted)
 {
     DIR *d = opendir(BOOT_PORTS);
+    bool unnamed = false;
     int fd = -ENODEV;
 
     for (struct dirent *en; d && fd == -ENODEV && (en = readdir(d));) {
-        char path[300], name[sizeof(WIRE_PORT_NAME) + 1] = "";
+        char path[300], name[64] = "";
         int name_fd;
         ssize_t n;
 
@@ -262,9 +263,11 @@ static int find_port(void)
         n = name_fd < 0 ? -1 : read(name_fd, name, sizeof(name) - 1);
         if (name_fd >= 0)
             close(name_fd);
+        else if (en->d_name[0] != '.' && fd == -ENODEV)
+            unnamed = true;
         name[n > 0 ? n : 0] = '\0';
         name[strcspn(name, "\n")] = '\0';
-        if (strcmp(name, WIRE_PORT_NAME) != 0)
+        if (strcmp(name, wanted) != 0)
             continue;
         (void)snprintf(path, sizeof(path), "/dev/%s", en->d_name);
         fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -272,7 +275,7 @@ static int find_port(void)
     }
     if (d)
         closedir(d);
-    return fd;
+    return fd == -ENODEV && unnamed ? -EAGAIN : fd;
 }
 
 int boot_open_port(void)
@@ -283,7 +286,10 @@ int boot_open_port(void)
     /* Bring-up may have failed before these were there. */
     (void)mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     (void)mount("devtmpfs", "/dev", "devtmpfs", MS_NOSUID | MS_NOEXEC, NULL);
-    while ((fd = find_port()) == -ENODEV && boot_now_ms() < deadline)
-        boot_nap();
+    do {
+        fd = boot_find_port(WIRE_PORT_NAME);
+        if (fd == -ENODEV || fd == -EAGAIN)
+            boot_nap();
+    } while ((fd == -ENODEV || fd == -EAGAIN) && boot_now_ms() < deadline);
     return fd;
 }

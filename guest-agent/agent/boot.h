@@ -27,6 +27,10 @@ int boot_guest(struct boot_fault *f);
 /* Opens the virtio-serial port WIRE_PORT_NAME, waiting for it a while: an fd, or -errno. */
 int boot_open_port(void);
 
+/* Opens the virtio-serial port of that name, without waiting: an fd, -ENODEV, -EAGAIN (not there,
+ * but one whose name is not known yet is), or -errno. */
+int boot_find_port(const char *wanted);
+
 /* Milliseconds of CLOCK_MONOTONIC; and a short sleep between two looks at something. */
 uint64_t boot_now_ms(void);
 void boot_nap(void);

@@ -48,11 +48,13 @@ static void forget(struct exec *x)
 }
 
 void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
-               struct audit *audit, const struct secrets_config *secrets)
+               struct audit *audit, const struct secrets_config *secrets,
+               const struct egress *egress)
 {
     x->number = number;
     x->paths = *paths;
     x->audit = audit;
+    x->egress = egress;
     x->known = false;
     x->cleaner = 0;
     secrets_init(&x->secrets, secrets, number);
@@ -94,6 +96,8 @@ static void finish(struct exec *x)
             (void)kill(x->init, SIGKILL);
     }
     close_all(x);
+    if (made)
+        egress_forget(x->egress, x->number);
     secrets_drop(&x->secrets);
     remove_bundle(x);
     /* A job that was still waiting for the cleaner has made nothing. */
@@ -274,6 +278,7 @@ static int send_go(struct exec *x)
 static void on_runtime(struct exec *x, int status)
 {
     char text[WIRE_TEXT_MAX];
+    int rc;
 
     x->runtime = 0;
     if (x->init == 0)
@@ -286,6 +291,11 @@ static void on_runtime(struct exec *x, int status)
         fail(x, WIRE_WHY_RUNTIME, text[0] ? text : "the container runtime failed");
     } else if (x->console >= 0 && stream_take_console(x) < 0) {
         fail_errno(x, "receive the terminal", errno);
+    } else if ((rc = egress_serve(x->egress, x->number, x->init)) < 0) {
+        fail_errno(x,
+                   rc == -EAFNOSUPPORT ? "the guest's kernel has no IP for network rules"
+                                       : "the job's way out",
+                   -rc);
     } else if (send_go(x) < 0) {
         fail_errno(x, "the container's first process", errno);
     }

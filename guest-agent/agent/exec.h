@@ -18,6 +18,7 @@
 
 #include "agent/audit.h"
 #include "agent/container.h"
+#include "agent/egress.h"
 #include "agent/outbox.h"
 #include "agent/secrets.h"
 
@@ -46,6 +47,7 @@ struct exec {
     struct wire_exec ask;
     struct container_paths paths;
     struct audit *audit;
+    const struct egress *egress;
     char id[CONTAINER_ID_MAX];
     char bundle[CONTAINER_PATH_MAX];
     struct secrets secrets;
@@ -76,9 +78,10 @@ struct exec {
     struct exec_output out[2];
 };
 
-/* Borrows `audit`. */
+/* Borrows `audit` and `egress`. */
 void exec_init(struct exec *x, unsigned number, const struct container_paths *paths,
-               struct audit *audit, const struct secrets_config *secrets);
+               struct audit *audit, const struct secrets_config *secrets,
+               const struct egress *egress);
 
 /* Requests of the host, already legal in this state. -EPROTO: it breaks a promise (credit). */
 void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial);

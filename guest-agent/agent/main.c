@@ -4,6 +4,7 @@
 #include "agent/boot.h"
 #include "agent/copy.h"
 #include "agent/disks.h"
+#include "agent/egress.h"
 #include "agent/identity.h"
 #include "agent/jobinit.h"
 #include "agent/probe.h"
@@ -34,6 +35,7 @@ static int arrive(const struct wire_hello *m, struct boot_fault *f)
 int main(int argc, char *argv[])
 {
     struct boot_fault fault = {.text = ""};
+    struct egress egress = {.control = -1};
     struct session_config config = {
         .container = {.runtime = "/usr/bin/crun",
                       .state = "/run/crun",
@@ -45,6 +47,7 @@ int main(int argc, char *argv[])
         .resync = resync,
         .park = disks_park,
         .arrive = arrive,
+        .egress = &egress,
     };
     int port, rc;
 
@@ -69,7 +72,8 @@ int main(int argc, char *argv[])
     config.audit_fd = audit_open();
     if (config.audit_fd < 0)
         say("the kernel will not tell what jobs are refused: %s", strerror(errno));
-    if (!config.failed && rights_drop(&fault) < 0) {
+    /* Where there is one, it is there with the other port: they are of one device. */
+    if (!config.failed && (egress_start(&egress, &fault) < 0 || rights_drop(&fault) < 0)) {
         say("bring-up failed: %s", fault.text);
         config.failed = fault.text;
     }

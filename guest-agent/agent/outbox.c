@@ -7,9 +7,15 @@
 #include <string.h>
 #include <unistd.h>
 
-void outbox_init(struct outbox *o)
+static void empty(struct outbox *o)
 {
     o->head = o->start = o->end = 0;
+}
+
+void outbox_init(struct outbox *o, uint32_t magic)
+{
+    o->magic = magic;
+    empty(o);
 }
 
 size_t outbox_room(struct outbox *o)
@@ -34,16 +40,16 @@ uint8_t *outbox_payload(struct outbox *o)
     return o->buf + o->end + WIRE_HEADER_SIZE;
 }
 
-void outbox_commit(struct outbox *o, enum wire_type type, uint32_t stream, size_t length)
+void outbox_commit(struct outbox *o, uint16_t type, uint32_t stream, size_t length)
 {
-    const struct wire_header h = {
-        .type = (uint16_t)type, .stream = stream, .length = (uint32_t)length};
+    const struct wire_header h = {.type = type, .stream = stream, .length = (uint32_t)length};
 
     wire_header_format(o->buf + o->end, &h);
+    bytes_put_u32(o->buf + o->end, o->magic);
     o->end += WIRE_HEADER_SIZE + length;
 }
 
-bool outbox_put(struct outbox *o, enum wire_type type, uint32_t stream, const uint8_t *payload,
+bool outbox_put(struct outbox *o, uint16_t type, uint32_t stream, const uint8_t *payload,
                 size_t length)
 {
     if (o->end + WIRE_HEADER_SIZE + length > sizeof(o->buf) &&
@@ -75,7 +81,7 @@ int outbox_flush(struct outbox *o, int fd)
             o->head = frame_end(o);
     }
     if (o->start == o->end)
-        outbox_init(o);
+        empty(o);
     return 0;
 }
 

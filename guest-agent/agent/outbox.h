@@ -12,22 +12,23 @@
 #define OUTBOX_SIZE (4u * (WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)) /* bytes */
 
 struct outbox {
-    size_t head;  /* where the frame starts that `start` lies in */
-    size_t start; /* first byte that the port has not taken */
+    uint32_t magic; /* of its frames: WIRE_MAGIC or NET_MAGIC, their headers are alike */
+    size_t head;    /* where the frame starts that `start` lies in */
+    size_t start;   /* first byte that the port has not taken */
     size_t end;
     uint8_t buf[OUTBOX_SIZE];
 };
 
-void outbox_init(struct outbox *o);
+void outbox_init(struct outbox *o, uint32_t magic);
 
 /* Bytes of payload that the next frame may have: 0 when there is no room for one. */
 size_t outbox_room(struct outbox *o);
 /* Where to put the payload of the next frame: outbox_room() bytes; then outbox_commit(). */
 uint8_t *outbox_payload(struct outbox *o);
-void outbox_commit(struct outbox *o, enum wire_type type, uint32_t stream, size_t length);
+void outbox_commit(struct outbox *o, uint16_t type, uint32_t stream, size_t length);
 
 /* A whole frame; false: no room now. */
-bool outbox_put(struct outbox *o, enum wire_type type, uint32_t stream, const uint8_t *payload,
+bool outbox_put(struct outbox *o, uint16_t type, uint32_t stream, const uint8_t *payload,
                 size_t length);
 
 /* Writes what the port takes. 0, also when it takes no more now; or -errno. */

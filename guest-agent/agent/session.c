@@ -454,11 +454,12 @@ int session_run(int port_fd, const struct session_config *config)
     s->audit.fd = config->audit_fd;
     s->state = WIRE_IN_BOOT;
     wire_reader_init(&s->reader);
-    outbox_init(&s->outbox);
+    outbox_init(&s->outbox, WIRE_MAGIC);
     collect_init(&s->collect);
     syncer_init(&s->syncer);
     for (unsigned i = 0; i < WIRE_EXEC_MAX; i++)
-        exec_init(&s->execs[i], i + 1, &config->container, &s->audit, &config->secrets);
+        exec_init(&s->execs[i], i + 1, &config->container, &s->audit, &config->secrets,
+                  config->egress);
     rc = watch(s);
     while (rc == 0 && !s->failed)
         rc = turn(s);

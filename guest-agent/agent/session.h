@@ -18,6 +18,7 @@
 
 #include "agent/boot.h"
 #include "agent/container.h"
+#include "agent/egress.h"
 #include "agent/secrets.h"
 
 struct session_config {
@@ -31,6 +32,7 @@ struct session_config {
     int (*resync)(const struct wire_hello *m, struct boot_fault *f); /* entropy and clock */
     int (*park)(struct boot_fault *f);                               /* with WIRE_HELLO_PARK */
     int (*arrive)(const struct wire_hello *m, struct boot_fault *f); /* else: disks and identity */
+    const struct egress *egress;                                     /* the way out of the jobs */
     int audit_fd;       /* from audit_open(); -1: what jobs are refused is not told */
     const char *failed; /* bring-up failed, why: HELLO is answered with FAILED; else NULL */
 };

@@ -23,6 +23,15 @@
 #define GUEST_CGROUP  "/lazaret"            /* cgroup v2 parent of every container */
 
 /*
+ * What a job finds on its loopback, where its plan has network rules: an HTTP proxy that also speaks
+ * SOCKS5, http://NAME.lazaret/ on port 80, and a resolver, which GUEST_RESOLV names. The agent makes
+ * that file, and the host has it mounted.
+ */
+#define GUEST_PROXY_PORT 3128
+#define GUEST_PROXY      "http://127.0.0.1:3128"
+#define GUEST_RESOLV     GUEST_DIR "/resolv.conf"
+
+/*
  * The container's first process, in the container's view: process.args of the OCI config are this
  * path, what is declared, and then the command. It is the agent's own binary; it starts the command
  * as its child, because pid 1 of a pid namespace can neither be killed from inside nor by an

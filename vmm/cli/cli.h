@@ -17,7 +17,7 @@ struct cli_paths {
     char *data_dir; /* LAZARET_DATA_DIR, or /var/lib/lazaret, or the user's own */
     char *wrap;     /* QEMU's surroundings: lazaret-qemu */
     char *preload;  /* the library that QEMU gets for a saved guest */
-    char *relay, *unpack, *look,
+    char *relay, *unpack, *look, *gateway,
         *agent;    /* our other programs: beside us when run from a build folder */
     char *recipes; /* the folder of our own recipes, likewise */
 };

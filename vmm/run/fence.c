@@ -269,6 +269,16 @@ void fence_read_process(const struct fence_process *p, struct fence *f)
     read_files(p, f);
 }
 
+void fence_read_rights(const struct fence_process *p, struct fence *f)
+{
+    own_free char *status = proc_file(p->pid, "status");
+
+    read_user(p, status, f);
+    read_privileges(p, status, f);
+    read_seccomp(p, status, f);
+    read_limits(p, f);
+}
+
 void fence_read_guards(pid_t qemu, struct fence *f)
 {
     const struct fence_process p = {.who = "qemu", .pid = qemu};

@@ -219,6 +219,7 @@ void keeper_read_fence(const struct keeper *k, struct fence *ret)
         fence_read_process(&relay, ret);
     }
     fence_read_devices(k->hv, k->xml, ret);
+    ret->gateway = k->gateway_pid;
 }
 
 /* The guest is gone. Libvirt usually knows why a moment later than the channel. */
@@ -358,25 +359,29 @@ static int take_control(struct keeper *k, struct err *e)
 static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
                 struct err *e)
 {
-    struct pollfd p[3 + KEEPER_POLLS_MAX] = {
-        {.fd = k->control_fd, .events = POLLIN},
-        {.fd = hv_event_fd(k->hv), .events = POLLIN},
-        {.fd = channel_fd(k->channel), .events = POLLIN},
+    enum { CONTROL, HV, CHANNEL, EGRESS, OWN };
+    struct pollfd p[OWN + KEEPER_POLLS_MAX] = {
+        [CONTROL] = {.fd = k->control_fd, .events = POLLIN},
+        [HV] = {.fd = hv_event_fd(k->hv), .events = POLLIN},
+        [CHANNEL] = {.fd = channel_fd(k->channel), .events = POLLIN},
+        [EGRESS] = egress_poll(k),
     };
     struct channel_event ev;
     bool stopped = false;
 
     for (size_t i = 0; i < n_own; i++)
-        p[3 + i] = own[i];
-    if (poll(p, 3 + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
+        p[OWN + i] = own[i];
+    if (poll(p, OWN + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
         return err_sys(e, ERR_HOST, errno, "poll");
     for (size_t i = 0; i < n_own; i++)
-        own[i].revents = p[3 + i].revents;
+        own[i].revents = p[OWN + i].revents;
     /* The channel first: what the guest said before it stopped counts. */
     while (channel_next(k->channel, &ev) == 1)
         if (take_channel_event(k, &ev, e) < 0)
             return -1;
-    if (p[0].revents && take_control(k, e) < 0)
+    if (egress_take(k, e) < 0)
+        return -1;
+    if (p[CONTROL].revents && take_control(k, e) < 0)
         return -1;
     return take_hv_events(k, &stopped, e);
 }

@@ -22,6 +22,7 @@ struct launch {
     struct signals signals; /* held by the caller */
     struct carry carry;     /* of the user's terminal to the job's stdin */
     pid_t init;
+    pid_t gateway;   /* 0: the plan needs none */
     bool started;    /* the job runs, the sandbox is up */
     int last_signal; /* the one that asked for an end; 0: none */
     bool killed;

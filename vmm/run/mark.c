@@ -72,12 +72,15 @@ static int hold(struct keeper *k, struct err *e)
 {
     uint64_t until = clock_mono_ms() + SYNC_MS;
 
+    if (egress_hold(k, until, e) < 0)
+        return -1;
     k->synced = false;
     if (channel_sync(k->channel, e) < 0)
         return -1;
     while (!k->synced) {
         if (clock_mono_ms() >= until) {
             k->release = true;
+            egress_resume(k, &(struct err){0});
             return err_set(e, ERR_GUEST, "the guest did not write out its disk in time");
         }
         if (keeper_pump(k, until, NULL, 0, e) < 0)
@@ -86,6 +89,7 @@ static int hold(struct keeper *k, struct err *e)
     if (k->synced_how == WIRE_SYNC_DONE)
         return 0;
     channel_resume(k->channel, &(struct err){0});
+    egress_resume(k, &(struct err){0});
     return err_set(e, ERR_GUEST, "the guest could not write out its disk (is it full?)");
 }
 
@@ -118,7 +122,8 @@ static int take_held(struct keeper *k, const struct mark *m, int fd, struct err 
     int rc = save(k, m, fd, e);
     struct err late;
 
-    if (hv_resume(k->hv, &late) < 0 || channel_resume(k->channel, &late) < 0) {
+    if (hv_resume(k->hv, &late) < 0 || channel_resume(k->channel, &late) < 0 ||
+        egress_resume(k, &late) < 0) {
         k->lost = true;
         *e = late;
         return -1;

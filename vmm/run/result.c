@@ -82,6 +82,7 @@ struct doc *run_result_to_doc(const struct run_result *r)
     doc_set_u64(d, "guest_cpu_us", r->cpu_us);
     doc_set_u64(d, "guest_peak_bytes", r->peak_bytes);
     doc_set(d, "guest_denials", denied_to_doc(&r->denied));
+    egress_to_doc(&r->egress, d);
     if (r->collected) {
         struct doc *out = doc_new_object();
 

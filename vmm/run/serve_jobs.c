@@ -184,6 +184,7 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     memcpy(t->mark, mark, sizeof(t->mark));
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
     t->result.debug = k->plan->debug;
+    t->result.egress.on = k->plan->egress;
     c->exec = n;
     c->until_ms = UINT64_MAX;
     return 0;

@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, and of
+fuzz_http, what a job says to its proxy."""
+import os
+import struct
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+NAMES = ("HELLO READY OPEN OPENED REFUSED REQUEST RESPONSE DATA EOF CREDIT CLOSE HOLD HELD "
+         "RESUME").split()
+TUNNEL, ORIGIN = 1, 2
+
+
+def frame(name, stream=0, payload=b""):
+    return struct.pack("<IHHII", 0x314E5A4C, NAMES.index(name) + 1, 0, stream, len(payload)) + payload
+
+
+def u32(n):
+    return struct.pack("<I", n)
+
+
+def start(stream, kind, name, port=0):
+    return frame("OPEN", stream, struct.pack("<HHHH", kind, 1, port, 0) + name)
+
+
+def headers(*fields):
+    return b"".join(struct.pack("<HH", len(n), len(v)) + n + v for n, v in fields)
+
+
+def request(stream, method, path, *fields, body=0):
+    head = struct.pack("<QHHHH", body, len(method), len(path), len(fields), 0)
+    return frame("REQUEST", stream, head + method + path + headers(*fields))
+
+
+def response(stream, status, *fields, body=0):
+    return frame("RESPONSE", stream, struct.pack("<QHHI", body, status, len(fields), 0) + headers(*fields))
+
+
+hello = struct.pack("<I16s", 1, b"nonce")
+meet = frame("HELLO", 0, hello) + frame("READY", 0, hello)
+tunnel = meet + start(1, TUNNEL, b"example.org", 443) + frame("OPENED", 1)
+ask = meet + start(2, ORIGIN, b"api") + request(2, b"POST", b"/v1?a=b", (b"accept", b"*/*"), body=3)
+over = frame("CLOSE", 1, u32(0)) * 2
+seeds = {
+    "every-type": b"".join(frame(n) + frame(n, 1) for n in NAMES),
+    "tunnel": tunnel + frame("DATA", 1, b"out") + frame("CREDIT", 1, u32(3)) + frame("EOF", 1) * 2 + over
+    + start(1, TUNNEL, b"::1", 1),
+    "refused": meet + start(9, TUNNEL, b"10.0.0.1", 80) + frame("REFUSED", 9, struct.pack("<HH", 1, 403) + b"{}")
+    + frame("CLOSE", 9, u32(1)),
+    "crossed": meet + start(1, TUNNEL, b"a", 1) + frame("CLOSE", 1, u32(10)) + frame("OPENED", 1)
+    + frame("DATA", 1, b"late") + frame("CLOSE", 1, u32(10)),
+    "ask": ask + frame("DATA", 2, b"abc") + frame("EOF", 2) + frame("CREDIT", 2, u32(3))
+    + response(2, 200, (b"content-type", b"text/event-stream"), body=2**64 - 1) + frame("DATA", 2, b"data: 1\n\n"),
+    "ask-lies": meet + start(2, ORIGIN, b"api") + request(2, b"GET", b"/../x", (b"content-length", b"1")),
+    "window": tunnel + frame("DATA", 1, bytes(65536)) * 5,
+    "hold": tunnel + frame("HOLD") + frame("DATA", 1, b"x") + frame("HELD") + frame("RESUME") + frame("DATA", 1, b"y"),
+    "again": tunnel + meet + start(1, TUNNEL, b"b", 2),
+    "bad-magic": frame("HELLO", 0, hello).replace(b"LZN1", b"LAZ1"),
+    "too-long": frame("DATA", 1, bytes(65537)),
+}
+
+question = b"\3api\7lazaret\0" + struct.pack(">HH", 1, 1)
+http = {
+    "get": b"hGET /v1?a=b HTTP/1.1\r\nHost: api.lazaret\r\nAccept: */*\r\nX-A:\t b \r\n\r\n",
+    "absolute": b"hPOST http://example.org:8080/x HTTP/1.0\r\nContent-Length: 3\r\nTE: x\r\n\r\nabc",
+    "connect": b"hCONNECT [2001:db8::1]:443 HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+    "chunks": b"hPUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
+    "twice": b"hGET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "folded": b"hGET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+    "body": b"b4;x=y\r\nabcd\r\n00A\r\n0123456789\r\n0\r\nA: b\r\n\r\nrest",
+    "body-lies": b"bffffffffffffffff\r\nx",
+    "dns": b"d" + struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + question,
+    "dns-edns": b"d" + struct.pack(">HHHHHH", 7, 0x120, 1, 0, 0, 1) + question.replace(b"lazaret", b"example")
+    + b"\0\0\x29\x04\xd0" + bytes(6),
+    "dns-loop": b"d" + struct.pack(">HHHHHH", 7, 0, 1, 0, 0, 0) + b"\xc0\x0c" + bytes(4),
+}
+
+for target, files in (("net", seeds), ("http", http)):
+    folder = os.path.join(HERE, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)
