@@ -16,6 +16,7 @@ const char help_main[] =
     "  cp SRC DST   copy files and folders; NAME:PATH is one in a sandbox\n"
     "  ps NAME      list its commands\n"
     "  attach NAME EXEC, logs NAME EXEC: what a detached command writes, or wrote\n"
+    "  allow NAME DEST..., deny NAME DEST...: where it may connect to from now on\n"
     "  kill NAME    send one of its commands a signal, or end the sandbox the hard way\n"
     "  snapshot NAME [MARK]: keep what it is, memory and disk; revert NAME [MARK]: go back\n"
     "  marks NAME   what was kept, and how much; forget NAME MARK\n"
@@ -194,7 +195,8 @@ const char help_up[] =
     "  --read PATH        let commands read below PATH, and nothing else (repeatable)\n"
     "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"
     "  --exec PATH        let them execute PATH, and nothing else (repeatable)\n"
-    "  --allow URL        let commands connect there (repeatable)\n"
+    "  --allow URL        let commands connect there (repeatable; 'lazaret allow' adds more "
+    "later)\n"
     "  --secret NAME=FILE one that a network rule uses; for the gateway only (repeatable)\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
     "  --in-max SIZE      most that may go in (1G)\n"
@@ -256,6 +258,24 @@ const char help_kill[] =
     "\n"
     "Sends SIGNAL (KILL; a name or a number) to the command EXEC, a number from `lazaret ps`.\n"
     "Without EXEC, ends the sandbox without asking its keeper, and leaves nothing of it.\n";
+
+const char help_allow[] =
+    "usage: lazaret allow [OPTION]... NAME DEST...\n"
+    "\n"
+    "Lets a sandbox that came up with a network connect to DEST too, within its policies and "
+    "those\n"
+    "of now. DEST is a rule as --allow of `lazaret up` takes it; one with the same URL or name is\n"
+    "replaced.\n"
+    "\n"
+    "  --secret NAME=FILE a secret that a rule of DEST uses; for the gateway only (repeatable)\n"
+    "  --policy FILE      what may be allowed at most, beside the standing ones (repeatable)\n"
+    "\nSee lazaret-sandbox(1).\n";
+
+const char help_deny[] =
+    "usage: lazaret deny NAME DEST...\n"
+    "\n"
+    "Takes rules of a sandbox's network away; connections that they let through end. DEST is a\n"
+    "rule's URL, or its name, as `lazaret show NAME` has it.\n";
 
 const char help_manifest[] =
     "usage: lazaret manifest diff [--json] A B\n"

@@ -31,6 +31,8 @@ static const struct command {
     {"pause", cmd_pause, help_pause},
     {"resume", cmd_resume, help_resume},
     {"kill", cmd_kill, help_kill},
+    {"allow", cmd_allow, help_allow, .takes_fds = true},
+    {"deny", cmd_deny, help_deny},
     {"ps", cmd_ps, help_ps},
     {"console", cmd_console, help_console},
     {"cp", cmd_cp, help_cp},
