@@ -25,6 +25,25 @@ def _rules(name=BOX):
     return [r["to"] for r in rules], [r.get("from") for r in rules]
 
 
+# Asks the proxy of the job for what no server has to answer: its address is private.
+ASK = """
+import os, socket, sys
+where = sys.argv[1]
+host, port = os.environ["http_proxy"].split("//")[1].strip("/").split(":")
+s = socket.create_connection((host, int(port)), 30)
+s.sendall(f"GET http://{where}/ HTTP/1.1\\r\\nHost: {where}\\r\\nConnection: close\\r\\n\\r\\n".encode())
+while s.recv(4096): pass
+"""
+
+
+def _why(where):
+    """Why a job in the sandbox does not get there."""
+    done = finished(execute(BOX, "--json", "--", "python3", "-S", "-c", ASK, where))
+    row, = json.loads(done)["egress"]
+    equal((row["destination"], row["verdict"], row["count"]), (where, "refused", 1))
+    return row["why"]
+
+
 def _refused(done, status, *words):
     equal(done.returncode, status)
     for word in words:
@@ -32,7 +51,7 @@ def _refused(done, status, *words):
 
 
 def rules_change_while_a_sandbox_is_up_within_what_it_came_up_with(folder):
-    policy = _policy(folder, network=["https://*.example.org", "tcp://git.example.org:22"])
+    policy = _policy(folder, network=["https://*.example.org", "tcp://git.example.org:22", "tcp://10.9.9.9:9"])
     key, other = _write(folder, "key", "of the gateway"), _write(folder, "other", "another")
     finished(up(BOX, "--policy", policy, "--allow", "https://a.example.org", "--secret", f"KEY={key}",
                 "--allow", "https://b.example.org,name=b,secret=KEY"))
@@ -73,7 +92,11 @@ def rules_change_while_a_sandbox_is_up_within_what_it_came_up_with(folder):
         finished(lazaret("deny", BOX, "c", "tcp://git.example.org:22"))
         equal(_rules()[0], [])
         finished(lazaret("allow", BOX, "https://a.example.org"))
-        equal(finished(execute(BOX, "--", "echo", "up")), b"up\n")
+        equal(_why("10.9.9.9:9"), "rule")
+        finished(lazaret("allow", BOX, "tcp://10.9.9.9:9"))
+        equal(_why("10.9.9.9:9"), "address", "once it is allowed:")
+        finished(lazaret("deny", BOX, "tcp://10.9.9.9:9"))
+        equal(_why("10.9.9.9:9"), "rule", "once it is denied:")
     finally:
         finished(lazaret("down", BOX))
 

@@ -2,6 +2,7 @@
 #include "plan/net.h"
 
 #include "base/own.h"
+#include "shared/net.h"
 #include "shared/wire.h"
 
 #include <arpa/inet.h>
@@ -124,6 +125,13 @@ static bool is_origin(const char *host)
            (len > end && strcmp(host + len - end, NET_RULE_DOMAIN) == 0);
 }
 
+static void lower(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
+}
+
 /* Takes the host apart: `text` is it alone, without a port. */
 static int take_host(struct net_rule *r, char *text, enum net_use use, struct err *e)
 {
@@ -135,9 +143,7 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
                    ? 0
                    : err_set(e, ERR_USAGE, "there is no IPv6 address in the brackets");
     }
-    for (char *c = text; *c; c++)
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
+    lower(text);
     if (take_address(text, false, &r->host))
         return 0;
     if (strcmp(text, "*") == 0 && use != NET_OF_POLICY)
@@ -233,22 +239,10 @@ static int take_methods(struct net_rule *r, const char *text, struct err *e)
     }
 }
 
-/* What the gateway or the connection itself has to say: a secret is nothing of these. */
-static bool is_own_header(const char *text, size_t len)
-{
-    static const char *const own[] = {"host",   "content-length", "transfer-encoding",
-                                      "te",     "connection",     "trailer",
-                                      "expect", "upgrade",        "keep-alive"};
-
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (strlen(own[i]) == len && strncasecmp(own[i], text, len) == 0)
-            return true;
-    return false;
-}
-
 static int take_header(struct net_rule *r, const char *text, struct err *e)
 {
     const char *colon = strchr(text, ':'), *at = strstr(text, "{}");
+    own_free char *name = colon ? str_printf("%.*s", (int)(colon - text), text) : NULL;
     size_t len = strlen(text);
 
     if (!colon || !is_token(text, (size_t)(colon - text)) || colon[1] != ' ' || colon[2] == ' ' ||
@@ -256,9 +250,9 @@ static int take_header(struct net_rule *r, const char *text, struct err *e)
         return err_set(e, ERR_USAGE, "header: not 'Name: value' in printable ASCII");
     if (!at || at < colon || strstr(at + 2, "{}"))
         return err_set(e, ERR_USAGE, "header: its value has not exactly one {}");
-    if (is_own_header(text, (size_t)(colon - text)))
-        return err_set(e, ERR_USAGE, "header: '%.*s' is not for secrets", (int)(colon - text),
-                       text);
+    lower(name);
+    if (net_is_own_header(name, strlen(name)))
+        return err_set(e, ERR_USAGE, "header: '%s' is not for secrets", name);
     r->header = str_dup(text);
     return 0;
 }
