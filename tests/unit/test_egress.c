@@ -73,6 +73,17 @@ START_TEST(an_event_that_cannot_be_is_the_end)
 }
 END_TEST
 
+START_TEST(an_origin_may_be_called_by_a_number)
+{
+    struct gateway_event ev = tried("123");
+
+    ev.port = 0;
+    begin();
+    ck_assert_uint_eq(heard(&ev), GATEWAY_TRY);
+    finish();
+}
+END_TEST
+
 START_TEST(what_another_guest_said_is_passed_over)
 {
     struct gateway_event ready = {.type = GATEWAY_READY, .guest = 1};
@@ -158,6 +169,7 @@ START_TEST(the_program_ends_when_nobody_holds_its_socket)
 }
 END_TEST
 
-SUITE("egress", an_event_that_cannot_be_is_the_end, what_another_guest_said_is_passed_over,
-      the_end_of_the_gateway_is_said_once, tries_are_rows_with_counts_and_the_rest_is_counted,
-      without_a_gateway_a_result_has_no_egress, the_program_ends_when_nobody_holds_its_socket)
+SUITE("egress", an_event_that_cannot_be_is_the_end, an_origin_may_be_called_by_a_number,
+      what_another_guest_said_is_passed_over, the_end_of_the_gateway_is_said_once,
+      tries_are_rows_with_counts_and_the_rest_is_counted, without_a_gateway_a_result_has_no_egress,
+      the_program_ends_when_nobody_holds_its_socket)
