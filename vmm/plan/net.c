@@ -147,7 +147,8 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
                        "it names no host (a name, '*.' and a name, an IPv4 address, or an IPv6 "
                        "address in brackets)");
     if (is_origin(text))
-        return err_set(e, ERR_USAGE, "names that end in '" NET_RULE_DOMAIN "' are the clear side's own");
+        return err_set(e, ERR_USAGE,
+                       "names that end in '" NET_RULE_DOMAIN "' are the clear side's own");
     r->host = str_dup(text);
     return 0;
 }
@@ -424,17 +425,15 @@ int net_rule_read(const struct doc *list, size_t i, enum net_use use, const char
         return net_rule_parse(text, use, from, ret, e);
     if (!d || !doc_is_object(d))
         return err_set(e, ERR_USAGE, "neither a text nor an object");
-    if (!from && doc_has(d, "from")) {
-        if (doc_get_str(d, "from", &text, e) < 0)
-            return -1;
-        r.from = str_dup(text);
-    } else if (doc_has(d, "from")) {
+    if (from && doc_has(d, "from"))
         return err_set(e, ERR_USAGE, "unknown key 'from'");
-    }
-    if (read_object(d, use, &r, e) < 0) {
+    if ((doc_has(d, "from") && doc_get_str(d, "from", &text, e) < 0) ||
+        read_object(d, use, &r, e) < 0) {
         e->class = ERR_USAGE;
         return -1;
     }
+    if (!from && text)
+        r.from = str_dup(text);
     *ret = r;
     r = (struct net_rule){0};
     return 0;

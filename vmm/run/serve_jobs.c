@@ -68,7 +68,7 @@ static int derive(const struct keeper *k, const struct talk_request *r, int args
 {
     own_command struct talk_command c = {0};
 
-    if (talk_unpack(args_fd, r, &c, e) < 0)
+    if (talk_unpack(args_fd, r, &c, e) < 0 || serve_check_secrets(k->serve, &c, e) < 0)
         return -1;
     return plan_derive(k->plan,
                        &(struct plan_exec){.argv = &c.argv,
