@@ -2,6 +2,7 @@
 #include "base/own.h"
 #include "gateway/record.h"
 #include "run/egress.h"
+#include "run/fence.h"
 #include "shared/net.h"
 #include "tests/unit/suite.h"
 
@@ -70,6 +71,17 @@ START_TEST(an_event_that_cannot_be_is_the_end)
         ck_assert_uint_eq(heard(&rows[i]), 0); /* nothing comes after it */
         finish();
     }
+}
+END_TEST
+
+START_TEST(an_origin_may_be_called_by_a_number)
+{
+    struct gateway_event ev = tried("123");
+
+    ev.port = 0;
+    begin();
+    ck_assert_uint_eq(heard(&ev), GATEWAY_TRY);
+    finish();
 }
 END_TEST
 
@@ -158,6 +170,33 @@ START_TEST(the_program_ends_when_nobody_holds_its_socket)
 }
 END_TEST
 
-SUITE("egress", an_event_that_cannot_be_is_the_end, what_another_guest_said_is_passed_over,
-      the_end_of_the_gateway_is_said_once, tries_are_rows_with_counts_and_the_rest_is_counted,
-      without_a_gateway_a_result_has_no_egress, the_program_ends_when_nobody_holds_its_socket)
+/* What `lazaret prove` reads of it, once it listens to the guest. */
+START_TEST(the_program_has_no_right_that_it_does_not_need)
+{
+    struct pollfd greeted = {.events = POLLIN};
+    struct fence f = {0};
+    int control = -1, port[2];
+    pid_t pid = 0;
+
+    ck_assert_msg(gateway_start(GATEWAY_PATH, &control, &pid, &e) == 0, "%s", e.text);
+    gateway = gateway_new(control);
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port), 0);
+    ck_assert_int_eq(gateway_port(gateway, port[0], &e), 0);
+    greeted.fd = port[1];
+    ck_assert_int_eq(poll(&greeted, 1, 20000), 1);
+    fence_read_rights(
+        &(struct fence_process){.who = "gateway", .pid = pid, .not_uid = 0, .filters = 1}, &f);
+    ck_assert_uint_eq(f.n, 5);
+    for (uint32_t i = 0; i < f.n; i++)
+        ck_assert_msg(f.rows[i].verdict == FENCE_HOLDS, "%s: %s", f.rows[i].name, f.rows[i].text);
+    gateway_free(gateway);
+    ck_assert_int_eq(waitpid(pid, NULL, 0), pid);
+    close(port[0]);
+    close(port[1]);
+}
+END_TEST
+
+SUITE("egress", an_event_that_cannot_be_is_the_end, an_origin_may_be_called_by_a_number,
+      what_another_guest_said_is_passed_over, the_end_of_the_gateway_is_said_once,
+      tries_are_rows_with_counts_and_the_rest_is_counted, without_a_gateway_a_result_has_no_egress,
+      the_program_ends_when_nobody_holds_its_socket, the_program_has_no_right_that_it_does_not_need)

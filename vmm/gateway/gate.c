@@ -366,10 +366,10 @@ void gate_command(struct gate *g, const struct gateway_command *c, int fd, int *
         gate_end(g, GATEWAY_LOST, "%s", e.text);
     else if (c->type == GATEWAY_RULES)
         take_rules(g, fd);
-    else if (c->type == GATEWAY_HOLD)
-        g->hold = true;
-    else if (c->type == GATEWAY_RESUME)
-        g->resume = true;
+    if (c->type == GATEWAY_HOLD || c->type == GATEWAY_RESUME) {
+        g->hold = c->type == GATEWAY_HOLD;
+        g->resume = !g->hold;
+    }
     if (c->type != GATEWAY_PORT)
         return;
     g->guest = c->guest;

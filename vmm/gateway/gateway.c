@@ -196,10 +196,13 @@ static bool ends_within(const char *text, size_t size)
     return memchr(text, '\0', size) != NULL;
 }
 
-/* What a rule or a guest may name, or nothing: an origin that no rule has stands under its own. */
-static bool host_is_sane(const char *host)
+/* What a rule or a guest may name: an origin that no rule has stands under its own name. */
+static bool host_is_sane(const struct gateway_event *ev)
 {
-    return ends_within(host, GATEWAY_HOST_SIZE) && net_is_name(host, strlen(host));
+    if (!ends_within(ev->host, GATEWAY_HOST_SIZE))
+        return false;
+    return ev->port ? net_is_name(ev->host, strlen(ev->host))
+                    : net_is_origin(ev->host, strlen(ev->host));
 }
 
 static bool address_is_sane(const char *address)
@@ -211,7 +214,7 @@ static bool address_is_sane(const char *address)
 static bool try_is_sane(const struct gateway_event *ev)
 {
     return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 && ev->why < NET_WHY_END &&
-           ev->port <= UINT16_MAX && host_is_sane(ev->host) && address_is_sane(ev->address) &&
+           ev->port <= UINT16_MAX && host_is_sane(ev) && address_is_sane(ev->address) &&
            !ev->text[0];
 }
 

@@ -181,7 +181,7 @@ static void add_secret(struct request *r, const struct rule *rule)
     const char *at = strstr(rule->header, "{}");
     own_str struct str line = {0};
 
-    if (!at)
+    if (!at || !rule->secret)
         return;
     str_add_bytes(&line, rule->header, (size_t)(at - rule->header));
     str_add_bytes(&line, rule->secret->value, rule->secret->len);

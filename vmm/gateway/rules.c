@@ -26,7 +26,7 @@ static bool is_header_value(const char *p, size_t len)
     for (size_t i = 0; i < len; i++)
         if ((unsigned char)p[i] < ' ' || p[i] == 0x7f)
             return false;
-    return len > 0;
+    return true;
 }
 
 int rules_add_secret(struct rules *r, const char *name, int fd, struct err *e)
@@ -42,11 +42,11 @@ int rules_add_secret(struct rules *r, const char *name, int fd, struct err *e)
         n--;
     if (r->n_secrets == GATEWAY_SECRETS_MAX)
         rc = err_set(e, ERR_REFUSED, "more than %u secrets", GATEWAY_SECRETS_MAX);
-    else if ((size_t)n > GATEWAY_SECRET_MAX || !is_header_value(value, (size_t)n))
+    else if (n < 1 || (size_t)n > GATEWAY_SECRET_MAX || !is_header_value(value, (size_t)n))
         rc = err_set(e, ERR_REFUSED,
                      "secret '%.64s' cannot go into a header (1 to %u bytes on one line)", name,
                      GATEWAY_SECRET_MAX);
-    if (rc == 0) {
+    if (rc == 0 && n > 0) {
         snprintf(s->name, sizeof(s->name), "%s", name);
         s->len = (size_t)n;
         s->value = calloc(1, s->len + 1);
