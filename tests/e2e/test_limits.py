@@ -140,8 +140,8 @@ def check_says_who_decided_each_line(folder):
         equal((rows[key][1], rows[key][-1]), (value, place), key)
     d = json.loads(finished(lazaret(*args, "--json", "--", "true")))["plan"]
     equal((d["cpus"], d["decided"]["cpus"], d["decided"]["memory"]), (3, "command line", f"{manifest}:4"))
-    one_line_error(lazaret("check", "--manifest", _write(folder, "odd.json", MANIFEST, network=True), "--", "true"),
-                   125, "odd.json:4: network: unknown key")
+    one_line_error(lazaret("check", "--manifest", _write(folder, "odd.json", MANIFEST, networks=True), "--", "true"),
+                   125, "odd.json:4: networks: unknown key")
 
 
 def what_is_above_the_policy_is_126_or_trimmed_and_said(folder):
