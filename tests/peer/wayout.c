@@ -22,6 +22,7 @@ int main(int argc, char *argv[])
     struct egress e;
     char word[16];
     unsigned exec;
+    int network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int port = argc == 2 ? (int)strtol(argv[1], NULL, 10) : -1, pair[2], status = 0;
     pid_t pid;
 
@@ -42,7 +43,7 @@ int main(int argc, char *argv[])
         int rc = 0;
 
         if (strcmp(word, "serve") == 0)
-            rc = egress_serve(&e, exec, getpid());
+            rc = egress_serve(&e, exec, network);
         else
             egress_forget(&e, exec);
         printf("%s\n", rc < 0 ? strerror(-rc) : "ok");
