@@ -453,6 +453,7 @@ void client_pump(struct proxy *p, struct client *c, short revents)
         client_drop(p, c, false);
     if (c->state != CLIENT_NONE && !write_out(c))
         client_drop(p, c, false);
+    tell(p, c);
     if (c->state == CLIENT_FLOWING)
         end_output(p, c);
     if (c->state == CLIENT_LEAVING)

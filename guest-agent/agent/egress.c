@@ -198,13 +198,16 @@ static int loopback_up(int fd)
 /* In the namespace of the job. */
 static int make_sockets(int fds[PROXY_SOCKETS])
 {
+    const int on = 1;
+
     for (size_t i = 0; i < PROXY_SOCKETS; i++) {
         const struct sockaddr_in at = {.sin_family = AF_INET,
                                        .sin_port = htons(places[i].port),
                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 
         fds[i] = socket(AF_INET, places[i].type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        if (fds[i] < 0 || (i == 0 && loopback_up(fds[i]) < 0) ||
+        if (fds[i] < 0 || setsockopt(fds[i], SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) < 0 ||
+            (i == 0 && loopback_up(fds[i]) < 0) ||
             bind(fds[i], (const struct sockaddr *)&at, sizeof(at)) < 0 ||
             (places[i].type == SOCK_STREAM && listen(fds[i], EGRESS_BACKLOG) < 0))
             return -errno;
@@ -213,14 +216,11 @@ static int make_sockets(int fds[PROXY_SOCKETS])
 }
 
 /* The agent goes into the namespace and comes back: it has one thread. */
-static int make_sockets_of(pid_t init, int fds[PROXY_SOCKETS])
+static int make_sockets_in(int network_fd, int fds[PROXY_SOCKETS])
 {
-    char path[64];
-    int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC), there, rc;
+    int here = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+    int rc = here < 0 || setns(network_fd, CLONE_NEWNET) < 0 ? -errno : 0;
 
-    (void)snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)init);
-    there = open(path, O_RDONLY | O_CLOEXEC);
-    rc = here < 0 || there < 0 || setns(there, CLONE_NEWNET) < 0 ? -errno : 0;
     if (rc == 0) {
         rc = make_sockets(fds);
         if (setns(here, CLONE_NEWNET) < 0) {
@@ -228,8 +228,6 @@ static int make_sockets_of(pid_t init, int fds[PROXY_SOCKETS])
             power_off();
         }
     }
-    if (there >= 0)
-        close(there);
     if (here >= 0)
         close(here);
     return rc;
@@ -255,13 +253,16 @@ static int tell(const struct egress *e, enum proxy_word word, unsigned exec, con
     return sendmsg(e->control, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-int egress_serve(const struct egress *e, unsigned exec, pid_t init)
+bool egress_is_on(const struct egress *e)
 {
-    int fds[PROXY_SOCKETS] = {-1, -1, -1, -1}, rc;
+    return e && e->control >= 0;
+}
 
-    if (!e || e->control < 0)
-        return 0;
-    rc = make_sockets_of(init, fds);
+int egress_serve(const struct egress *e, unsigned exec, int network_fd)
+{
+    int fds[PROXY_SOCKETS] = {-1, -1, -1, -1};
+    int rc = make_sockets_in(network_fd, fds);
+
     if (rc == 0)
         rc = tell(e, PROXY_SERVE, exec, fds);
     close_all(fds);
@@ -270,6 +271,6 @@ int egress_serve(const struct egress *e, unsigned exec, pid_t init)
 
 void egress_forget(const struct egress *e, unsigned exec)
 {
-    if (e && e->control >= 0)
+    if (egress_is_on(e))
         (void)tell(e, PROXY_FORGET, exec, NULL);
 }

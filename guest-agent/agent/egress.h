@@ -10,7 +10,7 @@
 
 #include "agent/boot.h"
 
-#include <sys/types.h>
+#include <stdbool.h>
 
 struct egress {
     int control; /* to the `net` process; -1: there is none */
@@ -23,13 +23,14 @@ struct egress {
  */
 int egress_start(struct egress *e, struct boot_fault *f);
 
+/* Is there one? `e` may be NULL: no. */
+bool egress_is_on(const struct egress *e);
 /*
  * The container's first process is there, and nothing of the job runs yet: sockets on the loopback
- * of its network namespace, for the `net` process. 0, also where there is none (or `e` is NULL); or
- * -errno.
+ * of its network namespace (borrowed), for the `net` process, of which there is one. 0 or -errno.
  */
-int egress_serve(const struct egress *e, unsigned exec, pid_t init);
-/* The job is over. */
+int egress_serve(const struct egress *e, unsigned exec, int network_fd);
+/* The job is over; does nothing where egress is not on. */
 void egress_forget(const struct egress *e, unsigned exec);
 
 #endif

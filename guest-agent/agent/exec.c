@@ -34,7 +34,8 @@ static void close_fd(int *fd)
 static void forget(struct exec *x)
 {
     x->state = WIRE_IN_NONE;
-    x->config_fd = x->link = x->console = -1;
+    x->config_fd = x->link = x->console = x->network = -1;
+    x->made = false;
     x->stdio[0] = x->stdio[1] = x->stdio[2] = -1;
     x->runtime = x->init = 0;
     x->reaped = x->begun = x->ended = false;
@@ -66,6 +67,7 @@ static void close_all(struct exec *x)
     close_fd(&x->config_fd);
     close_fd(&x->link);
     close_fd(&x->console);
+    close_fd(&x->network);
     for (int i = 0; i < 3; i++)
         close_fd(&x->stdio[i]);
     stream_done(x);
@@ -275,11 +277,32 @@ static int send_go(struct exec *x)
     return 0;
 }
 
+/* GO, once the container is there, and its way out, if it gets one. */
+static void go(struct exec *x)
+{
+    bool egress = egress_is_on(x->egress);
+    int rc = 0;
+
+    if (!x->made || x->wrong || (egress && x->network < 0))
+        return;
+    x->made = false;
+    if (egress)
+        rc = egress_serve(x->egress, x->number, x->network);
+    close_fd(&x->network);
+    if (rc == -EAFNOSUPPORT)
+        fail(x, WIRE_WHY_RUNTIME, "the guest's kernel has no IP, which network rules need");
+    else if (rc < 0)
+        fail_errno(x, "the job's way out", -rc);
+    else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0)
+        fail_errno(x, "trace the container's first process", -rc);
+    else if (send_go(x) < 0)
+        fail_errno(x, "the container's first process", errno);
+}
+
 /* The runtime has ended: the container is there, or it is not. */
 static void on_runtime(struct exec *x, int status)
 {
     char text[WIRE_TEXT_MAX];
-    int rc = 0;
 
     x->runtime = 0;
     if (x->init == 0)
@@ -292,15 +315,9 @@ static void on_runtime(struct exec *x, int status)
         fail(x, WIRE_WHY_RUNTIME, text[0] ? text : "the container runtime failed");
     } else if (x->console >= 0 && stream_take_console(x) < 0) {
         fail_errno(x, "receive the terminal", errno);
-    } else if ((rc = egress_serve(x->egress, x->number, x->init)) < 0) {
-        fail_errno(x,
-                   rc == -EAFNOSUPPORT ? "the guest's kernel has no IP for network rules"
-                                       : "the job's way out",
-                   -rc);
-    } else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0) {
-        fail_errno(x, "trace the container's first process", -rc);
-    } else if (send_go(x) < 0) {
-        fail_errno(x, "the container's first process", errno);
+    } else {
+        x->made = true;
+        go(x);
     }
 }
 
@@ -422,15 +439,52 @@ static void on_cannot(struct exec *x, int error)
     fail(x, missing ? WIRE_WHY_NOT_FOUND : WIRE_WHY_NOT_EXEC, strerror(error));
 }
 
+/* One record, and the fd that came with it, or -1. */
+static ssize_t hear_one(const struct exec *x, struct link_record *ret, int *ret_fd)
+{
+    struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
+    union {
+        struct cmsghdr align;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct msghdr m = {.msg_iov = &iov,
+                       .msg_iovlen = 1,
+                       .msg_control = control.space,
+                       .msg_controllen = sizeof(control.space)};
+    ssize_t n = recvmsg(x->link, &m, MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+
+    *ret_fd = -1;
+    if (h && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
+    return n;
+}
+
+/* Where nobody serves it, it is not kept. */
+static void take_network(struct exec *x, int *fd, int error)
+{
+    if (!egress_is_on(x->egress) || x->network >= 0 || x->begun)
+        return;
+    x->network = *fd;
+    *fd = -1;
+    if (x->network < 0)
+        fail_errno(x, "the job's network", -error);
+    else
+        go(x);
+}
+
 /* Reads what the container's first process has to say, until it has no more. */
 static void hear(struct exec *x)
 {
     struct link_record r;
     ssize_t n;
+    int fd;
 
-    while (x->link >= 0 && (n = recv(x->link, &r, sizeof(r), 0)) != -1) {
+    while (x->link >= 0 && (n = hear_one(x, &r, &fd)) != -1) {
         if (n != sizeof(r)) {
             close_fd(&x->link);
+        } else if (r.kind == LINK_HERE) {
+            take_network(x, &fd, r.value);
         } else if (r.kind == LINK_BEGUN) {
             x->begun = true;
         } else if (r.kind == LINK_CANNOT) {
@@ -442,6 +496,7 @@ static void hear(struct exec *x)
             x->ended = true;
             x->status = r.value;
         }
+        close_fd(&fd);
     }
     if (x->link >= 0 && errno != EAGAIN && errno != EINTR)
         close_fd(&x->link);

@@ -58,6 +58,8 @@ struct exec {
     pid_t init;    /* the container's first process, 0: not known yet */
     bool reaped;   /* ... has ended */
     int init_status;
+    bool made;      /* the container is there, and GO not said */
+    int network;    /* its namespace, until GO; -1: not shown */
     int link;       /* to the container's first process, -1: it has ended */
     int stdio[3];   /* the container's ends, until the runtime has them */
     int console;    /* listens for the terminal, -1 without one */

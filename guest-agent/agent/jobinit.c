@@ -2,15 +2,14 @@
  * jobinit: the container's first process: starts the command as its child and reports on it.
  *
  * How it works
- *   It runs confined as the command will be: same user, no capabilities, seccomp. It waits for GO
- *   on the link (link.h), so nothing of the job runs before the agent has set up its terminal;
- *   takes on itself what the plan declares (declared.h), which all that it starts inherits; starts
- *   the command in a session of its own; then reaps whatever the command left behind,
- *   passes signals on, and ends when the command has ended: the kernel then kills the rest of the
- *   pid namespace.
- *   Secrets for the environment come with GO, in a memfd. They are in the command's environment
- *   only: here they are wiped once it runs.
- * Must not: hold the job's stdin, stdout or stderr, or the job's pipes would never end.
+ *   It runs confined as the command will be: same user, no capabilities, seccomp. It shows the
+ * agent its network namespace, and waits for GO on the link (link.h), so nothing of the job runs
+ * before the agent has set up its terminal; takes on itself what the plan declares (declared.h),
+ * which all that it starts inherits; starts the command in a session of its own; then reaps
+ * whatever the command left behind, passes signals on, and ends when the command has ended: the
+ * kernel then kills the rest of the pid namespace. Secrets for the environment come with GO, in a
+ * memfd. They are in the command's environment only: here they are wiped once it runs. Must not:
+ * hold the job's stdin, stdout or stderr, or the job's pipes would never end.
  */
 #include "agent/jobinit.h"
 
@@ -171,6 +170,33 @@ static int stay(pid_t command, int signal_fd)
     return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
+/* The agent has no right to look for the namespace in /proc: it is shown. Without one there is no
+ * way out, which is the agent's to tell. */
+static void show_network(void)
+{
+    struct link_record r = {.kind = LINK_HERE};
+    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.h = {.cmsg_level = SOL_SOCKET,
+                       .cmsg_type = SCM_RIGHTS,
+                       .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+        m.msg_control = control.space;
+        m.msg_controllen = sizeof(control.space);
+    } else {
+        r.value = -errno;
+    }
+    (void)sendmsg(LINK_FD, &m, MSG_NOSIGNAL);
+    if (fd >= 0)
+        close(fd);
+}
+
 /* The file that the command is, as exec_in_path() finds it; NULL: there is none. */
 static const char *find_program(const char *name, char ret[JOBINIT_FILE_MAX])
 {
@@ -283,6 +309,7 @@ int jobinit_main(char *args[])
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+    show_network();
     if (signal_fd < 0 || wait_for_go(&extra_fd) < 0 || take_extra(extra_fd, &extra) < 0)
         return JOBINIT_FAILED;
     if (!confine(args, argv))

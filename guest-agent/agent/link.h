@@ -4,7 +4,8 @@
  *
  *     agent -> init: GO, with a memfd of "NAME=VALUE" strings if there are secrets for the
  *                    environment; then KILL (signal number) any time
- *     init -> agent: BEGUN, or CANNOT (errno) and end, or UNCONFINED (errno, text) and end; then
+ *     init -> agent: HERE, with its network namespace, at once; then, behind GO,
+ *                    BEGUN, or CANNOT (errno) and end, or UNCONFINED (errno, text) and end; then
  *                    ENDED (wait status) and end
  */
 #ifndef LZ_AGENT_LINK_H
@@ -18,7 +19,15 @@
 
 #define LINK_TEXT_MAX DECLARED_TEXT_MAX
 
-enum link_kind { LINK_GO = 1, LINK_KILL, LINK_BEGUN, LINK_CANNOT, LINK_UNCONFINED, LINK_ENDED };
+enum link_kind {
+    LINK_GO = 1,
+    LINK_KILL,
+    LINK_BEGUN,
+    LINK_CANNOT,
+    LINK_UNCONFINED,
+    LINK_ENDED,
+    LINK_HERE
+};
 
 struct link_record {
     uint32_t kind; /* enum link_kind */

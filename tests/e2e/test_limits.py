@@ -189,12 +189,12 @@ def check_says_who_decided_each_line(folder):
     text = finished(lazaret(*args, "--", "true")).decode()
     rows = {line.split()[0]: line.split() for line in text.split("\n\n")[0].splitlines() if not line.startswith("#")}
     for key, value, place in (("memory", "1", f"{manifest}:4"), ("cpus", "3", "line"), ("timeout", "3600.000", f"{policy}:5"),
-                              ("disk", "1", "default"), ("user", "1000:1000", "image"), ("network", "none", "always")):
+                              ("disk", "1", "default"), ("user", "1000:1000", "image"), ("network", "none", "default")):
         equal((rows[key][1], rows[key][-1]), (value, place), key)
     d = json.loads(finished(lazaret(*args, "--json", "--", "true")))["plan"]
     equal((d["cpus"], d["decided"]["cpus"], d["decided"]["memory"]), (3, "command line", f"{manifest}:4"))
-    one_line_error(lazaret("check", "--manifest", _write(folder, "odd.json", MANIFEST, network=True), "--", "true"),
-                   125, "odd.json:4: network: unknown key")
+    one_line_error(lazaret("check", "--manifest", _write(folder, "odd.json", MANIFEST, networks=True), "--", "true"),
+                   125, "odd.json:4: networks: unknown key")
 
 
 def what_is_above_the_policy_is_126_or_trimmed_and_said(folder):

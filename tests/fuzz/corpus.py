@@ -26,6 +26,31 @@ def filled(front, back=b""):
     return front + frame("LOG", payload=b"x" * (101 - 16 - len(front) - len(back))) + back
 
 
+NET = {n: i + 1 for i, n in enumerate("HELLO READY OPEN OPENED REFUSED REQUEST RESPONSE DATA EOF CREDIT "
+                                      "CLOSE HOLD HELD RESUME".split())}
+
+
+def net(name, stream=0, payload=b""):
+    return struct.pack("<IHHII", 0x314e5a4c, NET[name], 0, stream, len(payload)) + payload
+
+
+def net_open(stream, host, port, kind=1):
+    return net("OPEN", stream, struct.pack("<HHHH", kind, 1, port, 0) + host)
+
+
+def net_request(stream, method, path, body=0):
+    return net_open(stream, b"api", 0, 2) + net(
+        "REQUEST", stream, struct.pack("<QHHHH", body, len(method), len(path), 1, 0) + method + path
+        + struct.pack("<HH", 1, 1) + b"ab")
+
+
+def client_hello(*names):
+    ext = b"".join(struct.pack(">HHHBH", 0, len(n) + 5, len(n) + 3, 0, len(n)) + n for n in names)
+    body = (b"\3\3" + bytes(32) + b"\2xy" + b"\0\2\x13\1" + b"\1\0" + struct.pack(">H", len(ext)) + ext)
+    shake = b"\1\0" + struct.pack(">H", len(body)) + body
+    return b"\x16\3\1" + struct.pack(">H", len(shake)) + shake
+
+
 def entry(kind, name=b"", content=b"", mode=0o644, why=0, size=None):
     size = len(content) if size is None else size
     return struct.pack("<BBHHHQ", kind, why, mode, len(name), 0, size) + name + content
@@ -60,6 +85,7 @@ def signature(digest, key, hex_digits="0" * 128):
 
 
 kernel, initramfs, root = b"kernel", b"initramfs", bytes(3 * 4096)
+net_met = net("READY", 0, struct.pack("<I", 1) + bytes(16))
 manifest = {
     "format": "lazaret-image", "version": 2, "architecture": "x86_64", "protocol": 1,
     "cmdline": "quiet",
@@ -136,6 +162,26 @@ seeds = {
         + frame("EXIT", 3, payload=exit_),
         "tree": b"\x7f" + meet + frame("DATA", 0, TREE, entry(FILE, b"a", b"x") + entry(END))
         + frame("COLLECTED", 0, TREE, struct.pack("<I", 0)),
+    },
+    "sni": {
+        "name": client_hello(b"a.example.org"),
+        "none": client_hello(),
+        "twice": client_hello(b"a.org", b"b.org"),
+        "records": b"\x16\3\1\0\1\1" * 3 + client_hello(b"a.org")[3:],
+        "part": client_hello(b"a.example.org")[:50],
+        "no-tls": b"GET / HTTP/1.1\r\n\r\n",
+    },
+    "gateway": {
+        "refused": b"\x7f" + net_met + net_open(1, b"evil.org", 443) + net("CLOSE", 1, bytes(4)),
+        "silent": b"\x7f" + net_met + net_open(1, b"x.a.org", 443) + net_open(2, b"x.a.org", 443),
+        "connect": b"\0" + net_met + b"".join(net_open(i, b"127.0.0.1", 1) for i in range(1, 6)),
+        "request": b"\x7f" + net_met + net_request(1, b"GET", b"/v1/x") + net("EOF", 1),
+        "body": b"\x7f" + net_met + net_request(1, b"POST", b"/v1/x", 3) + net("DATA", 1, b"four"),
+        "method": b"\x7f" + net_met + net_request(1, b"PUT", b"/v1/x"),
+        "held": b"\xff" + net_met + net("HELD") + net_open(1, b"evil.org", 443),
+        "no-stream": b"\x7f" + net_met + net("DATA", 9, b"x"),
+        "twice": b"\x7f" + net_met + net_open(1, b"x.a.org", 443) * 2,
+        "early": b"\x7f" + net_open(1, b"x.a.org", 443),
     },
     "tree": {
         "plain": entry(DIR, b"a", mode=0o755) + entry(FILE, b"a/b") + entry(END),

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""corpus_net: writes the hand-made seeds of fuzz_net: talks of both ends in one stream."""
+"""corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, and of
+fuzz_http, what a job says to its proxy."""
 import os
 import struct
 
@@ -57,8 +58,25 @@ seeds = {
     "too-long": frame("DATA", 1, bytes(65537)),
 }
 
-folder = os.path.join(HERE, "corpus", "net")
-os.makedirs(folder, exist_ok=True)
-for name, data in seeds.items():
-    with open(os.path.join(folder, name), "wb") as f:
-        f.write(data)
+question = b"\3api\7lazaret\0" + struct.pack(">HH", 1, 1)
+http = {
+    "get": b"hGET /v1?a=b HTTP/1.1\r\nHost: api.lazaret\r\nAccept: */*\r\nX-A:\t b \r\n\r\n",
+    "absolute": b"hPOST http://example.org:8080/x HTTP/1.0\r\nContent-Length: 3\r\nTE: x\r\n\r\nabc",
+    "connect": b"hCONNECT [2001:db8::1]:443 HTTP/1.1\r\nExpect: 100-continue\r\n\r\n",
+    "chunks": b"hPUT / HTTP/1.1\r\nTransfer-Encoding: Chunked\r\n\r\n0\r\n\r\n",
+    "twice": b"hGET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "folded": b"hGET / HTTP/1.1\r\nA: b\r\n c\r\n\r\n",
+    "body": b"b4;x=y\r\nabcd\r\n00A\r\n0123456789\r\n0\r\nA: b\r\n\r\nrest",
+    "body-lies": b"bffffffffffffffff\r\nx",
+    "dns": b"d" + struct.pack(">HHHHHH", 7, 0x100, 1, 0, 0, 0) + question,
+    "dns-edns": b"d" + struct.pack(">HHHHHH", 7, 0x120, 1, 0, 0, 1) + question.replace(b"lazaret", b"example")
+    + b"\0\0\x29\x04\xd0" + bytes(6),
+    "dns-loop": b"d" + struct.pack(">HHHHHH", 7, 0, 1, 0, 0, 0) + b"\xc0\x0c" + bytes(4),
+}
+
+for target, files in (("net", seeds), ("http", http)):
+    folder = os.path.join(HERE, "corpus", target)
+    os.makedirs(folder, exist_ok=True)
+    for name, data in files.items():
+        with open(os.path.join(folder, name), "wb") as f:
+            f.write(data)

@@ -22,6 +22,7 @@ static const struct domain_row {
     enum plan_accel accel;
     bool input;
     enum domain_start start;
+    bool net;
 } domains[] = {
     {"microvm-tcg.xml", PLAN_MICROVM, PLAN_TCG, false},
     {"microvm-tcg-input.xml", PLAN_MICROVM, PLAN_TCG, true},
@@ -38,6 +39,8 @@ static const struct domain_row {
     {"microvm-tcg-incoming.xml", PLAN_MICROVM, PLAN_TCG, false, DOMAIN_INCOMING},
     {"q35-kvm-incoming.xml", PLAN_Q35, PLAN_KVM, false, DOMAIN_INCOMING},
     {"microvm-tcg-transfer.xml", PLAN_MICROVM, PLAN_TCG, true, DOMAIN_TRANSFER},
+    {"microvm-tcg-net.xml", PLAN_MICROVM, PLAN_TCG, false, DOMAIN_BOOT, true},
+    {"q35-kvm-net.xml", PLAN_Q35, PLAN_KVM, false, DOMAIN_BOOT, true},
 };
 #define N_DOMAINS ((int)(sizeof(domains) / sizeof(domains[0])))
 
@@ -73,6 +76,7 @@ static char *domain_of(const struct domain_row *row)
         .input = row->input ? "/run/input.squashfs" : NULL,
         .channel = "/run/channel",
         .console = "/run/console",
+        .net = row->net ? "/run/net" : NULL,
         .cmdline = "console=ttyS0 quiet",
         .ram = row->start == DOMAIN_BOOT ? NULL : "/run/ram",
         .preload = row->start == DOMAIN_RESTORE ? "/usr/libexec/lazaret/preload.so" : NULL,
@@ -123,6 +127,8 @@ static const char *const devices_common[] = {
     NULL,
 };
 static const char *const devices_input[] = {"disk:lz-input", NULL};
+/* Of a guest with network rules; without them there is nothing that leads out. */
+static const char *const devices_net[] = {"channel:lazaret.net.0", NULL};
 static const char *const devices_microvm[] = {"controller:virtio-serial", "rng:virtio", NULL};
 static const char *const devices_q35[] = {"controller:pci/pcie-root",
                                           "controller:virtio-serial/virtio-non-transitional",
@@ -157,13 +163,14 @@ START_TEST(a_new_device_fails_until_the_list_is_changed)
     ck_assert_int_eq(domain_devices(xml, &list, &e), 0);
     for (size_t i = 0; i < list.n; i++) {
         size_t n = take(devices_common, list.items[i]) + take(own, list.items[i]) +
-                   (row->input ? take(devices_input, list.items[i]) : 0);
+                   (row->input ? take(devices_input, list.items[i]) : 0) +
+                   (row->net ? take(devices_net, list.items[i]) : 0);
 
         ck_assert_msg(n == 1, "%s: '%s' is not on the list", row->file, list.items[i]);
         ck_assert_msg(i == 0 || strcmp(list.items[i - 1], list.items[i]) != 0, "%s: two of '%s'",
                       row->file, list.items[i]);
     }
-    ck_assert_uint_eq(list.n, count(devices_common) + count(own) + (row->input ? 1 : 0));
+    ck_assert_uint_eq(list.n, count(devices_common) + count(own) + row->input + row->net);
 }
 END_TEST
 
@@ -181,10 +188,12 @@ START_TEST(no_way_out_of_the_guest_but_disks_channel_and_console)
 }
 END_TEST
 
-static const char *const containers[] = {"oci.json", "oci-full.json", "oci-declared.json"};
+static const char *const containers[] = {"oci.json", "oci-full.json", "oci-declared.json",
+                                         "oci-egress.json"};
 
-/* Bare: one command and nothing else. Full: terminal, input and output folders. */
-static char *oci_of(bool full, bool declared)
+/* Bare: one command and nothing else. Full: terminal, input and output folders. Egress: with
+ * declared paths, and one proxy variable of the plan's own. */
+static char *oci_of(bool full, bool declared, bool egress)
 {
     own_doc struct doc *d = NULL;
     own_strv struct strv argv = {0}, env = {0}, inputs = {0};
@@ -201,11 +210,14 @@ static char *oci_of(bool full, bool declared)
         .out = full ? out : NULL,
         .interactive = full,
         .tty = full,
+        .egress = egress,
     };
 
     strv_add(&argv, "python3");
     strv_add(&argv, full ? "/in/agent.py" : "--version");
     strv_add(&env, "PATH=/usr/local/bin:/usr/bin:/bin");
+    if (egress)
+        strv_add(&env, "NO_PROXY=.example.org");
     if (full)
         strv_add(&inputs, "/home/u/texts");
     if (declared) {
@@ -224,7 +236,7 @@ static char *oci_of(bool full, bool declared)
 
 START_TEST(a_container_is_its_golden_file)
 {
-    own_free char *text = oci_of(_i == 1, _i == 2);
+    own_free char *text = oci_of(_i == 1, _i >= 2, _i == 3);
 
     compare(containers[_i], text);
 }
@@ -237,6 +249,6 @@ int main(void)
     tcase_add_loop_test(tc, a_domain_is_its_golden_file, 0, N_DOMAINS);
     tcase_add_loop_test(tc, a_new_device_fails_until_the_list_is_changed, 0, N_DOMAINS);
     tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
-    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 3);
+    tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 4);
     return suite_run("golden", tc);
 }

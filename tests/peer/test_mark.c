@@ -274,8 +274,9 @@ START_TEST(a_gap_in_the_clock_fires_no_deadline)
     struct pollfd fds[EXEC_SLOTS];
 
     for (int rearmed = 0; rearmed < 2; rearmed++) {
-        exec_init(&x, 1, &none, &(struct audit){.fd = -1}, &(struct secrets_config){.dir = ""});
-        outbox_init(&outbox);
+        exec_init(&x, 1, &none, &(struct audit){.fd = -1}, &(struct secrets_config){.dir = ""},
+                  NULL);
+        outbox_init(&outbox, WIRE_MAGIC);
         x.state = WIRE_IN_STARTING;
         x.deadline_ms = 1; /* long ago */
         if (rearmed)

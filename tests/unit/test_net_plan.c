@@ -1,15 +1,18 @@
 /* test_net_plan: promises of the network in a plan: who may ask for what, whose secrets they are.
  */
+#include "base/file.h"
 #include "base/own.h"
 #include "plan/plan.h"
 #include "tests/unit/suite.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 #define M(keys)  "{\"format\": \"lazaret-manifest\", \"version\": 1, \"command\": [\"x\"]" keys "}"
 #define P(keys)  "{\"format\": \"lazaret-policy\", \"version\": 1" keys "}"
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 #define RANDOM_N 4000
+#define EXAMPLES GOLDEN_DIR "/../../vmm/plan/examples/"
 
 /* What goes in, and what comes out. */
 struct world {
@@ -451,6 +454,24 @@ START_TEST(a_plan_of_an_older_lazaret_has_no_network)
 }
 END_TEST
 
+START_TEST(the_example_is_within_the_example_of_a_policy)
+{
+    own_world struct world w = {0};
+    own_free char *manifest = NULL, *policy = NULL;
+    char is[512];
+    size_t len;
+
+    must(file_read(AT_FDCWD, EXAMPLES "network.json", 4096, &manifest, &len, &w.e), &w);
+    must(file_read(AT_FDCWD, EXAMPLES "policy.json", 4096, &policy, &len, &w.e), &w);
+    add_policy(&w, policy, "policy.json");
+    strv_add(&w.secrets, "MODEL_KEY");
+    must(resolve(&w, manifest), &w);
+    ck_assert_str_eq(text_of(w.plan, 2, is),
+                     "https://api.example.org/v1,name=model,methods=POST,streams=8,"
+                     "secret=MODEL_KEY,header=Authorization: Bearer {}");
+}
+END_TEST
+
 /* ---- whatever is asked for ---- */
 
 static unsigned draw(unsigned n)
@@ -555,4 +576,5 @@ SUITE("network in a plan", a_wrong_rule_is_refused_with_file_line_and_key,
       a_secret_that_a_rule_uses_is_the_gateways_and_never_the_jobs,
       up_takes_no_secret_but_the_gateways, a_fork_keeps_the_rules_and_the_bounds_of_its_sandbox,
       a_fork_of_a_sandbox_without_a_network_gets_none, a_plan_with_rules_is_read_back_the_same,
-      a_plan_of_an_older_lazaret_has_no_network, no_manifest_yields_a_network_above_its_policies)
+      a_plan_of_an_older_lazaret_has_no_network, the_example_is_within_the_example_of_a_policy,
+      no_manifest_yields_a_network_above_its_policies)

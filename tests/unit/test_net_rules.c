@@ -133,6 +133,7 @@ START_TEST(what_contradicts_itself_is_refused_in_words)
         {"https://a.org,name=a,secret=K,header=X: {}\r\nY: z", "not 'Name: value'"},
         {"https://a.org,name=a,secret=K,header=Host: {}", "not for secrets"},
         {"https://a.org,name=a,secret=K,header=content-length: {}", "not for secrets"},
+        {"https://a.org,name=a,secret=K,header=Proxy-Authorization: {}", "not for secrets"},
         {"https://a.org,name=a,secret=../x", "no name"},
         {"https://a.org,name=a", "not for policies", NET_OF_POLICY},
         {"https://a.org,secret=K", "not for policies", NET_OF_POLICY},

@@ -12,11 +12,11 @@
 #include <sys/resource.h>
 
 /* The one folder may get files and folders. */
-static int confine_files(int dir_fd, struct err *e)
+static int confine_files(int dir_fd, bool network, struct err *e)
 {
     own_close int fd = -1;
 
-    if (landlock_begin(&fd, e) < 0)
+    if ((network ? landlock_begin_files(&fd, e) : landlock_begin(&fd, e)) < 0)
         return -1;
     if (fd < 0) /* not built in, or not switched on */
         return 0;
@@ -119,7 +119,7 @@ int confine_self(const struct confine *c, struct err *e)
         (c->max_address_bytes > 0 && set_limit(RLIMIT_AS, c->max_address_bytes, e) < 0))
         return -1;
 #endif
-    if (confine_files(c->dir_fd, e) < 0)
+    if (confine_files(c->dir_fd, c->network, e) < 0)
         return -1;
     return confine_calls(c, e);
 }

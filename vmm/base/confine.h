@@ -11,6 +11,7 @@
 
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,6 +51,7 @@ struct confine {
     const struct confine_call *calls;
     size_t n_calls;
     int dir_fd;                 /* the one folder that may be written below, or -1 for nothing */
+    bool network;               /* TCP is its duty: Landlock leaves that alone */
     uint64_t max_fds;           /* RLIMIT_NOFILE */
     uint64_t max_file_bytes;    /* RLIMIT_FSIZE, UINT64_MAX: as it is */
     uint64_t max_data_bytes;    /* RLIMIT_DATA, 0: as it is */

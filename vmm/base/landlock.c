@@ -2,6 +2,7 @@
 #include "base/landlock.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,12 +37,14 @@ static struct attr all_of(long abi)
     return a;
 }
 
-int landlock_begin(int *ret_fd, struct err *e)
+static int begin(bool network, int *ret_fd, struct err *e)
 {
     long abi = landlock_abi();
     struct attr a = all_of(abi);
     int fd = -1;
 
+    if (network)
+        a.net = 0;
     if (abi > 0) {
         size_t size = abi >= 6   ? sizeof(a)
                       : abi >= 4 ? offsetof(struct attr, scoped)
@@ -53,6 +56,16 @@ int landlock_begin(int *ret_fd, struct err *e)
     }
     *ret_fd = fd;
     return 0;
+}
+
+int landlock_begin(int *ret_fd, struct err *e)
+{
+    return begin(false, ret_fd, e);
+}
+
+int landlock_begin_files(int *ret_fd, struct err *e)
+{
+    return begin(true, ret_fd, e);
 }
 
 int landlock_allow(int ruleset_fd, int path_fd, uint64_t rights, struct err *e)

@@ -22,6 +22,8 @@ long landlock_abi(void);
 
 /* Begins a list of what stays allowed. *ret_fd is -1 where there is no Landlock. */
 int landlock_begin(int *ret_fd, struct err *e);
+/* The same, and TCP stays as it is. */
+int landlock_begin_files(int *ret_fd, struct err *e);
 /*
  * Adds what is behind `path_fd`: a file, or a folder with all below it. Rights that mean nothing to
  * a file, or to this kernel, are left out.

@@ -71,6 +71,7 @@ int cli_paths_find(struct cli_paths *ret, struct err *e)
     p.preload = find_own("liblazaret-preload.so", "vmm/hv", LZ_LIBEXECDIR);
     p.wrap = find_own("lazaret-qemu", "vmm/wrap", LZ_LIBEXECDIR);
     p.unpack = find_own("lazaret-unpack", "vmm/channel", LZ_LIBEXECDIR);
+    p.gateway = find_own("lazaret-gateway", "vmm/gateway", LZ_LIBEXECDIR);
     p.look = find_own("lazaret-look", "vmm/look", LZ_LIBEXECDIR);
     p.agent = find_own("lazaret-agent", "guest-agent/agent", LZ_LIBEXECDIR);
     p.recipes = find_own("recipes", "images", LZ_DATADIR);
@@ -84,6 +85,7 @@ void cli_paths_done(struct cli_paths *p)
     free(p->relay);
     free(p->unpack);
     free(p->look);
+    free(p->gateway);
     free(p->preload);
     free(p->wrap);
     free(p->agent);

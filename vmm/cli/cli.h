@@ -17,7 +17,7 @@ struct cli_paths {
     char *data_dir; /* LAZARET_DATA_DIR, or /var/lib/lazaret, or the user's own */
     char *wrap;     /* QEMU's surroundings: lazaret-qemu */
     char *preload;  /* the library that QEMU gets for a saved guest */
-    char *relay, *unpack, *look,
+    char *relay, *unpack, *look, *gateway,
         *agent;    /* our other programs: beside us when run from a build folder */
     char *recipes; /* the folder of our own recipes, likewise */
 };
@@ -54,6 +54,9 @@ int cmd_down(int argc, char **argv);
 int cmd_pause(int argc, char **argv);
 int cmd_resume(int argc, char **argv);
 int cmd_kill(int argc, char **argv);
+int cmd_allow(int argc, char **argv);
+int cmd_deny(int argc, char **argv);
+int cmd_manifest(int argc, char **argv);
 int cmd_ps(int argc, char **argv);
 int cmd_console(int argc, char **argv);
 int cmd_cp(int argc, char **argv);
@@ -80,7 +83,8 @@ extern const char help_main[], help_run[], help_check[], help_doctor[], help_ls[
     help_gc[], help_image[], help_warm[], help_up[], help_exec[], help_down[], help_pause[],
     help_resume[], help_kill[], help_ps[], help_console[], help_cp[], help_stats[], help_attach[],
     help_logs[], help_snapshot[], help_revert[], help_marks[], help_forget[], help_fork[],
-    help_diff[], help_prove[], help_metrics[], help_report[], help_events[], help_keygen[], help_unseal[], help_record[], help_verify[];
+    help_diff[], help_prove[], help_metrics[], help_report[], help_events[], help_keygen[],
+    help_unseal[], help_record[], help_verify[], help_allow[], help_deny[], help_manifest[];
 
 /* One option; exactly one of the ret_* says where it goes. A table of them ends with an empty one.
  * What is stored is borrowed from argv, but for ret_values. */

@@ -41,12 +41,25 @@ void fork_end(const char *data_dir, struct fork *f)
 struct asked {
     const char *source, *name, *count;
     bool json;
+    struct strv given;               /* --secret */
+    struct secrets secrets, gateway; /* what that says; what the rules of the sandbox use of it */
 };
+
+static void asked_done(struct asked *a)
+{
+    strv_done(&a->given);
+    secrets_done(&a->secrets);
+    secrets_done(&a->gateway);
+}
+#define own_asked __attribute__((cleanup(asked_done)))
 
 static int parse(int argc, char **argv, struct asked *ret)
 {
-    const struct cli_option options[] = {
-        {.name = "-n", .ret_value = &ret->count}, {.name = "--json", .ret_flag = &ret->json}, {0}};
+    const struct cli_option options[] = {{.name = "-n", .ret_value = &ret->count},
+                                         {.name = "--json", .ret_flag = &ret->json},
+                                         {.name = "--secret", .ret_values = &ret->given},
+                                         {0}};
+    const struct strv none = {0};
     int status;
 
     status = cli_parse(&argc, argv, options, help_fork);
@@ -56,7 +69,7 @@ static int parse(int argc, char **argv, struct asked *ret)
         return cli_misuse(argv[0], "a sandbox and the name of a new one are needed");
     ret->source = argv[1];
     ret->name = argv[2];
-    return -1;
+    return options_secrets(argv[0], &ret->given, &none, false, &ret->secrets);
 }
 
 static char *child_name(const struct asked *a, uint64_t i)
@@ -64,8 +77,34 @@ static char *child_name(const struct asked *a, uint64_t i)
     return a->count ? str_printf("%s-%" PRIu64, a->name, i + 1) : str_dup(a->name);
 }
 
-static int make(const struct cli_paths *paths, const struct asked *a, const struct fork *f,
-                uint64_t i, struct doc *ret_rows, struct err *e)
+/* The gateway of the fork is another one: it gets every secret that a rule uses, and no other. */
+static int take_secrets(struct asked *a, struct plan *plan, struct err *e)
+{
+    own_strv struct strv used = {0};
+
+    plan_used_secrets(plan, &used);
+    secrets_split(&a->secrets, &used, &a->gateway);
+    if (a->secrets.files.n > 0)
+        return err_set(e, ERR_USAGE, "--secret: no network rule of sandbox '%s' uses '%s'",
+                       a->source, a->secrets.files.items[0]);
+    if (a->count && used.n > 0)
+        return err_set(e, ERR_USAGE,
+                       "-n: a network rule uses secret '%s': make forks of this sandbox one by one",
+                       used.items[0]);
+    for (size_t i = 0; i < used.n; i++)
+        if (i == a->gateway.files.n || strcmp(a->gateway.files.items[i], used.items[i]) != 0)
+            return err_set(e, ERR_USAGE,
+                           "a network rule uses secret '%s', which is in the gateway of '%s' only: "
+                           "give it again (--secret %s=FILE)",
+                           used.items[i], a->source, used.items[i]);
+    strv_done(&plan->gateway_secrets);
+    plan->gateway_secrets = used;
+    used = (struct strv){0};
+    return 0;
+}
+
+static int make(const struct cli_paths *paths, struct asked *a, const struct fork *f, uint64_t i,
+                struct doc *ret_rows, struct err *e)
 {
     own_free char *name = child_name(a, i);
     struct doc *row;
@@ -78,6 +117,7 @@ static int make(const struct cli_paths *paths, const struct asked *a, const stru
     if (sandbox_fork(paths->data_dir, f->name, f->from.mark.name, &from, e) < 0)
         return -1;
     c.from = &from;
+    c.gateway_secrets = &a->gateway;
     rc = sandbox_up(name, f->plan, &c, &r, e);
     fork_let_go(&from);
     if (rc < 0)
@@ -91,7 +131,7 @@ static int make(const struct cli_paths *paths, const struct asked *a, const stru
 }
 
 /* All of them, or none. */
-static int make_all(const struct cli_paths *paths, const struct asked *a, const struct fork *f,
+static int make_all(const struct cli_paths *paths, struct asked *a, const struct fork *f,
                     uint64_t n, struct doc *ret_rows, struct err *e)
 {
     for (uint64_t i = 0; i < n; i++) {
@@ -111,7 +151,7 @@ int cmd_fork(int argc, char **argv)
 {
     own_paths struct cli_paths paths = {0};
     own_doc struct doc *rows = doc_new_array();
-    struct asked a = {.source = "", .name = ""};
+    own_asked struct asked a = {.source = "", .name = ""};
     struct fork f = {0};
     uint64_t n = 1;
     struct err e;
@@ -120,10 +160,13 @@ int cmd_fork(int argc, char **argv)
     if (status >= 0)
         return status;
     if ((a.count && str_parse_u64(a.count, "-n", 1, CHILDREN_MAX, &n, &e) < 0) ||
-        sandbox_check_name(a.name, &e) < 0 || cli_paths_find(&paths, &e) < 0)
+        secrets_open(&a.secrets, &e) < 0 || sandbox_check_name(a.name, &e) < 0 ||
+        cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
     rc = fork_begin(paths.data_dir, a.source, &f, &e);
     fork_let_go(&f.from); /* or each child would inherit it, and hold it for life */
+    if (rc == 0)
+        rc = take_secrets(&a, f.plan, &e);
     if (rc == 0)
         rc = make_all(&paths, &a, &f, n, rows, &e);
     fork_end(paths.data_dir, &f);

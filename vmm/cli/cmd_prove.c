@@ -91,6 +91,7 @@ static int prove_plan(struct options *o, const struct cli_paths *paths)
         return cli_misuse("prove", "it keeps nothing: marks are for 'lazaret up'");
     c = options_run_config(paths);
     c.warm = !o->cold;
+    c.gateway_secrets = &o->gateway_secrets;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)
         return cli_fail(&e);
     outcome_print_notes(r.notes);
@@ -126,7 +127,8 @@ int cmd_prove(int argc, char **argv)
         status = cli_misuse("prove", "with --debug nothing is promised");
     if (status >= 0)
         return status;
-    if ((name && sandbox_check_name(name, &e) < 0) || cli_paths_find(&paths, &e) < 0)
+    if (secrets_open(&o.secrets, &e) < 0 || (name && sandbox_check_name(name, &e) < 0) ||
+        cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
     return name ? prove(paths.data_dir, name, o.json) : prove_plan(&o, &paths);
 }

@@ -5,7 +5,8 @@ const char help_main[] =
     "usage: lazaret COMMAND [OPTION]... [-- CMD ARG...]\n"
     "\n"
     "Runs a program that is not trusted in a microVM of its own: a minimal guest from an\n"
-    "immutable image, a nested container inside it, no network, nothing left afterwards.\n"
+    "immutable image, a nested container inside it, no network but what is allowed by name,\n"
+    "nothing left afterwards.\n"
     "\n"
     "  run          run a command in a fresh guest\n"
     "  check        print the plan, domain XML and container of a run, change nothing\n"
@@ -15,6 +16,7 @@ const char help_main[] =
     "  cp SRC DST   copy files and folders; NAME:PATH is one in a sandbox\n"
     "  ps NAME      list its commands\n"
     "  attach NAME EXEC, logs NAME EXEC: what a detached command writes, or wrote\n"
+    "  allow NAME DEST..., deny NAME DEST...: where it may connect to from now on\n"
     "  kill NAME    send one of its commands a signal, or end the sandbox the hard way\n"
     "  snapshot NAME [MARK]: keep what it is, memory and disk; revert NAME [MARK]: go back\n"
     "  marks NAME   what was kept, and how much; forget NAME MARK\n"
@@ -30,6 +32,7 @@ const char help_main[] =
     "  gc           finish what crashed runs and sandboxes left\n"
     "  image        make, list and look after images\n"
     "  warm         list and remove the saved guests that runs begin with\n"
+    "  manifest diff A B: what one manifest allows more than another\n"
     "  keygen       make a key for sealed files; unseal: open one\n"
     "  record       what runs and sandboxes did: list, show, export\n"
     "  verify RUN   is its record whole, and what this host wrote?\n"
@@ -65,6 +68,13 @@ const char help_main[] =
     "  --address-space SIZE, --file-size SIZE: the most of each process, none by default\n"        \
     "  --open-files N     files that each process may have open (4096)\n"                          \
     "  --tmp SIZE         /tmp, which is memory (half of --memory)\n"                              \
+    "  --allow URL        let the job connect there, through a gateway on the host: "              \
+    "https://HOST,\n"                                                                              \
+    "                     http://HOST or tcp://HOST:PORT, HOST also *.NAME; behind it "            \
+    ",KEY=VALUE\n"                                                                                 \
+    "                     each: name, methods, bytes, rate, streams, secret, header: "             \
+    "lazaret-run(1)\n"                                                                             \
+    "                     (repeatable)\n"                                                          \
     "  --manifest FILE    what the job asks for; options go before it: lazaret.manifest(5)\n"      \
     "  --policy FILE      what it may have at most, beside /etc/lazaret/policy.json and your "     \
     "own:\n"                                                                                       \
@@ -204,6 +214,9 @@ const char help_up[] =
     "  --read PATH        let commands read below PATH, and nothing else (repeatable)\n"
     "  --write PATH       let them write below PATH, and nowhere else (repeatable)\n"
     "  --exec PATH        let them execute PATH, and nothing else (repeatable)\n"
+    "  --allow URL        let commands connect there (repeatable; 'lazaret allow' adds more "
+    "later)\n"
+    "  --secret NAME=FILE one that a network rule uses; for the gateway only (repeatable)\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
     "  --in-max SIZE      most that may go in (1G)\n"
     "  --machine TYPE     microvm (default) or q35\n"
@@ -269,6 +282,31 @@ const char help_kill[] =
     "Sends SIGNAL (KILL; a name or a number) to the command EXEC, a number from `lazaret ps`.\n"
     "Without EXEC, ends the sandbox without asking its keeper, and leaves nothing of it.\n";
 
+const char help_allow[] =
+    "usage: lazaret allow [OPTION]... NAME DEST...\n"
+    "\n"
+    "Lets a sandbox that came up with a network connect to DEST too, within its policies and "
+    "those\n"
+    "of now. DEST is a rule as --allow of `lazaret up` takes it; one with the same URL or name is\n"
+    "replaced.\n"
+    "\n"
+    "  --secret NAME=FILE a secret that a rule of DEST uses; for the gateway only (repeatable)\n"
+    "  --policy FILE      what may be allowed at most, beside the standing ones (repeatable)\n"
+    "\nSee lazaret-sandbox(1).\n";
+
+const char help_deny[] =
+    "usage: lazaret deny NAME DEST...\n"
+    "\n"
+    "Takes rules of a sandbox's network away; connections that they let through end. DEST is a\n"
+    "rule's URL, or its name, as `lazaret show NAME` has it.\n";
+
+const char help_manifest[] =
+    "usage: lazaret manifest diff [--json] A B\n"
+    "\n"
+    "Says what the manifest B allows more than A, a line each, and exits with 1 if there is\n"
+    "anything, else with 0. What cannot be compared (another image, another command) is more.\n"
+    "\nSee lazaret.manifest(5).\n";
+
 const char help_ps[] = "usage: lazaret ps [--json] NAME\n"
                        "\n"
                        "Lists the commands that run in a sandbox.\n";
@@ -320,12 +358,13 @@ const char help_diff[] =
     "\nSee lazaret-sandbox(1).\n";
 
 const char help_fork[] =
-    "usage: lazaret fork [--json] NAME[:MARK] NEW\n"
+    "usage: lazaret fork [--json] [--secret NAME=FILE]... NAME[:MARK] NEW\n"
     "       lazaret fork [--json] -n N NAME[:MARK] NEW\n"
     "\n"
     "Makes a sandbox NEW that begins where NAME is now, or was at MARK: an independent copy, "
     "which\n"
-    "shares memory and disk until it writes. With -n: N of them, NEW-1 and so on; all or none.\n";
+    "shares memory and disk until it writes. With -n: N of them, NEW-1 and so on; all or none.\n"
+    "Secrets that its network rules use are given again, with --secret.\n";
 
 const char help_attach[] =
     "usage: lazaret attach NAME EXEC\n"

@@ -76,6 +76,7 @@ struct run_config options_run_config(const struct cli_paths *paths)
         .data_dir = paths->data_dir,
         .relay_path = paths->relay,
         .unpack_path = paths->unpack,
+        .gateway_path = paths->gateway,
         .preload_path = paths->preload,
         .wrap_path = paths->wrap,
     };

@@ -19,6 +19,7 @@
 
 #include "base/own.h"
 #include "shared/guest.h"
+#include "shared/net.h"
 #include "shared/wire.h"
 
 #include <inttypes.h>
@@ -157,27 +158,27 @@ static void disk_scratch(struct out *o, const struct domain_files *f)
     end(o);
 }
 
-static void controllers(struct out *o)
+static void controllers(struct out *o, const char *ports)
 {
     leaf(o, "controller", "type", "usb", "model", "none", NULL);
     if (o->machine == PLAN_Q35)
         leaf(o, "controller", "type", "pci", "index", "0", "model", "pcie-root", NULL);
-    /* Port 0 is reserved for a console that we do not have; ours is the other one. */
+    /* Port 0 is reserved for a console that we do not have; ours are the others. */
     if (o->machine == PLAN_MICROVM)
-        begin(o, "controller", "type", "virtio-serial", "index", "0", "ports", "2", NULL);
+        begin(o, "controller", "type", "virtio-serial", "index", "0", "ports", ports, NULL);
     else
         begin(o, "controller", "type", "virtio-serial", "index", "0", "model", virtio_model(o),
-              "ports", "2", NULL);
+              "ports", ports, NULL);
     address(o, SLOT_SERIAL);
     end(o);
 }
 
-static void channel(struct out *o, const char *path)
+static void channel(struct out *o, const char *path, const char *name, const char *port)
 {
     begin(o, "channel", "type", "unix", NULL);
     leaf(o, "source", "mode", "bind", "path", path, NULL);
-    leaf(o, "target", "type", "virtio", "name", WIRE_PORT_NAME, NULL);
-    leaf(o, "address", "type", "virtio-serial", "controller", "0", "bus", "0", "port", "1", NULL);
+    leaf(o, "target", "type", "virtio", "name", name, NULL);
+    leaf(o, "address", "type", "virtio-serial", "controller", "0", "bus", "0", "port", port, NULL);
     end(o);
 }
 
@@ -215,9 +216,11 @@ static void devices(struct out *o, const struct domain_files *f)
     disk_scratch(o, f);
     if (f->input)
         disk_readonly(o, f->input, "vdc", GUEST_DISK_INPUT, SLOT_INPUT);
-    controllers(o);
+    controllers(o, f->net ? "3" : "2");
     serial(o, f->console);
-    channel(o, f->channel);
+    channel(o, f->channel, WIRE_PORT_NAME, "1");
+    if (f->net)
+        channel(o, f->net, NET_PORT_NAME, "2");
     leaf(o, "audio", "id", "1", "type", "none", NULL);
     leaf(o, "memballoon", "model", "none", NULL);
     rng(o);

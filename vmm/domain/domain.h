@@ -45,6 +45,7 @@ struct domain_files {
     const char *input;   /* squashfs, read-only; NULL: no such disk */
     const char *channel; /* unix socket, made by libvirt (mode='bind') */
     const char *console; /* unix socket, made by libvirt (mode='bind') */
+    const char *net;     /* the same, of the port of egress; NULL: there is none */
     const char *cmdline; /* from the image; the plan's own arguments are added to it */
     const char *ram;     /* DOMAIN_TEMPLATE, DOMAIN_RESTORE and DOMAIN_TRANSFER */
     const char *preload; /* DOMAIN_RESTORE: library that makes QEMU open `ram` read-only */

@@ -98,6 +98,7 @@ static int check_paths(const struct domain_files *f, struct err *e)
         {f->input != NULL, "input disk", f->input, TEXT_PATH_MAX},
         {true, "channel socket", f->channel, TEXT_SOCKET_MAX},
         {true, "console socket", f->console, TEXT_SOCKET_MAX},
+        {f->net != NULL, "socket of egress", f->net, TEXT_SOCKET_MAX},
         {file, "memory file", f->ram, TEXT_PATH_MAX},
         {f->start == DOMAIN_RESTORE, "preloaded library", f->preload, TEXT_PATH_MAX},
     };

@@ -25,10 +25,14 @@
 #define GATEWAY_HOST_SIZE    256 /* a name or an address, with the NUL */
 #define GATEWAY_ADDRESS_SIZE 48  /* of an IPv6 address, with the NUL */
 #define GATEWAY_TEXT_SIZE    160
-#define GATEWAY_NAME_SIZE    65       /* of a secret, with the NUL */
-#define GATEWAY_SECRET_MAX   4096u    /* bytes of a secret that goes into a header */
-#define GATEWAY_SECRETS_MAX  32u      /* at once */
-#define GATEWAY_RULES_MAX    1048576u /* bytes of the rules' JSON */
+#define GATEWAY_NAME_SIZE    65    /* of a secret, with the NUL */
+#define GATEWAY_SECRET_MAX   4096u /* bytes of a secret that goes into a header */
+#define GATEWAY_SECRETS_MAX  32u   /* at once */
+/* Of the caller's environment: name servers ("ADDRESS[:PORT],...") and certificates (a file) in
+ * place of the host's. */
+#define GATEWAY_DNS_ENV          "LAZARET_DNS"
+#define GATEWAY_CERTIFICATES_ENV "SSL_CERT_FILE"
+#define GATEWAY_RULES_MAX        1048576u /* bytes of the rules' JSON */
 
 enum gateway_event_type {
     GATEWAY_READY = 1, /* the guest's proxy answered on the port */
@@ -42,11 +46,13 @@ enum gateway_event_type {
 /* What is not named for a type is zero. Plain data: it crosses from the gateway as it is. */
 struct gateway_event {
     uint32_t type;
-    uint32_t exec;                      /* TRY, CLOSED: 1 to 16, the guest's word */
-    uint32_t allowed;                   /* TRY: 1, or 0: refused */
-    uint32_t why;                       /* TRY: enum net_why when refused; CLOSED: how it ended */
-    uint32_t rule;                      /* TRY, CLOSED: 1 + index in the rules, 0: none */
-    uint32_t port;                      /* TRY, CLOSED */
+    uint32_t exec;    /* TRY, CLOSED: 1 to 16, the guest's word */
+    uint32_t allowed; /* TRY: 1, or 0: refused */
+    uint32_t why;     /* TRY: enum net_why when refused; CLOSED: how it ended */
+    uint32_t rule;    /* TRY, CLOSED: 1 + index in the rules, 0: none */
+    uint32_t port;    /* TRY, CLOSED; 0: an origin that no rule has */
+    uint32_t guest;   /* READY, HELD: which port it was on */
+    uint32_t zero;
     char host[GATEWAY_HOST_SIZE];       /* TRY, CLOSED: [a-z0-9._:-] only */
     char address[GATEWAY_ADDRESS_SIZE]; /* CLOSED: what it was connected to, or "" */
     uint64_t bytes_up, bytes_down;      /* CLOSED: from and to the guest */
@@ -56,11 +62,14 @@ struct gateway_event {
 
 struct gateway;
 
+/* Why something was refused (enum net_why), for people: "no rule allows it". */
+const char *gateway_why_text(uint32_t why);
+
 /*
  * Launcher: starts the program at `path` in this network namespace. It ends when the other end of
  * *ret_control is closed everywhere, and with this process. What it reads of the host (servers of
  * /etc/resolv.conf, certificates) it reads before it confines itself; an error there is told by the
- * first event. `secret`s are not among it.
+ * first event.
  */
 int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e);
 

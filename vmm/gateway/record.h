@@ -24,6 +24,7 @@ enum gateway_command_type {
 
 struct gateway_command {
     uint32_t type;
+    uint32_t guest; /* PORT: said again in READY and HELD */
     char name[GATEWAY_NAME_SIZE];
     uint8_t nonce[16];
 };

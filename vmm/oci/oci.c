@@ -4,7 +4,7 @@
  * How it works
  *   One function per section of the runtime specification (config.md and config-linux.md, version
  *   1.0.2). What differs between two plans is: the process, sizes and limits, /in, /out and
- *   /run/secrets, which the agent fills. The
+ *   /run/secrets, which the agent fills; and with egress, where its way out is told. The
  *   rest is the same for every job and is kept by tests/golden/oci.json.
  *
  * Must: leave a job without capabilities, without new privileges and inside all seven namespaces,
@@ -18,6 +18,7 @@
 #include "shared/guest.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #define OCI_VERSION    "1.0.2"
 #define OCI_HOSTNAME   "lazaret"
@@ -26,6 +27,8 @@
 #define OCI_SHM_BYTES  (64u * PLAN_MIB) /* of /dev/shm; counts as the job's memory too */
 #define OCI_FILES_SOFT 1024u            /* what select(2) can take */
 #define OCI_UMASK      0022u
+#define OCI_RESOLV     "/etc/resolv.conf"
+#define OCI_DIRECT     "localhost,127.0.0.1,::1,.lazaret" /* not through the proxy */
 #define OCI_OOM_SCORE  500 /* if the guest itself runs short, the job goes before the agent */
 
 #define LIST(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -109,9 +112,37 @@ static struct doc *arguments(const struct plan *p)
     declare(list, GUEST_DECLARED_READ, &p->declared.read);
     declare(list, GUEST_DECLARED_WRITE, &p->declared.write);
     declare(list, GUEST_DECLARED_EXEC, &p->declared.exec);
+    if (p->egress && plan_is_declared(p)) {
+        doc_add_str(list, GUEST_DECLARED_READ);
+        doc_add_str(list, OCI_RESOLV);
+    }
     doc_add_str(list, GUEST_DECLARED_END);
     for (size_t i = 0; i < p->argv.n; i++)
         doc_add_str(list, p->argv.items[i]);
+    return list;
+}
+
+/* Where programs look for their proxy. ALL_PROXY is no SOCKS address: some that have no use for it
+ * end at one. What the plan says itself stays. */
+static struct doc *environment(const struct plan *p)
+{
+    static const char *const ways_out[] = {
+        "HTTP_PROXY=" GUEST_PROXY,  "http_proxy=" GUEST_PROXY, "HTTPS_PROXY=" GUEST_PROXY,
+        "https_proxy=" GUEST_PROXY, "ALL_PROXY=" GUEST_PROXY,  "all_proxy=" GUEST_PROXY,
+        "NO_PROXY=" OCI_DIRECT,     "no_proxy=" OCI_DIRECT,
+    };
+    struct doc *list = doc_new_array();
+
+    for (size_t i = 0; i < p->env.n; i++)
+        doc_add_str(list, p->env.items[i]);
+    for (size_t i = 0; p->egress && i < sizeof(ways_out) / sizeof(ways_out[0]); i++) {
+        size_t len = strcspn(ways_out[i], "=") + 1, k = 0;
+
+        while (k < p->env.n && strncmp(p->env.items[k], ways_out[i], len) != 0)
+            k++;
+        if (k == p->env.n)
+            doc_add_str(list, ways_out[i]);
+    }
     return list;
 }
 
@@ -122,7 +153,7 @@ static struct doc *process(const struct plan *p)
     doc_set_bool(d, "terminal", p->tty);
     doc_set(d, "user", id_pair(p->uid, p->gid));
     doc_set(d, "args", arguments(p));
-    doc_set_strv(d, "env", (const char *const *)p->env.items);
+    doc_set(d, "env", environment(p));
     doc_set_str(d, "cwd", p->workdir);
     doc_set(d, "capabilities", capabilities(p));
     doc_set(d, "rlimits", rlimits(p));
@@ -174,6 +205,9 @@ static struct doc *mounts(const struct plan *p, unsigned exec)
         mount(list, "/in", "bind", GUEST_INPUT, LIST("bind", "ro", "nosuid", "nodev"));
     if (p->out)
         mount(list, "/out", "bind", GUEST_OUT, LIST("bind", "rw", "nosuid", "nodev"));
+    if (p->egress)
+        mount(list, OCI_RESOLV, "bind", GUEST_RESOLV,
+              LIST("bind", "ro", "nosuid", "nodev", "noexec"));
     if (p->secrets.n) {
         /* The image's own /run is not the container's to make a folder in. */
         mount_tmpfs(list, "/run", "mode=755", OCI_RUN_BYTES);

@@ -2,6 +2,7 @@
 #include "plan/net.h"
 
 #include "base/own.h"
+#include "shared/net.h"
 #include "shared/wire.h"
 
 #include <arpa/inet.h>
@@ -118,10 +119,17 @@ static bool take_address(const char *host, bool bracketed, char **ret)
 
 static bool is_origin(const char *host)
 {
-    size_t len = strlen(host), end = strlen(NET_ORIGIN);
+    size_t len = strlen(host), end = strlen(NET_RULE_DOMAIN);
 
-    return strcmp(host, &NET_ORIGIN[1]) == 0 ||
-           (len > end && strcmp(host + len - end, NET_ORIGIN) == 0);
+    return strcmp(host, &NET_RULE_DOMAIN[1]) == 0 ||
+           (len > end && strcmp(host + len - end, NET_RULE_DOMAIN) == 0);
+}
+
+static void lower(char *text)
+{
+    for (char *c = text; *c; c++)
+        if (*c >= 'A' && *c <= 'Z')
+            *c = (char)(*c - 'A' + 'a');
 }
 
 /* Takes the host apart: `text` is it alone, without a port. */
@@ -135,9 +143,7 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
                    ? 0
                    : err_set(e, ERR_USAGE, "there is no IPv6 address in the brackets");
     }
-    for (char *c = text; *c; c++)
-        if (*c >= 'A' && *c <= 'Z')
-            *c = (char)(*c - 'A' + 'a');
+    lower(text);
     if (take_address(text, false, &r->host))
         return 0;
     if (strcmp(text, "*") == 0 && use != NET_OF_POLICY)
@@ -147,7 +153,8 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
                        "it names no host (a name, '*.' and a name, an IPv4 address, or an IPv6 "
                        "address in brackets)");
     if (is_origin(text))
-        return err_set(e, ERR_USAGE, "names that end in '" NET_ORIGIN "' are the clear side's own");
+        return err_set(e, ERR_USAGE,
+                       "names that end in '" NET_RULE_DOMAIN "' are the clear side's own");
     r->host = str_dup(text);
     return 0;
 }
@@ -232,22 +239,10 @@ static int take_methods(struct net_rule *r, const char *text, struct err *e)
     }
 }
 
-/* What the gateway or the connection itself has to say: a secret is nothing of these. */
-static bool is_own_header(const char *text, size_t len)
-{
-    static const char *const own[] = {"host",   "content-length", "transfer-encoding",
-                                      "te",     "connection",     "trailer",
-                                      "expect", "upgrade",        "keep-alive"};
-
-    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
-        if (strlen(own[i]) == len && strncasecmp(own[i], text, len) == 0)
-            return true;
-    return false;
-}
-
 static int take_header(struct net_rule *r, const char *text, struct err *e)
 {
     const char *colon = strchr(text, ':'), *at = strstr(text, "{}");
+    own_free char *name = colon ? str_printf("%.*s", (int)(colon - text), text) : NULL;
     size_t len = strlen(text);
 
     if (!colon || !is_token(text, (size_t)(colon - text)) || colon[1] != ' ' || colon[2] == ' ' ||
@@ -255,9 +250,9 @@ static int take_header(struct net_rule *r, const char *text, struct err *e)
         return err_set(e, ERR_USAGE, "header: not 'Name: value' in printable ASCII");
     if (!at || at < colon || strstr(at + 2, "{}"))
         return err_set(e, ERR_USAGE, "header: its value has not exactly one {}");
-    if (is_own_header(text, (size_t)(colon - text)))
-        return err_set(e, ERR_USAGE, "header: '%.*s' is not for secrets", (int)(colon - text),
-                       text);
+    lower(name);
+    if (net_is_own_header(name, strlen(name)))
+        return err_set(e, ERR_USAGE, "header: '%s' is not for secrets", name);
     r->header = str_dup(text);
     return 0;
 }
@@ -326,7 +321,7 @@ static int check_rule(struct net_rule *r, enum net_use use, struct err *e)
     if (use == NET_OF_WISH && !r->name && (r->path_prefix || r->methods.n > 0 || r->secret))
         return err_set(e, ERR_USAGE,
                        "a path, methods and a secret are of use with a name only (name=api: the "
-                       "job asks http://api" NET_ORIGIN "/)");
+                       "job asks http://api" NET_RULE_DOMAIN "/)");
     if (r->name && r->host[0] == '*')
         return err_set(e, ERR_USAGE, "name: it needs one host, not '%s'", r->host);
     if (r->secret && r->scheme != NET_HTTPS)
@@ -424,17 +419,15 @@ int net_rule_read(const struct doc *list, size_t i, enum net_use use, const char
         return net_rule_parse(text, use, from, ret, e);
     if (!d || !doc_is_object(d))
         return err_set(e, ERR_USAGE, "neither a text nor an object");
-    if (!from && doc_has(d, "from")) {
-        if (doc_get_str(d, "from", &text, e) < 0)
-            return -1;
-        r.from = str_dup(text);
-    } else if (doc_has(d, "from")) {
+    if (from && doc_has(d, "from"))
         return err_set(e, ERR_USAGE, "unknown key 'from'");
-    }
-    if (read_object(d, use, &r, e) < 0) {
+    if ((doc_has(d, "from") && doc_get_str(d, "from", &text, e) < 0) ||
+        read_object(d, use, &r, e) < 0) {
         e->class = ERR_USAGE;
         return -1;
     }
+    if (!from && text)
+        r.from = str_dup(text);
     *ret = r;
     r = (struct net_rule){0};
     return 0;

@@ -41,7 +41,7 @@
 #define NET_RULE_BYTES_MAX   (1ull << 50) /* also of a rate */
 #define NET_RULE_STREAMS_MAX 256u
 #define NET_RULE_HEADER      "Authorization: Bearer {}" /* of a secret that names none */
-#define NET_ORIGIN           ".lazaret" /* ends the host of every clear-side origin */
+#define NET_RULE_DOMAIN      ".lazaret" /* ends the host of every clear-side origin */
 
 enum net_scheme {
     NET_HTTPS, /* a raw connection whose TLS names this host; clear-side: made by the gateway */

@@ -97,7 +97,7 @@ static bool is_origin(const char *name, const char *origin)
     size_t len = strlen(name);
 
     return strncmp(origin, name, len) == 0 &&
-           (origin[len] == '\0' || strcmp(origin + len, NET_ORIGIN) == 0);
+           (origin[len] == '\0' || strcmp(origin + len, NET_RULE_DOMAIN) == 0);
 }
 
 const struct net_rule *net_match_request(const struct net_rules *r, const char *origin,

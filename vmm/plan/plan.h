@@ -169,6 +169,21 @@ int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan 
 /* The same from a wish of KEY_OF_FORK, within its policies. */
 int plan_derive_wish(const struct plan *base, const struct plan_wish *w, struct plan **ret,
                      struct err *e);
+/*
+ * More rules for a sandbox that is up with the plan `base`, as texts: within its own policies and
+ * those of now. Each secret that one of them needs is there already, or among `secrets`, which
+ * nothing else is.
+ */
+int plan_allow(const struct plan *base, const struct strv *texts, const struct policies *now,
+               const struct strv *secrets, struct net_rules *ret, struct strv *ret_notes,
+               struct err *e);
+/* The secrets that its rules name, each once: a guest's own gateway needs them, another one again.
+ */
+void plan_used_secrets(const struct plan *p, struct strv *ret);
+/* Takes the rule out that `text` names: by its URL, or by its name. ERR_USAGE: there is none. */
+int plan_deny(struct net_rules *rules, const char *text, struct err *e);
+/* In place of one of the same name or destination, or behind the last one; leaves `r` empty. */
+void plan_put_rule(struct net_rules *rules, struct net_rule *r);
 void plan_free(struct plan *p);
 bool plan_is_declared(const struct plan *p);
 static inline void plan_free_p(struct plan **p)

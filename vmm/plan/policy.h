@@ -31,6 +31,7 @@
 
 #define POLICY_FORMAT  "lazaret-policy"
 #define POLICY_VERSION 1u
+#define PLAN_LIVE      "lazaret allow" /* who asked for a rule that a sandbox got later */
 /* What may be required: NULL-terminated. */
 extern const char *const policy_layers[];
 
@@ -91,6 +92,8 @@ int policy_bound_network(const struct policies *ps, struct net_rules *rules, str
                          struct err *e);
 /* Adds the alerts of all. */
 void policies_add_alerts(const struct policies *ps, struct alert_rules *ret);
+/* ERR_REFUSED: one of the rules is above one of the policies. */
+int policy_check_network(const struct policies *ps, const struct net_rules *rules, struct err *e);
 /* What may be connected to though it is not public: of those that bound the network, what all
  * name. False: none bounds it, and there is nothing. */
 bool policy_ranges(const struct policies *ps, struct net_ranges *ret);

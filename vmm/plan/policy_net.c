@@ -36,13 +36,15 @@ static const char *format(size_t i, uint64_t n, char *out, size_t out_size)
     return out;
 }
 
-/* "agent.json:7: network: https://a.org". Returns new. */
+/* "agent.json:7: network: https://a.org", "--allow: https://a.org". Returns new. */
 static char *what(const struct net_rule *r)
 {
     own_free char *url = net_rule_url(r);
-    bool given = !r->from || !strchr(r->from, ':');
 
-    return str_printf("%s%s: %s", given ? "--allow" : r->from, given ? "" : ": network", url);
+    if (r->from && strchr(r->from, ':'))
+        return str_printf("%s: network: %s", r->from, url);
+    return str_printf("%s: %s", r->from && strcmp(r->from, PLAN_LIVE) == 0 ? PLAN_LIVE : "--allow",
+                      url);
 }
 
 /* The rule that it is judged by: one that covers it as it is, or else the first that may. */
@@ -178,6 +180,22 @@ int policy_bound_network(const struct policies *ps, struct net_rules *rules, str
     net_rules_done(rules);
     *rules = left;
     left = (struct net_rules){0};
+    return 0;
+}
+
+int policy_check_network(const struct policies *ps, const struct net_rules *rules, struct err *e)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        for (size_t k = 0; ps->items[i].network.set && k < rules->n; k++) {
+            const struct policy *p = &ps->items[i];
+            const struct net_rule *by = find(&p->network.rules, &rules->items[k]);
+            own_free char *name = what(&rules->items[k]);
+            char place[REQUEST_PLACE];
+
+            if (!by || !net_covers(by, &rules->items[k]))
+                return err_set(e, ERR_REFUSED, "%s is not allowed by %s (network)", name,
+                               text_place(p->file, p->network.line, place));
+        }
     return 0;
 }
 

@@ -58,7 +58,7 @@ void plan_decide_by(const struct plan_wish *w, struct plan *p, enum key k, const
 
 /* ---- numbers ---- */
 
-static uint64_t number_default(const struct plan *p, enum key k)
+uint64_t plan_number_default(const struct plan *p, enum key k)
 {
     const struct {
         enum key k;
@@ -84,7 +84,7 @@ static uint64_t number_default(const struct plan *p, enum key k)
 int plan_resolve_number(const struct plan_wish *w, struct plan *p, enum key k, struct err *e)
 {
     const char *text = plan_wish_text(w, k);
-    uint64_t value = number_default(p, k);
+    uint64_t value = plan_number_default(p, k);
     char name[REQUEST_PLACE];
 
     if (text && key_parse(k, text, wish_what(w, k, name), &value, e) < 0)

@@ -13,6 +13,8 @@ void plan_decide(struct plan *p, enum key k, const char *place);
 /* Its own place, or else `otherwise`. */
 void plan_decide_by(const struct plan_wish *w, struct plan *p, enum key k, const char *otherwise);
 
+/* What it is if nobody asks, of a plan whose memory, debug and amnesic are known. */
+uint64_t plan_number_default(const struct plan *p, enum key k);
 int plan_resolve_number(const struct plan_wish *w, struct plan *p, enum key k, struct err *e);
 bool plan_resolve_flag(const struct plan_wish *w, struct plan *p, enum key k);
 /* UID or UID:GID, numbers of the container's own user namespace. NULL: as it is. */
@@ -38,6 +40,8 @@ int plan_resolve_declared(const struct plan_wish *w, struct plan *p, struct err 
  */
 int plan_resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
                          struct err *e);
+/* The rules of a request, in place of those of the same name or destination; NULL: none. */
+int plan_put_rules(const struct request *r, struct net_rules *rules, struct err *e);
 /* Behind the network: what a rule names is the gateway's, the rest is the job's. */
 /* Adds to `rest` the names that are not the gateway's. */
 int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,

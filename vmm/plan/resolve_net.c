@@ -17,8 +17,7 @@ static bool has(const struct strv *v, const char *text)
     return false;
 }
 
-/* In place of one of the same name or destination, or behind the last one. */
-static void put(struct net_rules *rules, struct net_rule *r)
+void plan_put_rule(struct net_rules *rules, struct net_rule *r)
 {
     for (size_t i = 0; i < rules->n; i++)
         if (net_rule_same(&rules->items[i], r)) {
@@ -30,7 +29,7 @@ static void put(struct net_rules *rules, struct net_rule *r)
     net_rules_take(rules, r);
 }
 
-static int put_request(const struct request *r, struct net_rules *rules, struct err *e)
+int plan_put_rules(const struct request *r, struct net_rules *rules, struct err *e)
 {
     const struct request_value *v = r ? &r->of[KEY_NETWORK] : NULL;
     own_net_rules struct net_rules mine = {0};
@@ -47,7 +46,7 @@ static int put_request(const struct request *r, struct net_rules *rules, struct 
     if (net_rules_check(&mine, e) < 0)
         return err_wrap(e, "%s", request_what(r, KEY_NETWORK, name));
     for (size_t i = 0; i < mine.n; i++)
-        put(rules, &mine.items[i]);
+        plan_put_rule(rules, &mine.items[i]);
     return 0;
 }
 
@@ -58,8 +57,8 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
 
     if (base)
         net_rules_add_all(&p->network, &base->network);
-    if (put_request(w->manifest, &p->network, e) < 0 ||
-        put_request(w->command_line, &p->network, e) < 0)
+    if (plan_put_rules(w->manifest, &p->network, e) < 0 ||
+        plan_put_rules(w->command_line, &p->network, e) < 0)
         return -1;
     if (p->network.n > NET_RULES_MAX)
         return err_set(e, ERR_USAGE, "%s: more than %d rules", wish_what(w, KEY_NETWORK, name),
@@ -108,5 +107,83 @@ int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *en
     for (size_t i = 0; files && i < files->n; i++)
         if (!has(&p->gateway_secrets, files->items[i]))
             strv_add(rest, files->items[i]);
+    return 0;
+}
+
+/* ---- of a sandbox that is up ---- */
+
+static int check_secrets(const struct plan *base, const struct net_rules *rules,
+                         const struct strv *secrets, struct err *e)
+{
+    own_strv struct strv used = {0};
+
+    for (size_t i = 0; i < rules->n; i++) {
+        const char *secret = rules->items[i].secret;
+
+        if (!secret)
+            continue;
+        if (!has(&base->gateway_secrets, secret) && !has(secrets, secret))
+            return err_set(e, ERR_USAGE, "secret '%s' is not given (--secret %s=FILE)", secret,
+                           secret);
+        strv_add(&used, secret);
+    }
+    for (size_t i = 0; i < secrets->n; i++)
+        if (!has(&used, secrets->items[i]))
+            return err_set(e, ERR_USAGE, "--secret: none of these rules uses '%s'",
+                           secrets->items[i]);
+    return 0;
+}
+
+int plan_allow(const struct plan *base, const struct strv *texts, const struct policies *now,
+               const struct strv *secrets, struct net_rules *ret, struct strv *ret_notes,
+               struct err *e)
+{
+    own_net_rules struct net_rules rules = {0};
+
+    for (size_t i = 0; i < texts->n; i++) {
+        struct net_rule r = {0};
+
+        if (net_rule_parse(texts->items[i], NET_OF_WISH, PLAN_LIVE, &r, e) < 0)
+            return err_wrap(e, "'%s'", texts->items[i]);
+        net_rules_take(&rules, &r);
+    }
+    if (net_rules_check(&rules, e) < 0 ||
+        policy_bound_network(&base->network_policies, &rules, ret_notes, e) < 0 ||
+        policy_bound_network(now, &rules, ret_notes, e) < 0 ||
+        check_secrets(base, &rules, secrets, e) < 0)
+        return -1;
+    net_rules_add_all(ret, &rules);
+    return 0;
+}
+
+void plan_used_secrets(const struct plan *p, struct strv *ret)
+{
+    for (size_t i = 0; i < p->network.n; i++) {
+        const char *secret = p->network.items[i].secret;
+
+        if (secret && !has(ret, secret))
+            strv_add(ret, secret);
+    }
+}
+
+int plan_deny(struct net_rules *rules, const char *text, struct err *e)
+{
+    own_net_rule struct net_rule wanted = {0};
+    size_t i = 0;
+
+    /* A name is never a URL. */
+    if (strstr(text, "://") && net_rule_parse(text, NET_OF_WISH, NULL, &wanted, e) < 0)
+        return err_wrap(e, "'%s'", text);
+    while (i < rules->n) {
+        const struct net_rule *r = &rules->items[i];
+
+        if (wanted.host ? net_rule_same(r, &wanted) : r->name && strcmp(r->name, text) == 0)
+            break;
+        i++;
+    }
+    if (i == rules->n)
+        return err_set(e, ERR_USAGE, "there is no rule '%s'", text);
+    net_rule_done(&rules->items[i]);
+    memmove(&rules->items[i], &rules->items[i + 1], (--rules->n - i) * sizeof(rules->items[0]));
     return 0;
 }

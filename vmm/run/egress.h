@@ -17,7 +17,7 @@
 #include <poll.h>
 
 #define EGRESS_ROWS_MAX 32
-#define EGRESS_SAYS_MAX 5     /* refused destinations that a note names */
+#define EGRESS_SAYS_MAX 5     /* refused destinations that notes name */
 #define EGRESS_SOCKET   "net" /* the guest's port, in vm_path */
 
 struct egress_row {
@@ -30,15 +30,15 @@ struct egress_row {
 
 /* Plain data: it crosses from keeper to launcher as it is. */
 struct run_egress {
+    uint32_t on; /* there is a gateway */
     uint32_t n;
-    uint32_t said;     /* rows that a note named */
     uint64_t left_out; /* tries that have no row */
     struct egress_row rows[EGRESS_ROWS_MAX];
 };
 
 /* Takes note of a TRY or CLOSED. True: a refused destination that was not seen before. */
 bool egress_add(struct run_egress *x, const struct gateway_event *ev);
-/* Sets "egress" and "egress_left_out". */
+/* Sets "egress" and "egress_left_out", where there is a gateway. */
 void egress_to_doc(const struct run_egress *x, struct doc *d);
 
 struct keeper;
@@ -48,9 +48,13 @@ struct keeper;
 /* The guest's port, new: of a guest that has not run yet. */
 int egress_open(struct keeper *k, struct err *e);
 void egress_undo(struct keeper *k);
+/* The guest has answered on it, or has none. */
+bool egress_is_ready(const struct keeper *k);
 /* Before channel_sync(): waits until the guest is silent on its port too; and after. */
-int egress_hold(struct keeper *k, struct err *e);
+int egress_hold(struct keeper *k, uint64_t until_ms, struct err *e);
 int egress_resume(struct keeper *k, struct err *e);
+/* A secret that rules of a live change need, from a file or pipe; borrowed. */
+int egress_secret(struct keeper *k, const char *name, int fd, struct err *e);
 /* A live change (gateway_rules()). */
 int egress_rules(struct keeper *k, const struct doc *rules, struct err *e);
 /* keeper_pump()'s part: -1 when the run cannot go on. */

@@ -292,6 +292,16 @@ bool fence_is_stopped(pid_t pid)
     return state[0] == 'T'; /* by a signal; a tracer's stop is 't' */
 }
 
+void fence_read_rights(const struct fence_process *p, struct fence *f)
+{
+    own_free char *status = proc_file(p->pid, "status");
+
+    read_user(p, status, f);
+    read_privileges(p, status, f);
+    read_seccomp(p, status, f);
+    read_limits(p, f);
+}
+
 void fence_read_guards(pid_t qemu, struct fence *f)
 {
     const struct fence_process p = {.who = "qemu", .pid = qemu};

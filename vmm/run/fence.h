@@ -32,6 +32,7 @@ struct fence_row {
 
 struct fence {
     uint32_t n;
+    int32_t gateway; /* its pid, where the launcher is; 0: it has none. Seen from there only. */
     struct fence_row rows[FENCE_ROWS_MAX];
 };
 
@@ -62,6 +63,8 @@ struct fence_process {
 void fence_read_process(const struct fence_process *p, struct fence *f);
 /* Has a signal stopped it? */
 bool fence_is_stopped(pid_t pid);
+/* The same without namespaces, network and files: of a process that has a network by duty. */
+void fence_read_rights(const struct fence_process *p, struct fence *f);
 /* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows. */
 void fence_read_guards(pid_t qemu, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */

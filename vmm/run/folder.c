@@ -74,7 +74,7 @@ static int make_id(char *out, struct err *e)
     return 0;
 }
 
-static int write_doc(int dirfd, const char *name, const struct doc *d, struct err *e)
+int folder_write_doc(int dirfd, const char *name, const struct doc *d, struct err *e)
 {
     own_free char *text = doc_format(d, true);
 
@@ -122,7 +122,7 @@ static int write_run_json(const struct folder *f, const struct plan *plan,
         doc_set_str(d, "record", f->record);
     if (plan->debug)
         doc_set_bool(d, "debug", true);
-    return write_doc(f->fd, "run.json", d, e);
+    return folder_write_doc(f->fd, "run.json", d, e);
 }
 
 /* The name is taken: by one that lives, or by what is left of one. */
@@ -171,7 +171,7 @@ static int fill_dir(struct folder *f, const struct plan *plan, const struct run_
     /* Somebody who looks at the state may hold it for a moment. */
     if (lock_file(f->lock_fd, f->path, e) < 0 || write_run_json(f, plan, c, e) < 0)
         return -1;
-    return write_doc(f->fd, "plan.json", d, e);
+    return folder_write_doc(f->fd, "plan.json", d, e);
 }
 
 int folder_create(const char *data_dir, const char *name, const struct plan *plan,
@@ -252,7 +252,7 @@ int folder_write_result(int folder_fd, const struct run_result *r, struct err *e
 {
     own_doc struct doc *d = run_result_to_doc(r);
 
-    return write_doc(folder_fd, "result.json", d, e);
+    return folder_write_doc(folder_fd, "result.json", d, e);
 }
 
 /* Did the run get as far as having a domain? */

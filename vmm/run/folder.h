@@ -9,6 +9,7 @@
  *   domain.xml   the attack surface as it was
  *   console.log  the guest's console, escaped and capped, by the relay
  *   hv.log       what libvirt said
+ *   network.json of a sandbox whose rules were changed: as they are now
  *   result.json  last, by rename
  *   socket       of a sandbox that is up: where its keeper takes requests (talk.h)
  *   paused       of a sandbox that is paused: empty
@@ -34,6 +35,7 @@
 #define FOLDER_INPUT   "input.squashfs"
 #define FOLDER_TREE    "tree.spool"
 #define FOLDER_CONSOLE "console.log"
+#define FOLDER_NETWORK "network.json"
 
 #define FOLDER_CREATING "creating" /* the journal's word before there can be a domain */
 
@@ -83,6 +85,9 @@ int folder_state(int fd, enum folder_kind kind, const char **ret_state, struct e
 
 /* Reads one of the folder's own JSON files. Returns new. */
 int folder_read_doc(int dirfd, const char *name, struct doc **ret, struct err *e);
+
+/* Replaces one of them. */
+int folder_write_doc(int dirfd, const char *name, const struct doc *d, struct err *e);
 
 /* What its run.json says. */
 int folder_is_amnesic(int folder_fd, bool *ret, struct err *e);

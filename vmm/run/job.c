@@ -62,6 +62,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
 
     if (channel_exec(ch, &x, e) < 0)
         return -1;
+    result->egress.on = plan->egress; /* a run's */
     *j = (struct job){
         .number = number,
         .state = JOB_STARTING,

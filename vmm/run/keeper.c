@@ -253,6 +253,7 @@ void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *r
         fence_read_process(&relay, ret);
     }
     fence_read_devices(k->hv, k->xml, ret);
+    ret->gateway = k->gateway_pid;
 }
 
 /* The guest is gone. Libvirt usually knows why a moment later than the channel. */
@@ -397,29 +398,33 @@ static int take_control(struct keeper *k, struct err *e)
 static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
                 struct err *e)
 {
-    struct pollfd p[3 + KEEPER_POLLS_MAX] = {
-        {.fd = k->control_fd, .events = POLLIN},
-        {.fd = hv_event_fd(k->hv), .events = POLLIN},
-        {.fd = channel_fd(k->channel), .events = POLLIN},
+    enum { CONTROL, HV, CHANNEL, EGRESS, OWN };
+    struct pollfd p[OWN + KEEPER_POLLS_MAX] = {
+        [CONTROL] = {.fd = k->control_fd, .events = POLLIN},
+        [HV] = {.fd = hv_event_fd(k->hv), .events = POLLIN},
+        [CHANNEL] = {.fd = channel_fd(k->channel), .events = POLLIN},
+        [EGRESS] = egress_poll(k),
     };
     struct channel_event ev;
     bool stopped = false;
 
     for (size_t i = 0; i < n_own; i++)
-        p[3 + i] = own[i];
+        p[OWN + i] = own[i];
     if (watch_due_ms(k) < until_ms)
         until_ms = watch_due_ms(k);
     if (alarm_due_ms(k) < until_ms)
         until_ms = alarm_due_ms(k);
-    if (poll(p, 3 + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
+    if (poll(p, OWN + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
         return err_sys(e, ERR_HOST, errno, "poll");
     for (size_t i = 0; i < n_own; i++)
-        own[i].revents = p[3 + i].revents;
+        own[i].revents = p[OWN + i].revents;
     /* The channel first: what the guest said before it stopped counts. */
     for (int n = 0; n < CHANNEL_TURN && channel_next(k->channel, &ev) == 1; n++)
         if (take_channel_event(k, &ev, e) < 0)
             return -1;
-    if (p[0].revents && take_control(k, e) < 0)
+    if (egress_take(k, e) < 0)
+        return -1;
+    if (p[CONTROL].revents && take_control(k, e) < 0)
         return -1;
     if (take_hv_events(k, &stopped, e) < 0)
         return -1;

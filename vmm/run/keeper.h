@@ -12,6 +12,7 @@
 #include "hv/hv.h"
 #include "images/image.h"
 #include "plan/plan.h"
+#include "run/egress.h"
 #include "run/fence.h"
 #include "run/folder.h"
 #include "run/job.h"
@@ -44,7 +45,9 @@ struct keeper {
     int data_fd;                      /* opened in init, before /run is covered */
     int input_fds[KEEPER_INPUTS_MAX]; /* the same */
     size_t n_inputs;
-    int identity_fd; /* the same: opens the only input */
+    int identity_fd;   /* the same: opens the only input */
+    int gateway_fd;    /* of its gateway, which the launcher has started; -1: there is none */
+    pid_t gateway_pid; /* the same, in the launcher's namespace; 0 */
 
     char *data;     /* data_dir as it is seen from inside */
     char *run_path; /* the run's folder, the same */
@@ -59,11 +62,13 @@ struct keeper {
     struct hv *hv;
     struct channel *channel;
     struct recording *recording; /* NULL: it has no record */
+    struct gateway *gateway;
 
     /* What has happened so far; set by keeper_pump(). */
     bool ready, parked, collected, synced;
     uint32_t synced_how; /* enum wire_synced_how */
     bool release;        /* a guest that is held in spite of us goes on when it says so */
+    bool net_ready, net_held, net_release; /* the same, of the port of egress */
     uint32_t collected_how;
     bool used_new;                  /* `used` came after it was asked for */
     struct wire_used used;          /* the guest's word */

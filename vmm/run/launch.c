@@ -213,6 +213,11 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
 
     if (k->plan->amnesic && amnesia_no_cores(e) < 0)
         return -1;
+    k->gateway_fd = -1;
+    /* Here is the host's network. */
+    if (k->plan->egress && gateway_start(l->c->gateway_path, &k->gateway_fd, &l->gateway, e) < 0)
+        return -1;
+    k->gateway_pid = l->gateway;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     l->result.timing = k->result.timing;
@@ -231,6 +236,7 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
                                    .arg = k},
                     &l->init, e);
     close(pair[1]);
+    own_close_p(&k->gateway_fd); /* it ends when the keeper's is closed */
     /* Held here, it would outlive the keeper that needs it. */
     if (l->c->from)
         fork_let_go(l->c->from);
@@ -239,10 +245,10 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
     return rc;
 }
 
-static void end_init(pid_t init)
+static void end_child(pid_t pid)
 {
-    kill(init, SIGKILL); /* gone already, unless watching failed */
-    while (waitpid(init, NULL, 0) < 0 && errno == EINTR)
+    kill(pid, SIGKILL); /* gone already, or about to go, unless watching failed */
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
 }
 
@@ -263,11 +269,11 @@ static int check_files(struct err *e)
 
 int launch_check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
-    const char *const programs[] = {c->relay_path, c->unpack_path, c->wrap_path};
+    const char *const programs[] = {c->relay_path, c->unpack_path, c->wrap_path, c->gateway_path};
 
     if (plan->inputs.n > KEEPER_INPUTS_MAX)
         return err_set(e, ERR_USAGE, "--in: more than %d folders", KEEPER_INPUTS_MAX);
-    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) - !plan->egress; i++)
         if (access(programs[i], X_OK) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot run '%s' (is lazaret installed whole?)",
                            programs[i]);
@@ -290,7 +296,9 @@ int launch_all(struct launch *l, struct keeper *k, struct err *e)
     if (rc == 0)
         rc = watch(l, e);
     if (l->init > 0)
-        end_init(l->init);
+        end_child(l->init);
+    if (l->gateway > 0)
+        end_child(l->gateway);
     if (rc == 0)
         judge(l, k->folder->id);
     l->result.debug = k->plan->debug; /* whoever said how it ended */

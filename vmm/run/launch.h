@@ -24,6 +24,7 @@ struct launch {
     struct signals signals; /* held by the caller */
     struct carry carry;     /* of the user's terminal to the job's stdin */
     pid_t init;
+    pid_t gateway;           /* 0: the plan needs none */
     const struct plan *plan; /* of launch_all() */
     const char *id;
     pid_t notified[LAUNCH_NOTIFIED_MAX]; /* commands of alerts; 0: free */

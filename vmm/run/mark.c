@@ -74,6 +74,8 @@ static int hold(struct keeper *k, struct err *e)
 {
     uint64_t until = clock_mono_ms() + SYNC_MS;
 
+    if (egress_hold(k, until, e) < 0)
+        return -1;
     k->synced = false;
     if (channel_sync(k->channel, e) < 0)
         return -1;
@@ -84,6 +86,7 @@ static int hold(struct keeper *k, struct err *e)
         }
         if (clock_mono_ms() >= until) {
             k->release = true;
+            egress_resume(k, &(struct err){0});
             return err_set(e, ERR_GUEST, "the guest did not write out its disk in time");
         }
         if (keeper_pump(k, until, NULL, 0, e) < 0)
@@ -92,6 +95,7 @@ static int hold(struct keeper *k, struct err *e)
     if (k->synced_how == WIRE_SYNC_DONE)
         return 0;
     channel_resume(k->channel, &(struct err){0});
+    egress_resume(k, &(struct err){0});
     return err_set(e, ERR_GUEST, "the guest could not write out its disk (is it full?)");
 }
 
@@ -125,7 +129,8 @@ static int take_held(struct keeper *k, const struct mark *m, int fd, struct err 
     int rc = paused ? save(k, m, fd, e) : -1;
     struct err late;
 
-    if ((paused && hv_resume(k->hv, &late) < 0) || channel_resume(k->channel, &late) < 0) {
+    if ((paused && hv_resume(k->hv, &late) < 0) || channel_resume(k->channel, &late) < 0 ||
+        egress_resume(k, &late) < 0) {
         k->lost = true;
         *e = late;
         return -1;

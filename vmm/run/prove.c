@@ -55,6 +55,9 @@ static void add(struct doc *list, unsigned layer, const char *name, const char *
 
 static int outside(const char *data_dir, const char *name, struct doc *list, struct err *e)
 {
+    static const char *const verdicts[] = {
+        [FENCE_HOLDS] = "holds", [FENCE_BROKEN] = "broken", [FENCE_ABSENT] = "absent"};
+    struct fence gateway = {0};
     struct talk_answer a;
 
     if (sandbox_ask(data_dir, name, &(struct talk_request){.what = TALK_FENCE}, ASK_S, &a, e) < 0)
@@ -64,6 +67,14 @@ static int outside(const char *data_dir, const char *name, struct doc *list, str
 
         add(list, r->layer, r->name, fence_verdict_name(r->verdict), r->text, "host");
     }
+    if (a.fence.gateway > 0)
+        fence_read_rights(
+            &(struct fence_process){
+                .who = "gateway", .pid = a.fence.gateway, .not_uid = 0, .filters = 1},
+            &gateway);
+    for (uint32_t i = 0; i < gateway.n; i++)
+        add(list, gateway.rows[i].layer, gateway.rows[i].name, verdicts[gateway.rows[i].verdict],
+            gateway.rows[i].text, "host");
     return 0;
 }
 

@@ -84,6 +84,7 @@ struct doc *run_result_to_doc(const struct run_result *r)
     if (timing_whole_us(&r->timing) > 0)
         doc_set(d, "timing_us", timing_to_doc(&r->timing));
     doc_set(d, "guest_denials", denied_to_doc(&r->denied));
+    egress_to_doc(&r->egress, d);
     if (r->collected) {
         struct doc *out = doc_new_object();
 

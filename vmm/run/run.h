@@ -17,6 +17,7 @@
 #include "base/err.h"
 #include "plan/plan.h"
 #include "run/denied.h"
+#include "run/egress.h"
 #include "run/secret.h"
 #include "run/timing.h"
 
@@ -43,6 +44,7 @@ struct run_result {
     uint64_t job_ms;             /* STARTED to EXIT, by the host's clock */
     uint64_t cpu_us, peak_bytes; /* the guest's word */
     struct run_denied denied;
+    struct run_egress egress;
     bool collected;
     bool out_sealed; /* the output is one file that nobody here can read */
     uint64_t out_files, out_folders, out_bytes, out_refused;
@@ -61,7 +63,7 @@ struct recording_files;
 
 struct run_config {
     const char *data_dir; /* absolute: images/ runs/ cache/ */
-    const char *relay_path, *unpack_path;
+    const char *relay_path, *unpack_path, *gateway_path;
     const char *preload_path; /* library for QEMU: hv/preload.c */
     const char *wrap_path;    /* of the program lazaret-qemu */
     bool warm;                /* begin with a saved guest, and save one where there is none */

@@ -136,7 +136,10 @@ static int find_one(void *arg, const struct found *at)
 {
     static const struct {
         const char *key, *file;
-    } parts[] = {{"run", "run.json"}, {"plan", "plan.json"}, {"result", "result.json"}};
+    } parts[] = {{"run", "run.json"},
+                 {"plan", "plan.json"},
+                 {"network", FOLDER_NETWORK},
+                 {"result", "result.json"}};
     struct finding *f = arg;
 
     /* A sandbox by its whole name, which goes before the beginning of a run's id. */

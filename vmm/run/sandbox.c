@@ -58,10 +58,15 @@ static int leave_caller(const struct launch *l, struct err *e)
 {
     const struct run_from *from = l->c->from;
     const bool given = from && from->in_memory; /* what its guest begins with */
-    const int keep[] = {l->starter_fd, given ? from->state_fd : -1, given ? from->share_fd : -1};
+    const struct secrets *secrets = l->c->gateway_secrets;
+    int keep[3 + WIRE_SECRETS_MAX] = {l->starter_fd, given ? from->state_fd : -1,
+                                      given ? from->share_fd : -1};
     own_close int null = -1;
+    size_t n = 3;
 
-    file_close_others(keep, sizeof(keep) / sizeof(keep[0]));
+    for (size_t i = 0; secrets && i < secrets->n_fds; i++)
+        keep[n++] = secrets->fds[i];
+    file_close_others(keep, n);
     null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (null < 0 || chdir("/") < 0)
         return err_sys(e, ERR_HOST, errno, "cannot go into the background");

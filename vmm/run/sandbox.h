@@ -82,7 +82,11 @@ int sandbox_marks(const char *data_dir, const char *name, struct doc **ret, stru
  * which is the caller's to forget; fork_let_go() is too. */
 int sandbox_fork(const char *data_dir, const char *name, const char *mark, struct run_from *ret,
                  struct err *e);
-/* Returns new: the plan that it came up with. */
+/* Changes what it may connect to: takes out what `deny` names, then puts `allow` in, whose new
+ * secrets are given, opened. All of it, or nothing. */
+int sandbox_change_network(const char *data_dir, const char *name, const struct net_rules *allow,
+                           const struct strv *deny, struct secrets *secrets, struct err *e);
+/* Returns new: the plan that it came up with, with the network's rules as they are now. */
 int sandbox_plan(const char *data_dir, const char *name, struct plan **ret, struct err *e);
 /* Opens the folder with what its guest wrote, which of an amnesic sandbox is in memory. */
 int sandbox_files(const char *data_dir, const char *name, int *ret_fd, struct err *e);

@@ -6,7 +6,9 @@
 #include "run/folder.h"
 #include "run/fork.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #define PATIENCE_S 600 /* a mark writes the guest's memory, where the disk may be slow */
 
@@ -82,16 +84,40 @@ int sandbox_marks(const char *data_dir, const char *name, struct doc **ret, stru
     return 0;
 }
 
+/* The rules as they are now, where they were changed. */
+static int read_network(int folder, struct plan *p, struct err *e)
+{
+    own_doc struct doc *d = NULL;
+    const struct doc *rules;
+
+    if (faccessat(folder, FOLDER_NETWORK, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    net_rules_done(&p->network);
+    strv_done(&p->gateway_secrets);
+    if (folder_read_doc(folder, FOLDER_NETWORK, &d, e) < 0 ||
+        doc_get_array(d, "network", &rules, e) < 0 ||
+        net_rules_from_doc(rules, &p->network, e) < 0 ||
+        doc_get_strv(d, "gateway_secrets", &p->gateway_secrets, e) < 0) {
+        e->class = ERR_HOST;
+        return err_wrap(e, FOLDER_NETWORK);
+    }
+    return 0;
+}
+
 int sandbox_plan(const char *data_dir, const char *name, struct plan **ret, struct err *e)
 {
     own_close int folder = -1;
     own_doc struct doc *d = NULL;
+    own_plan struct plan *p = NULL;
     const char *state;
 
     if (sandbox_open(data_dir, name, &folder, &state, e) < 0 ||
         folder_read_doc(folder, "plan.json", &d, e) < 0)
         return -1;
-    return plan_from_doc(d, ret, e);
+    if (plan_from_doc(d, &p, e) < 0 || read_network(folder, p, e) < 0)
+        return -1;
+    *ret = own_steal_ptr(p);
+    return 0;
 }
 
 int sandbox_fork(const char *data_dir, const char *name, const char *mark, struct run_from *ret,

@@ -394,6 +394,9 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
     case TALK_KILL:
         rc = kill_job(k, r, &why);
         break;
+    case TALK_NETWORK:
+        rc = serve_change_network(k, r, fds, &why);
+        break;
     case TALK_PAUSE:
     case TALK_RESUME:
         rc = set_paused(k, r->what == TALK_PAUSE, &why);
@@ -488,6 +491,7 @@ int serve_prepare(struct keeper *k, struct err *e)
     if (k->c->max_marks)
         s->marks.max = k->c->max_marks;
     k->serve = s;
+    serve_net_prepare(k);
     return 0;
 }
 
@@ -544,6 +548,7 @@ void serve_undo(struct keeper *k)
             serve_forget(c);
     }
     serve_marks_done(s);
+    serve_net_done(s);
     if (s->listener >= 0)
         close(s->listener);
     free(s);

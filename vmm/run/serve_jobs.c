@@ -69,7 +69,7 @@ static int derive(const struct keeper *k, const struct talk_request *r, int args
 {
     own_command struct talk_command c = {0};
 
-    if (talk_unpack(args_fd, r, &c, e) < 0)
+    if (talk_unpack(args_fd, r, &c, e) < 0 || serve_check_secrets(k->serve, &c, e) < 0)
         return -1;
     return plan_derive(k->plan,
                        &(struct plan_exec){.argv = &c.argv,
@@ -188,6 +188,7 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     memcpy(t->mark, mark, sizeof(t->mark));
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
     t->result.debug = k->plan->debug;
+    t->result.egress.on = k->plan->egress;
     c->exec = n;
     c->until_ms = UINT64_MAX;
     return 0;

@@ -171,6 +171,7 @@ static int adopt(struct keeper *k, unsigned n, const struct mark_job *j, struct 
                        .told_started = true};
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
     t->result.debug = k->plan->debug;
+    t->result.egress.on = k->plan->egress;
     rc = open_sinks(k, j, p.detached, sinks, e);
     out = sinks[0];
     errout = sinks[1];

@@ -55,6 +55,8 @@ struct serve {
     struct client clients[SERVE_CLIENTS_MAX];
     struct task tasks[WIRE_EXEC_MAX];
     struct marks marks;
+    struct net_rules network;    /* as they are now */
+    struct strv gateway_secrets; /* that the gateway has, by name */
     struct kept_plan *kept;
     size_t n_kept;
     struct talk_answer answer; /* large: here rather than on the stack */
@@ -91,6 +93,16 @@ int serve_go_back(struct keeper *k, const char *name, unsigned but, struct err *
 /* The plan of a job that is over; NULL is fine. */
 void serve_drop_plan(struct keeper *k, struct task *t);
 void serve_marks_done(struct serve *s);
+
+/* ---- serve_net.c ----------------------------------------------------------------------------- */
+
+void serve_net_prepare(struct keeper *k);
+void serve_net_done(struct serve *s);
+/* TALK_NETWORK. */
+int serve_change_network(struct keeper *k, const struct talk_request *r, const int *fds,
+                         struct err *e);
+/* ERR_USAGE: one that a command is given is the gateway's. */
+int serve_check_secrets(const struct serve *s, const struct talk_command *c, struct err *e);
 
 /* ---- serve_jobs.c ---------------------------------------------------------------------------- */
 

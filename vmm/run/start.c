@@ -32,6 +32,7 @@
 #define TEMPLATE_RAM  TEMPLATE_DIR "/" CAGE_RAM
 #define CHANNEL       CAGE_VM "/template-channel"
 #define CONSOLE       CAGE_VM "/template-console"
+#define NET           CAGE_VM "/template-net"
 
 /* In a shape's XML in place of what is of one run: everything else in it counts. */
 #define SHAPE_NAME "lazaret-template"
@@ -117,6 +118,7 @@ static const struct domain_files template_files = {
     .input = BLANK_INPUT,
     .channel = CHANNEL,
     .console = CONSOLE,
+    .net = NET,
     .ram = TEMPLATE_RAM,
 };
 
@@ -133,6 +135,7 @@ static int boot_template(struct keeper *k, int state_fd, int log_fd, int *ret_ra
                                             .relay_path = k->c->relay_path,
                                             .channel = CHANNEL,
                                             .console = CONSOLE,
+                                            .net = k->plan->egress ? NET : NULL,
                                             .console_log_fd = log_fd,
                                             .console_max_bytes = UP_CONSOLE_MAX,
                                             .boot_ms = work_boot_ms(k)},
@@ -147,6 +150,7 @@ static struct domain_files transfer_files(const struct keeper *k)
         .input = start_input(k),
         .channel = CHANNEL,
         .console = CONSOLE,
+        .net = NET,
         .ram = TEMPLATE_RAM,
     };
 }

@@ -27,7 +27,8 @@ enum {
     HAS_SIGNO = 4,
     HAS_SIZE = 8,
     HAS_COMMAND = 16,
-    HAS_NAME = 32
+    HAS_NAME = 32,
+    HAS_RULES = 64
 };
 static const struct rule {
     uint32_t what;
@@ -51,6 +52,7 @@ static const struct rule {
     {TALK_FORK, false, HAS_NAME},
     {TALK_FENCE, false, 0},
     {TALK_FILES, false, 0},
+    {TALK_NETWORK, false, HAS_RULES},
 };
 
 static void address(int folder_fd, struct sockaddr_un *ret)
@@ -153,21 +155,22 @@ static bool name_fits(const char name[MARK_NAME_SIZE], bool has)
 static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fds)
 {
     bool tty = r->flags & TALK_TTY, detach = r->flags & TALK_DETACH;
-    size_t want = detach ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
+    bool words = u->has & (HAS_COMMAND | HAS_RULES);
+    size_t want = detach || u->has & HAS_RULES ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
 
     if (r->n_secrets > WIRE_SECRETS_MAX || r->n_secret_env > WIRE_SECRETS_MAX - r->n_secrets)
         return false;
     want += r->n_secrets + r->n_secret_env;
-    if (n_fds != (u->has & HAS_COMMAND ? want : 0))
+    if (n_fds != (words ? want : 0))
         return false;
     if (!flags_fit(r->flags) || !name_fits(r->name, u->has & HAS_NAME))
         return false;
     if ((r->flags && !(u->has & HAS_FLAGS)) || (r->serial && !(u->has & HAS_SERIAL)) ||
         (r->signo && !(u->has & HAS_SIGNO)) || ((r->rows || r->cols) && !(u->has & HAS_SIZE)))
         return false;
-    if ((r->n_args || r->n_env || r->n_secrets || r->n_secret_env || r->timeout_ms ||
-         r->max_bytes) &&
-        !(u->has & HAS_COMMAND))
+    if ((r->n_args || r->n_env || r->n_secrets) && !words)
+        return false;
+    if ((r->n_secret_env || r->timeout_ms || r->max_bytes) && !(u->has & HAS_COMMAND))
         return false;
     if (u->has & HAS_SERIAL && r->serial == 0)
         return false;

@@ -13,7 +13,8 @@
  *   The command of TALK_EXEC travels in a sealed memfd: strings, each with its NUL, in the order
  *   workdir, user (both "" for the plan's own), arguments, environment, names of secrets that are
  *   files, and of those for the environment; their values are in fds that only the relay reads. The
- * seals are what keeps reading it from blocking or changing.
+ * seals are what keeps reading it from blocking or changing. The rules of TALK_NETWORK (plan/net.h)
+ * travel in the same way, with the gateway's new secrets, which only the gateway reads.
  *
  * Must: the keeper checks everything in a request (talk_take_request() does), and never blocks on a
  * client; what a client says can end its own job and no other's. Client and keeper may be different
@@ -57,6 +58,7 @@ enum talk_what {
     TALK_FORK,     /* name: of a mark to begin others with, or "": of a new one */
     TALK_FENCE,    /* what confines the guest now */
     TALK_FILES,    /* of an amnesic sandbox: an fd of the folder with what its guest may change */
+    TALK_NETWORK,  /* n_args rules to be allowed, n_env to be denied, n_secrets; fds */
     TALK_WHAT_END
 };
 
@@ -73,7 +75,8 @@ enum talk_what {
 /* The order of the fds of TALK_EXEC; no stderr with TALK_TTY, stdin with TALK_STDIN only, and only
  * the first one with TALK_DETACH. Behind them, one for each secret. */
 enum { TALK_FD_ARGS, TALK_FD_STDOUT, TALK_FD_STDERR, TALK_FD_STDIN, TALK_FD_SECRETS };
-#define TALK_FDS_MAX (TALK_FD_SECRETS + WIRE_SECRETS_MAX)
+#define TALK_FDS_MAX    (TALK_FD_SECRETS + WIRE_SECRETS_MAX)
+#define TALK_FD_GATEWAY 1 /* of TALK_NETWORK: behind TALK_FD_ARGS, one for each secret */
 
 /* The order of the fds in the answers to TALK_FILES (the first) and TALK_FORK (both). */
 enum { TALK_GIVEN_STATE, TALK_GIVEN_SHARE, TALK_GIVEN_MAX };

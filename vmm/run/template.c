@@ -105,13 +105,14 @@ static int wait_parked(const struct template *t, struct channel *ch, struct err 
 static int boot_and_save(const struct template *t, int state_fd, struct err *e)
 {
     __attribute__((cleanup(channel_close_p))) struct channel *ch = NULL;
-    own_close int channel = -1, console = -1;
+    own_close int channel = -1, console = -1, net = -1;
     struct channel_config c = {.relay_path = t->relay_path,
                                .console_log_fd = t->console_log_fd,
                                .console_max_bytes = t->console_max_bytes};
 
     if (hv_create(t->hv, t->xml, false, e) < 0 || template_connect(t->channel, &channel, e) < 0 ||
-        template_connect(t->console, &console, e) < 0)
+        template_connect(t->console, &console, e) < 0 ||
+        (t->net && template_connect(t->net, &net, e) < 0))
         return -1;
     c.channel_fd = channel;
     c.console_fd = console;

@@ -20,6 +20,7 @@ struct template
     const char *relay_path; /* of the program lazaret-relay */
     const char *channel;    /* the sockets in the XML */
     const char *console;
+    const char *net; /* the same, of the port of egress, which nobody reads; or NULL */
     int console_log_fd;
     uint64_t console_max_bytes;
     uint64_t boot_ms; /* how long PARKED may take */

@@ -276,6 +276,7 @@ static int format_domain(const struct plan *plan, const struct image *im, const 
     own_free char *input = str_printf("%s/" FOLDER_INPUT, vm_path);
     own_free char *channel = str_printf("%s/" UP_CHANNEL, vm_path);
     own_free char *console = str_printf("%s/" UP_CONSOLE, vm_path);
+    own_free char *net = str_printf("%s/" EGRESS_SOCKET, vm_path);
     char uuid[37];
     struct domain_files f = {
         .start = w->start,
@@ -297,6 +298,9 @@ static int format_domain(const struct plan *plan, const struct image *im, const 
                                   : NULL,
         .channel = w->channel ? w->channel : channel,
         .console = w->console ? w->console : console,
+        .net = !plan->egress ? NULL
+               : w->net      ? w->net
+                             : net,
         .cmdline = im->m.cmdline,
         .ram = w->ram,
         .preload = w->preload,
@@ -388,7 +392,7 @@ static int open_channel(struct keeper *k, int log_fd, struct err *e)
     own_close int channel = -1, console = -1;
 
     if (template_connect(channel_path, &channel, e) < 0 ||
-        template_connect(console_path, &console, e) < 0)
+        template_connect(console_path, &console, e) < 0 || egress_open(k, e) < 0)
         return -1;
     return channel_open(&(struct channel_config){.relay_path = k->c->relay_path,
                                                  .channel_fd = channel,
@@ -465,6 +469,7 @@ void up_guest_undo(struct keeper *k)
     recording_sample(k);
     channel_close(k->channel);
     k->channel = NULL;
+    egress_undo(k);
     if (k->hv && hv_destroy(k->hv, &e) < 0)
         run_note(&k->result, "%s", e.text);
     hv_close(k->hv);

@@ -38,7 +38,7 @@ static int wait_ready(struct keeper *k, uint64_t time_ms, struct err *e)
                           .input = k->plan->inputs.n > 0, .uid = k->plan->uid, .gid = k->plan->gid},
                       e) < 0)
         return -1;
-    while (!k->ready) {
+    while (!k->ready || !egress_is_ready(k)) {
         if (clock_mono_ms() >= until)
             return err_set(e, ERR_GUEST,
                            "the guest was not ready in time "

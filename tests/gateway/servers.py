@@ -1,0 +1,115 @@
+"""servers: on loopback: names, echo, HTTP and HTTPS with a certificate of the test's own."""
+import os
+import shutil
+import socket
+import socketserver
+import ssl
+import struct
+import subprocess
+import tempfile
+import threading
+
+
+class _Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):
+    daemon_threads = True
+    allow_reuse_address = True
+    request_queue_size = 256
+
+
+class _Threads6(_Threads):
+    address_family = socket.AF_INET6
+
+
+def tcp(handle, host="127.0.0.1", context=None):
+    """A server whose handler is handle(socket); its port."""
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self):
+            s = self.request
+            try:
+                if context:
+                    s = context.wrap_socket(s, server_side=True)
+                handle(s)
+            except (OSError, ssl.SSLError):
+                pass
+            finally:
+                s.close()
+
+    server = (_Threads6 if ":" in host else _Threads)((host, 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server.server_address[1]
+
+
+def echo(s):
+    while True:
+        got = s.recv(65536)
+        if not got:
+            break
+        s.sendall(got)
+    s.shutdown(socket.SHUT_WR)
+
+
+class Names:
+    """A name server: answers[name] is a list of addresses, or a function that returns one."""
+
+    def __init__(self, answers):
+        self.answers = answers
+        self.asked = []
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.at = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self):
+        while True:
+            q, peer = self.socket.recvfrom(4096)
+            name, at = [], 12
+            while q[at]:
+                name.append(q[at + 1:at + 1 + q[at]].decode())
+                at += 1 + q[at]
+            name = ".".join(name).lower()
+            kind = struct.unpack(">H", q[at + 1:at + 3])[0]
+            self.asked.append(name)
+            addresses = self.answers.get(name)
+            if callable(addresses):
+                addresses = addresses(kind)
+            if addresses == "silence":
+                continue
+            family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+            found = [a for a in addresses or [] if (":" in a) == (family == socket.AF_INET6)]
+            rr = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, 4 if kind == 1 else 16)
+                          + socket.inet_pton(family, a) for a in found if family)
+            flags = 0x8180 if addresses is not None else 0x8183
+            self.socket.sendto(q[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0)
+                               + q[12:at + 5] + rr, peer)
+
+
+class Certificates:
+    """A CA, and contexts of servers that it vouches for."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp()
+        os.chmod(self.dir, 0o755)
+        self.ca = f"{self.dir}/ca.pem"
+        self._run("req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                  "-keyout", f"{self.dir}/ca.key", "-out", self.ca, "-days", "2", "-subj", "/CN=test")
+
+    def _run(self, *args):
+        subprocess.run(["openssl", *args], check=True, capture_output=True)
+
+    def server(self, name):
+        base = f"{self.dir}/{name}"
+        with open(f"{base}.ext", "w", encoding="ascii") as f:
+            f.write(f"subjectAltName=DNS:{name}\n")
+        self._run("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                  "-keyout", f"{base}.key", "-out", f"{base}.csr", "-subj", f"/CN={name}")
+        self._run("x509", "-req", "-in", f"{base}.csr", "-CA", self.ca, "-CAkey", f"{self.dir}/ca.key",
+                  "-CAcreateserial", "-days", "2", "-out", f"{base}.pem", "-extfile", f"{base}.ext")
+        c = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        c.load_cert_chain(f"{base}.pem", f"{base}.key")
+        return c
+
+    def client(self):
+        return ssl.create_default_context(cafile=self.ca)
+
+    def remove(self):
+        shutil.rmtree(self.dir)

@@ -1,0 +1,305 @@
+/* What of the gateway needs no process: the name in a ClientHello, the covered secret, budgets. */
+#include "gateway/rules.h"
+#include "gateway/sni.h"
+#include "gateway/strip.h"
+#include "tests/unit/suite.h"
+
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- sni ------------------------------------------------------------------------------------- */
+
+struct bytes {
+    uint8_t at[2048];
+    size_t n;
+};
+
+static void put(struct bytes *b, const void *data, size_t n)
+{
+    ck_assert_uint_le(n, sizeof(b->at) - b->n);
+    memcpy(b->at + b->n, data, n);
+    b->n += n;
+}
+
+static void put_u16(struct bytes *b, size_t v)
+{
+    const uint8_t raw[] = {(uint8_t)(v >> 8), (uint8_t)v};
+
+    put(b, raw, 2);
+}
+
+static void put_name(struct bytes *b, const char *name)
+{
+    size_t n = strlen(name);
+
+    put_u16(b, 0);
+    put_u16(b, n + 5);
+    put_u16(b, n + 3);
+    put(b, "", 1);
+    put_u16(b, n);
+    put(b, name, n);
+}
+
+/* A ClientHello with these extensions, in records of `cut` bytes. */
+static struct bytes hello_with(const struct bytes *extensions, size_t cut)
+{
+    struct bytes body = {0}, shake = {0}, out = {0};
+    static const uint8_t zeros[64];
+
+    put_u16(&body, 0x0303);
+    put(&body, zeros, 32);
+    put(&body, "\x02xy", 3);
+    put(&body, "\x00\x02\x13\x01", 4);
+    put(&body, "\x01\x00", 2);
+    if (extensions) {
+        put_u16(&body, extensions->n);
+        put(&body, extensions->at, extensions->n);
+    }
+    put(&shake, "\x01\x00", 2);
+    put_u16(&shake, body.n);
+    put(&shake, body.at, body.n);
+    for (size_t at = 0; at < shake.n; at += cut) {
+        size_t n = shake.n - at < cut ? shake.n - at : cut;
+
+        put(&out, "\x16\x03\x01", 3);
+        put_u16(&out, n);
+        put(&out, shake.at + at, n);
+    }
+    return out;
+}
+
+static struct bytes hello(const char *first, const char *second)
+{
+    struct bytes ext = {0};
+
+    put(&ext, "\x00\x17\x00\x00", 4); /* another one */
+    if (first)
+        put_name(&ext, first);
+    put(&ext, "\x00\x2b\x00\x03\x02\x03\x04", 7);
+    if (second)
+        put_name(&ext, second);
+    return hello_with(&ext, 1024);
+}
+
+static enum sni read_all(const struct bytes *b, char *ret)
+{
+    return sni_read(b->at, b->n, ret);
+}
+
+START_TEST(a_name_is_read_in_lower_case)
+{
+    const struct bytes b = hello("API.Example.org", NULL);
+    char name[SNI_NAME_SIZE];
+
+    ck_assert_int_eq(read_all(&b, name), SNI_NAME);
+    ck_assert_str_eq(name, "api.example.org");
+}
+END_TEST
+
+START_TEST(a_hello_is_waited_for_however_it_is_cut)
+{
+    struct bytes ext = {0};
+    char name[SNI_NAME_SIZE];
+
+    put_name(&ext, "a.example.org");
+    for (size_t cut = 1; cut < 120; cut++) {
+        const struct bytes b = hello_with(&ext, cut);
+
+        for (size_t n = 0; n < b.n; n++)
+            ck_assert_int_eq(sni_read(b.at, n, name), SNI_MORE);
+        ck_assert_int_eq(read_all(&b, name), SNI_NAME);
+        ck_assert_str_eq(name, "a.example.org");
+    }
+}
+END_TEST
+
+START_TEST(a_hello_without_a_name_is_said)
+{
+    const struct bytes none = hello(NULL, NULL), old = hello_with(NULL, 1024);
+    char name[SNI_NAME_SIZE];
+
+    ck_assert_int_eq(read_all(&none, name), SNI_NONE);
+    ck_assert_int_eq(read_all(&old, name), SNI_NONE);
+}
+END_TEST
+
+START_TEST(what_servers_could_read_in_two_ways_is_refused)
+{
+    const struct bytes bad[] = {hello("a.org", "a.org"), hello("a.org", "b.org"),
+                                hello("", NULL),         hello("a b", NULL),
+                                hello("a/b", NULL),      hello("\xc3\xa4", NULL)};
+    char name[SNI_NAME_SIZE];
+
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+        ck_assert_int_eq(read_all(&bad[i], name), SNI_BAD);
+}
+END_TEST
+
+START_TEST(lengths_that_lie_are_refused)
+{
+    const struct bytes good = hello("a.example.org", NULL);
+    char name[SNI_NAME_SIZE];
+
+    ck_assert_int_eq(sni_read((const uint8_t *)"GET", 3, name), SNI_BAD);
+    ck_assert_int_eq(sni_read((const uint8_t *)"\x16\x02", 2, name), SNI_BAD);
+    /* No byte that is another makes it a name that is not there; none makes it read too far. */
+    for (size_t i = 0; i < good.n; i++) {
+        struct bytes b = good;
+
+        b.at[i] ^= 0x81;
+        if (read_all(&b, name) == SNI_NAME)
+            ck_assert_uint_le(strlen(name), 13);
+    }
+}
+END_TEST
+
+/* ---- strip ----------------------------------------------------------------------------------- */
+
+static void strip_by(const char *secret, const char *in, size_t step, char *out)
+{
+    uint16_t back[64];
+    struct strip s = {.secret = (const uint8_t *)secret, .len = strlen(secret), .back = back};
+    size_t n = 0, len = strlen(in);
+
+    strip_prepare(s.secret, s.len, back);
+    for (size_t at = 0; at < len; at += step)
+        n += strip_feed(&s, (const uint8_t *)in + at, len - at < step ? len - at : step,
+                        (uint8_t *)out + n);
+    n += strip_finish(&s, (uint8_t *)out + n);
+    out[n] = '\0';
+}
+
+START_TEST(a_secret_is_covered_however_it_is_cut)
+{
+    static const struct {
+        const char *secret, *in, *out;
+    } rows[] = {
+        {"key", "a key, a ke and kkeyey", "a ***, a ke and k***ey"},
+        {"aab", "aaab aabaab", "a*** ******"},
+        {"abab", "ababab", "****ab"},
+        {"x", "xaxx", "*a**"},
+        {"key", "ends with ke", "ends with ke"},
+        {"key", "", ""},
+    };
+    char out[64];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        for (size_t step = 1; step < 12; step++) {
+            strip_by(rows[i].secret, rows[i].in, step, out);
+            ck_assert_str_eq(out, rows[i].out);
+        }
+}
+END_TEST
+
+START_TEST(what_is_no_secret_is_not_held_back)
+{
+    uint16_t back[3];
+    struct strip s = {.secret = (const uint8_t *)"key", .len = 3, .back = back};
+    uint8_t out[16];
+
+    strip_prepare(s.secret, s.len, back);
+    ck_assert_uint_eq(strip_feed(&s, (const uint8_t *)"data: 1\n\n", 9, out), 9);
+    ck_assert_uint_eq(s.held, 0);
+}
+END_TEST
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+static int rules_fd(const char *text)
+{
+    int fd = memfd_create("rules", MFD_CLOEXEC);
+
+    ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+    return fd;
+}
+
+static void replace(struct rules *r, const char *text)
+{
+    struct err e;
+    int fd = rules_fd(text);
+
+    ck_assert_msg(rules_replace(r, fd, &e) == 0, "%s", e.text);
+    close(fd);
+}
+
+START_TEST(a_rule_that_stays_keeps_what_it_has_used)
+{
+    struct rules r = {0};
+    struct rule *a, *held;
+
+    replace(&r, "{\"network\":[{\"to\":\"tcp://a.org:1\",\"bytes\":100},"
+                "{\"to\":\"tcp://b.org:2\"}]}");
+    a = rules_match(&r, "a.org", 1);
+    ck_assert_ptr_nonnull(a);
+    ck_assert(rule_count(a, 99));
+    held = rules_match(&r, "b.org", 2);
+    held->refs++; /* as a stream does */
+    replace(&r,
+            "{\"network\":[{\"to\":\"tcp://c.org:3\"},{\"to\":\"tcp://a.org:1\",\"bytes\":100}]}");
+    ck_assert_ptr_eq(rules_match(&r, "a.org", 1), a);
+    ck_assert_uint_eq(a->index, 2);
+    ck_assert(!rule_count(a, 1) && rule_is_used_up(a));
+    ck_assert(held->gone && !a->gone);
+    ck_assert_ptr_null(rules_match(&r, "b.org", 2));
+    rule_unref(held);
+    rules_done(&r);
+}
+END_TEST
+
+START_TEST(a_list_that_is_wrong_leaves_the_old_one)
+{
+    struct rules r = {0};
+    struct err e;
+    int fd = rules_fd("{\"network\":[{\"to\":\"https://a.org\",\"name\":\"a\",\"secret\":\"NONE\","
+                      "\"header\":\"X: {}\"}]}");
+
+    replace(&r, "{\"network\":[{\"to\":\"tcp://a.org:1\"}]}");
+    ck_assert_int_eq(rules_replace(&r, fd, &e), -1);
+    ck_assert_ptr_nonnull(strstr(e.text, "NONE"));
+    ck_assert_ptr_nonnull(rules_match(&r, "a.org", 1));
+    close(fd);
+    rules_done(&r);
+}
+END_TEST
+
+START_TEST(a_rate_lets_through_what_it_says)
+{
+    struct rule r = {.rate = 10000};
+    uint64_t sent = 0, now = 1000, again = 0;
+
+    while (now < 11000) { /* ten seconds of a clock of our own */
+        uint64_t n = rule_may_send(&r, 5000, now, &again);
+
+        sent += n;
+        if (n > 0) {
+            ck_assert(rule_count(&r, n));
+            continue;
+        }
+        ck_assert_uint_gt(again, now);
+        ck_assert_uint_le(again, now + 1000);
+        now = again;
+    }
+    ck_assert_uint_ge(sent, 90000);
+    ck_assert_uint_le(sent, 103000);
+}
+END_TEST
+
+START_TEST(a_budget_is_not_passed_by_a_byte)
+{
+    struct rule r = {.bytes_max = 10};
+    uint64_t again;
+
+    ck_assert_uint_eq(rule_may_send(&r, 7, 0, &again), 7);
+    ck_assert(rule_count(&r, 7));
+    ck_assert_uint_eq(rule_may_send(&r, 7, 0, &again), 3);
+    ck_assert(!rule_count(&r, 3));
+}
+END_TEST
+
+SUITE("gateway", a_name_is_read_in_lower_case, a_hello_is_waited_for_however_it_is_cut,
+      a_hello_without_a_name_is_said, what_servers_could_read_in_two_ways_is_refused,
+      lengths_that_lie_are_refused, a_secret_is_covered_however_it_is_cut,
+      what_is_no_secret_is_not_held_back, a_rule_that_stays_keeps_what_it_has_used,
+      a_list_that_is_wrong_leaves_the_old_one, a_rate_lets_through_what_it_says,
+      a_budget_is_not_passed_by_a_byte)

@@ -1,0 +1,278 @@
+/* gateway: the launcher's and the keeper's end of lazaret-gateway. See gateway.h. */
+#include "gateway/gateway.h"
+
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/own.h"
+#include "base/spawn.h"
+#include "base/str.h"
+#include "gateway/record.h"
+#include "shared/net.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+
+#define SEND_TIMEOUT_MS 5000u
+
+struct gateway {
+    int control;
+    bool over;      /* TAMPERED or LOST was handed out */
+    bool holding;   /* HOLD sent, HELD not seen */
+    bool greeted;   /* PORT sent, READY not seen */
+    uint32_t guest; /* which port it is */
+};
+
+const char *gateway_why_text(uint32_t why)
+{
+    static const char *const texts[NET_WHY_END] = {
+        [NET_WHY_DONE] = "it has ended",
+        [NET_WHY_RULE] = "no rule allows it",
+        [NET_WHY_ADDRESS] = "its name leads to an address that is private or the host's own",
+        [NET_WHY_NAME] = "its name cannot be resolved",
+        [NET_WHY_CONNECT] = "it cannot be reached, or does not accept",
+        [NET_WHY_TIMEOUT] = "it took too long",
+        [NET_WHY_TLS] = "it is not the TLS, the name or the certificate that the rule wants",
+        [NET_WHY_BUDGET] = "the bytes of its rule are used up",
+        [NET_WHY_LIMIT] = "there are too many connections at once",
+        [NET_WHY_REQUEST] = "it is no request that can be passed on",
+        [NET_WHY_PEER] = "the server broke off",
+        [NET_WHY_GONE] = "its rule was taken away",
+    };
+
+    return why < NET_WHY_END ? texts[why] : "?";
+}
+
+/* ---- launcher -------------------------------------------------------------------------------- */
+
+/* Of the caller's environment it gets these, if they are there. */
+static void fill_env(char *env[3])
+{
+    static const char *const names[] = {GATEWAY_DNS_ENV, GATEWAY_CERTIFICATES_ENV};
+    size_t n = 0;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = getenv(names[i]);
+
+        if (value && *value)
+            env[n++] = str_printf("%s=%s", names[i], value);
+    }
+}
+
+int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e)
+{
+    const char *const argv[] = {path, NULL};
+    char *env[3] = {NULL};
+    own_close int ours = -1, theirs = -1;
+    int pair[2], rc;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return err_sys(e, ERR_HOST, errno, "socketpair");
+    ours = pair[0];
+    theirs = pair[1];
+    fill_env(env);
+    rc = spawn_start(&(struct spawn){.argv = argv,
+                                     .env = (const char *const *)env,
+                                     .cwd = "/",
+                                     .stdio = {SPAWN_NULL, SPAWN_NULL, SPAWN_NULL},
+                                     .fds = &theirs,
+                                     .n_fds = 1,
+                                     .die_with_parent = true},
+                     ret_pid, e);
+    for (size_t i = 0; env[i]; i++)
+        free(env[i]);
+    if (rc < 0)
+        return err_wrap(e, "gateway");
+    *ret_control_fd = own_steal_fd(ours);
+    return 0;
+}
+
+/* ---- keeper ---------------------------------------------------------------------------------- */
+
+struct gateway *gateway_new(int control_fd)
+{
+    struct gateway *g = calloc(1, sizeof(*g));
+
+    if (!g)
+        abort();
+    g->control = control_fd;
+    return g;
+}
+
+void gateway_free(struct gateway *g)
+{
+    if (!g)
+        return;
+    close(g->control);
+    free(g);
+}
+
+int gateway_fd(const struct gateway *g)
+{
+    return g->control;
+}
+
+static int send_command(struct gateway *g, const struct gateway_command *c, int fd, struct err *e)
+{
+    uint64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)c, .iov_len = sizeof(*c)};
+    union {
+        struct cmsghdr h;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.h = {.cmsg_level = SOL_SOCKET,
+                       .cmsg_type = SCM_RIGHTS,
+                       .cmsg_len = CMSG_LEN(sizeof(int))}};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
+        m.msg_control = control.space;
+        m.msg_controllen = sizeof(control.space);
+    }
+    while (sendmsg(g->control, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        struct pollfd p = {.fd = g->control, .events = POLLOUT};
+
+        if (errno == EINTR)
+            continue;
+        if (errno == EPIPE || errno == ECONNRESET)
+            return 0; /* it has ended, and an event that is not read yet says why */
+        if (errno != EAGAIN)
+            return err_sys(e, ERR_HOST, errno, "cannot tell the gateway");
+        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
+            return err_set(e, ERR_HOST, "the gateway takes no command");
+    }
+    return 0;
+}
+
+int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e)
+{
+    struct gateway_command c = {.type = GATEWAY_SECRET};
+
+    snprintf(c.name, sizeof(c.name), "%s", name);
+    return send_command(g, &c, fd, e);
+}
+
+int gateway_rules(struct gateway *g, const struct doc *rules, struct err *e)
+{
+    const struct gateway_command c = {.type = GATEWAY_RULES};
+    own_free char *text = doc_format(rules, false);
+    own_close int fd = memfd_create("lazaret-rules", MFD_CLOEXEC);
+
+    if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot hand rules to the gateway");
+    return send_command(g, &c, fd, e);
+}
+
+int gateway_port(struct gateway *g, int port_fd, struct err *e)
+{
+    struct gateway_command c = {.type = GATEWAY_PORT, .guest = g->guest + 1};
+
+    if (getrandom(c.nonce, sizeof(c.nonce), 0) != sizeof(c.nonce))
+        return err_sys(e, ERR_HOST, errno, "getrandom");
+    g->guest++;
+    g->greeted = true;
+    g->holding = false;
+    return send_command(g, &c, port_fd, e);
+}
+
+int gateway_hold(struct gateway *g, struct err *e)
+{
+    g->holding = true;
+    return send_command(g, &(struct gateway_command){.type = GATEWAY_HOLD}, -1, e);
+}
+
+int gateway_resume(struct gateway *g, struct err *e)
+{
+    return send_command(g, &(struct gateway_command){.type = GATEWAY_RESUME}, -1, e);
+}
+
+/* ---- events ---------------------------------------------------------------------------------- */
+
+static bool ends_within(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+/* What a rule or a guest may name: an origin that no rule has stands under its own name. */
+static bool host_is_sane(const struct gateway_event *ev)
+{
+    if (!ends_within(ev->host, GATEWAY_HOST_SIZE))
+        return false;
+    return ev->port ? net_is_name(ev->host, strlen(ev->host))
+                    : net_is_origin(ev->host, strlen(ev->host));
+}
+
+static bool address_is_sane(const char *address)
+{
+    return ends_within(address, GATEWAY_ADDRESS_SIZE) &&
+           (!address[0] || net_is_name(address, strlen(address)));
+}
+
+static bool try_is_sane(const struct gateway_event *ev)
+{
+    return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 && ev->why < NET_WHY_END &&
+           ev->port <= UINT16_MAX && host_is_sane(ev) && address_is_sane(ev->address) &&
+           !ev->text[0];
+}
+
+/* Can a gateway that does its duty have sent this? */
+static bool event_is_sane(const struct gateway *g, const struct gateway_event *ev)
+{
+    switch (ev->type) {
+    case GATEWAY_READY:
+        return g->greeted;
+    case GATEWAY_HELD:
+        return g->holding;
+    case GATEWAY_TRY:
+        return try_is_sane(ev) && (ev->allowed ? ev->why == 0 : ev->why != 0);
+    case GATEWAY_CLOSED:
+        return try_is_sane(ev);
+    case GATEWAY_TAMPERED:
+    case GATEWAY_LOST:
+        return str_is_printable(ev->text, sizeof(ev->text));
+    default:
+        return false;
+    }
+}
+
+static void end_with(struct gateway *g, struct gateway_event *ev, uint32_t type, const char *text)
+{
+    *ev = (struct gateway_event){.type = type};
+    snprintf(ev->text, sizeof(ev->text), "%s", text);
+    g->over = true;
+}
+
+/* Of a guest that there was before this one. */
+static bool is_of_the_past(const struct gateway *g, const struct gateway_event *ev)
+{
+    return (ev->type == GATEWAY_READY || ev->type == GATEWAY_HELD) && ev->guest != g->guest;
+}
+
+int gateway_next(struct gateway *g, struct gateway_event *ret)
+{
+    struct gateway_event ev;
+    ssize_t n;
+
+    if (g->over)
+        return 0;
+    do
+        n = recv(g->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
+    while ((n < 0 && errno == EINTR) || (n == sizeof(ev) && is_of_the_past(g, &ev)));
+    if (n < 0 && errno == EAGAIN)
+        return 0;
+    if (n <= 0)
+        end_with(g, &ev, GATEWAY_LOST, "the gateway ended");
+    else if ((size_t)n != sizeof(ev) || !event_is_sane(g, &ev))
+        end_with(g, &ev, GATEWAY_LOST, "the gateway sent what is not an event");
+    else if (ev.type == GATEWAY_TAMPERED || ev.type == GATEWAY_LOST)
+        g->over = true;
+    else if (ev.type == GATEWAY_READY)
+        g->greeted = false;
+    else if (ev.type == GATEWAY_HELD)
+        g->holding = false;
+    *ret = ev;
+    return 1;
+}

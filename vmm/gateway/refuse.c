@@ -1,0 +1,64 @@
+/* refuse: why a try was refused, in words that a client can act on. See refuse.h. */
+#include "gateway/refuse.h"
+
+#include "base/doc.h"
+#include "base/own.h"
+#include "base/str.h"
+#include "gateway/gate.h"
+
+#include <string.h>
+
+uint16_t refuse_status(uint32_t why)
+{
+    static const uint16_t status[NET_WHY_END] = {
+        [NET_WHY_RULE] = 403,    [NET_WHY_ADDRESS] = 403, [NET_WHY_NAME] = 502,
+        [NET_WHY_CONNECT] = 502, [NET_WHY_TIMEOUT] = 504, [NET_WHY_TLS] = 502,
+        [NET_WHY_BUDGET] = 429,  [NET_WHY_LIMIT] = 429,   [NET_WHY_REQUEST] = 400,
+        [NET_WHY_PEER] = 502,    [NET_WHY_GONE] = 403,
+    };
+
+    return why < NET_WHY_END && status[why] ? status[why] : 502;
+}
+
+/* "host:port", or http://NAME.lazaret */
+static char *destination(const struct gate_stream *s)
+{
+    if (s->open.kind == NET_ORIGIN)
+        return str_printf("http://%s." NET_ORIGIN_DOMAIN, s->open.name);
+    return str_printf(strchr(s->open.name, ':') ? "[%s]:%u" : "%s:%u", s->open.name, s->open.port);
+}
+
+static char *how_to_allow(const struct gate_stream *s)
+{
+    if (s->why == NET_WHY_ADDRESS)
+        return str_dup("name the range of its address in the policy's network_ranges");
+    if (s->why != NET_WHY_RULE && s->why != NET_WHY_GONE)
+        return NULL;
+    if (s->open.kind == NET_ORIGIN)
+        return str_printf("a rule with the name '%s', its method and its path", s->open.name);
+    if (s->open.port == 443)
+        return str_printf("--allow https://%s", s->open.name);
+    if (s->open.port == 80)
+        return str_printf("--allow http://%s", s->open.name);
+    return str_printf(strchr(s->open.name, ':') ? "--allow tcp://[%s]:%u" : "--allow tcp://%s:%u",
+                      s->open.name, s->open.port);
+}
+
+char *refuse_text(const struct gate_stream *s)
+{
+    own_doc struct doc *d = doc_new_object();
+    own_free char *to = destination(s), *how = how_to_allow(s);
+
+    doc_set_bool(d, "denied", true);
+    doc_set_str(d, "destination", to);
+    if (s->rule)
+        doc_set_str(d, "rule", s->rule->url);
+    else
+        doc_set(d, "rule", NULL);
+    doc_set_str(d, "reason", gateway_why_text(s->why));
+    if (how)
+        doc_set_str(d, "how_to_allow", how);
+    else
+        doc_set(d, "how_to_allow", NULL);
+    return doc_format(d, false);
+}

@@ -1,0 +1,74 @@
+/*
+ * rules: the network rules as the gateway goes by them: what they have used of their budgets, and
+ * their secrets. What a rule lets through is plan's to say (plan/net.h).
+ */
+#ifndef LZ_GATEWAY_RULES_H
+#define LZ_GATEWAY_RULES_H
+
+#include "gateway/gateway.h"
+
+#include <stddef.h>
+
+struct sockaddr;
+
+struct rule_secret {
+    char name[GATEWAY_NAME_SIZE];
+    char *value; /* NUL-terminated, without control characters */
+    size_t len;
+    uint16_t *back; /* strip_prepare() */
+};
+
+enum rule_scheme { RULE_HTTPS, RULE_HTTP, RULE_TCP };
+
+/* Lives as long as the list or a stream names it. */
+struct rule {
+    unsigned refs;
+    bool gone;      /* it was taken away */
+    uint32_t index; /* 1 and up, as long as it is not gone */
+    char *text;     /* the whole of it: equal texts are the same rule */
+    char *url;
+    enum rule_scheme scheme;
+    char *host;
+    uint16_t port;
+    uint64_t bytes_max, rate, streams_max; /* 0: none */
+    char *header;                          /* "Name: value" with one {}; NULL: none */
+    const struct rule_secret *secret;      /* with header */
+    uint64_t open;                         /* streams */
+    uint64_t used_bytes;
+    uint64_t tokens, tokens_ms; /* bytes that may go, as of when */
+};
+
+struct rules {
+    struct rules_list *list; /* NULL: none yet */
+    struct rule **items;
+    size_t n;
+    struct rule_secret secrets[GATEWAY_SECRETS_MAX];
+    size_t n_secrets;
+};
+
+/* Reads `fd` to its end. One newline at the end is not a part of it. */
+int rules_add_secret(struct rules *r, const char *name, int fd, struct err *e);
+/* The new list in place of the old one. A rule with the same text stays the same. */
+int rules_replace(struct rules *r, int fd, struct err *e);
+void rules_done(struct rules *r);
+
+/* A raw connection; NULL: none allows it. */
+struct rule *rules_match(const struct rules *r, const char *host, uint16_t port);
+/* A request to a clear-side origin; NULL: none allows it. */
+struct rule *rules_match_request(const struct rules *r, const char *name, const char *method,
+                                 const char *path);
+bool rules_address_ok(const struct rules *r, const struct sockaddr *a);
+/* It is not public: only a range that somebody named lets it be connected to. */
+bool rules_address_is_named(const struct sockaddr *a);
+
+void rule_unref(struct rule *r); /* accepts NULL */
+/* How many of `want` bytes may go now; 0: *ret_ms is when to ask again. */
+uint64_t rule_may_send(struct rule *r, uint64_t want, uint64_t now_ms, uint64_t *ret_ms);
+/* They went. False: its bytes are used up. */
+bool rule_count(struct rule *r, uint64_t bytes);
+static inline bool rule_is_used_up(const struct rule *r)
+{
+    return r->bytes_max && r->used_bytes >= r->bytes_max;
+}
+
+#endif

@@ -1,0 +1,352 @@
+/*
+ * gateway: raw connections: addresses, dialling, and bytes both ways.
+ *
+ * How it works
+ *   The addresses of a name are asked for once, and those out of bounds are left out; only what is
+ *   left is dialled, one after another with a short pause, and the first that answers is taken.
+ *   Nothing that the guest sends by a rule for https leaves before a whole ClientHello has named
+ *   the host that it asked for.
+ */
+#include "base/clock.h"
+#include "gateway/gate.h"
+#include "gateway/sni.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+static socklen_t size_of(const struct sockaddr_storage *a)
+{
+    return a->ss_family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+static void set_port(struct sockaddr_storage *a, uint16_t port)
+{
+    void *any = a;
+
+    if (a->ss_family == AF_INET)
+        ((struct sockaddr_in *)any)->sin_port = htons(port);
+    else
+        ((struct sockaddr_in6 *)any)->sin6_port = htons(port);
+}
+
+static void format_address(const struct sockaddr_storage *a, char *out)
+{
+    const void *any = a;
+    const void *bytes = a->ss_family == AF_INET
+                            ? (const void *)&((const struct sockaddr_in *)any)->sin_addr
+                            : (const void *)&((const struct sockaddr_in6 *)any)->sin6_addr;
+
+    if (!inet_ntop(a->ss_family, bytes, out, GATEWAY_ADDRESS_SIZE))
+        out[0] = '\0';
+}
+
+static bool read_literal(const char *name, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    memset(ret, 0, sizeof(*ret));
+    if (inet_pton(AF_INET, name, &v4.sin_addr) == 1)
+        memcpy(ret, &v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, name, &v6.sin6_addr) == 1)
+        memcpy(ret, &v6, sizeof(v6));
+    else
+        return false;
+    return true;
+}
+
+/* The only place where an address gets into `found`. */
+static void take_answer(void *arg, const struct names_answer *answer)
+{
+    struct gate_stream *s = arg;
+    uint16_t port = s->open.kind == NET_ORIGIN ? s->rule->port : s->open.port;
+
+    s->query = NULL;
+    s->found.n = 0;
+    for (size_t i = 0; i < answer->n; i++) {
+        struct sockaddr_storage a = answer->addresses[i];
+
+        if (!rules_address_ok(&s->gate->rules, (const struct sockaddr *)(const void *)&a))
+            continue;
+        set_port(&a, port);
+        s->found.addresses[s->found.n++] = a;
+    }
+    if (answer->n == 0) {
+        stream_refuse(s, answer->in_time ? NET_WHY_NAME : NET_WHY_TIMEOUT);
+    } else if (s->found.n == 0) {
+        stream_refuse(s, NET_WHY_ADDRESS);
+    } else if (s->open.kind == NET_ORIGIN) {
+        request_resolved(s);
+    } else {
+        s->stage = GATE_DIALING;
+        s->next = 0;
+        s->next_ms = clock_mono_ms();
+        tunnel_work(s);
+    }
+}
+
+void tunnel_resolve(struct gate_stream *s)
+{
+    const char *host = s->open.kind == NET_ORIGIN ? s->rule->host : s->open.name;
+    struct names_answer literal = {.n = 1};
+    struct names_query *q;
+
+    s->stage = GATE_RESOLVING;
+    if (read_literal(host, &literal.addresses[0])) {
+        take_answer(s, &literal);
+        return;
+    }
+    q = names_ask(s->gate->names, host, take_answer, s);
+    if (q)
+        s->query = q;
+}
+
+/* ---- dialling -------------------------------------------------------------------------------- */
+
+static bool is_dialling(const struct gate_stream *s)
+{
+    for (size_t i = 0; i < GATE_DIALS; i++)
+        if (s->dials[i] >= 0)
+            return true;
+    return false;
+}
+
+static void hang_up(struct gate_stream *s)
+{
+    for (size_t i = 0; i < GATE_DIALS; i++) {
+        if (s->dials[i] >= 0)
+            close(s->dials[i]);
+        s->dials[i] = -1;
+    }
+}
+
+/* An address of this host, in whatever range it is: then both ends are the same one. */
+static bool is_ourselves(int fd, const struct sockaddr_storage *peer)
+{
+    struct sockaddr_storage own = {0};
+    socklen_t size = sizeof(own);
+    char a[GATEWAY_ADDRESS_SIZE], b[GATEWAY_ADDRESS_SIZE];
+
+    if (getsockname(fd, (struct sockaddr *)(void *)&own, &size) < 0)
+        return true;
+    format_address(&own, a);
+    format_address(peer, b);
+    return strcmp(a, b) == 0;
+}
+
+static void connected(struct gate_stream *s, size_t i)
+{
+    const struct sockaddr_storage *peer = &s->found.addresses[s->dialled[i]];
+    const int on = 1;
+    int fd = s->dials[i];
+
+    s->dials[i] = -1;
+    hang_up(s);
+    if (is_ourselves(fd, peer) &&
+        !rules_address_is_named((const struct sockaddr *)(const void *)peer)) {
+        close(fd);
+        stream_refuse(s, NET_WHY_ADDRESS);
+        return;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    format_address(peer, s->address);
+    s->fd = fd;
+    s->stage = GATE_FLOWING;
+    s->readable = false;
+    s->writable = true;
+    s->hello_seen = s->rule->scheme != RULE_HTTPS;
+    s->until_ms = s->hello_seen ? UINT64_MAX : clock_mono_ms() + GATE_HELLO_MS;
+    s->opened = true;
+    stream_allowed(s);
+}
+
+/* Dials the next address. False: it failed at once. */
+static bool dial(struct gate_stream *s, size_t i)
+{
+    const struct sockaddr_storage *a = &s->found.addresses[s->next];
+    int fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+    s->dialled[i] = s->next++;
+    if (fd < 0)
+        return false;
+    if (connect(fd, (const struct sockaddr *)(const void *)a, size_of(a)) < 0 &&
+        errno != EINPROGRESS) {
+        close(fd);
+        return false;
+    }
+    s->dials[i] = fd;
+    return true;
+}
+
+static void work_dials(struct gate_stream *s)
+{
+    uint64_t now = clock_mono_ms();
+
+    for (size_t i = 0; i < GATE_DIALS && s->next < s->found.n; i++) {
+        if (s->dials[i] >= 0)
+            continue;
+        if (is_dialling(s) && now < s->next_ms)
+            break;
+        if (dial(s, i))
+            s->next_ms = now + GATE_STAGGER_MS;
+        else
+            i--; /* the next address in the same place */
+    }
+    if (s->next == s->found.n)
+        s->next_ms = UINT64_MAX;
+    if (!is_dialling(s) && s->next == s->found.n)
+        stream_refuse(s, NET_WHY_CONNECT);
+}
+
+static void take_dial(struct gate_stream *s, int fd)
+{
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(int), peer_size = sizeof(peer);
+    int failed = 0;
+
+    for (size_t i = 0; i < GATE_DIALS; i++) {
+        if (s->dials[i] != fd)
+            continue;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 && failed == 0) {
+            if (getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_size) == 0)
+                connected(s, i);
+            return;
+        }
+        close(fd);
+        s->dials[i] = -1;
+        s->next_ms = 0; /* the next one, without a pause */
+    }
+}
+
+/* ---- bytes ----------------------------------------------------------------------------------- */
+
+/* True: what the guest sent may go. */
+static bool look_at_hello(struct gate_stream *s)
+{
+    struct sockaddr_storage ignored;
+    char name[SNI_NAME_SIZE];
+    enum sni found;
+
+    if (s->hello_seen)
+        return true;
+    found = sni_read(s->up + s->up_start, s->up_end - s->up_start, name);
+    if (found == SNI_MORE && !s->up_eof)
+        return false;
+    /* An address has no name that could be said: RFC 6066. */
+    if ((found == SNI_NAME && strcmp(name, s->open.name) == 0) ||
+        (found == SNI_NONE && read_literal(s->open.name, &ignored))) {
+        s->hello_seen = true;
+        s->until_ms = UINT64_MAX;
+        return true;
+    }
+    if (found != SNI_MORE || s->up_end > s->up_start)
+        stream_refuse(s, NET_WHY_TLS);
+    else
+        stream_done(s);
+    return false;
+}
+
+static void work_bytes(struct gate_stream *s)
+{
+    if (s->up_start == s->up_end && !s->up_eof)
+        return;
+    if (!look_at_hello(s))
+        return;
+    while (s->stage == GATE_FLOWING && s->up_start < s->up_end && s->writable) {
+        size_t have = s->up_end - s->up_start;
+        uint64_t may = rule_may_send(s->rule, have, clock_mono_ms(), &s->rate_ms);
+        ssize_t n = may > 0 ? send(s->fd, s->up + s->up_start, may, MSG_NOSIGNAL) : 0;
+
+        if (may == 0)
+            return;
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && errno == EAGAIN) {
+            s->writable = false;
+            return;
+        }
+        if (n < 0) {
+            stream_refuse(s, NET_WHY_PEER);
+            return;
+        }
+        s->up_start += (size_t)n;
+        s->credit += (uint32_t)n;
+        stream_count(s, (uint64_t)n, 0);
+    }
+    if (s->stage == GATE_FLOWING && s->up_start == s->up_end && s->up_eof && !s->shut) {
+        s->shut = true;
+        (void)shutdown(s->fd, SHUT_WR);
+    }
+}
+
+void tunnel_work(struct gate_stream *s)
+{
+    if (s->stage == GATE_DIALING)
+        work_dials(s);
+    if (s->stage == GATE_FLOWING)
+        work_bytes(s);
+}
+
+size_t tunnel_read(struct gate_stream *s, uint8_t *at, size_t n)
+{
+    ssize_t got;
+
+    if (!s->readable)
+        return 0;
+    got = recv(s->fd, at, n, 0);
+    if (got > 0)
+        return (size_t)got;
+    if (got == 0)
+        s->down_eof = true;
+    else if (errno == EAGAIN || errno == EINTR)
+        s->readable = false;
+    else
+        stream_refuse(s, NET_WHY_PEER);
+    return 0;
+}
+
+size_t tunnel_poll(struct gate_stream *s, struct pollfd *p)
+{
+    size_t n = 0;
+    short events = 0;
+
+    if (s->stage == GATE_DIALING)
+        for (size_t i = 0; i < GATE_DIALS; i++)
+            if (s->dials[i] >= 0)
+                p[n++] = (struct pollfd){.fd = s->dials[i], .events = POLLOUT};
+    if (s->stage != GATE_FLOWING || s->fd < 0)
+        return n;
+    if (!s->readable && !s->down_eof)
+        events |= POLLIN;
+    if (!s->writable && s->up_start < s->up_end && s->hello_seen)
+        events |= POLLOUT;
+    if (events)
+        p[n++] = (struct pollfd){.fd = s->fd, .events = events};
+    return n;
+}
+
+void tunnel_take(struct gate_stream *s, const struct pollfd *p)
+{
+    if (s->stage == GATE_DIALING) {
+        take_dial(s, p->fd);
+    } else if (s->stage == GATE_FLOWING && s->fd == p->fd) {
+        s->readable |= (p->revents & (POLLIN | POLLHUP | POLLERR)) != 0;
+        s->writable |= (p->revents & (POLLOUT | POLLERR)) != 0;
+    }
+}
+
+void tunnel_close(struct gate_stream *s)
+{
+    hang_up(s);
+    if (s->fd >= 0)
+        close(s->fd);
+    s->fd = -1;
+}
