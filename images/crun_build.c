@@ -40,8 +40,7 @@ static const struct tool_file tools[] = {
 /* The caller's CC, CFLAGS and the like count for nothing. */
 static const char *const environment[] = {"env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin",
                                           "LC_ALL=C"};
-/* As Debian builds it (hardening=+all), but for what a guest has not. YAJL_CFLAGS: no pkg-config.
- */
+/* As Debian builds it (hardening=+all), but for what a guest has not. YAJL_*: no pkg-config. */
 static const char *const configure[] = {
     "./configure",
     "--build=x86_64-linux-gnu",
@@ -49,8 +48,8 @@ static const char *const configure[] = {
     "--disable-dl",
     "--disable-shared",
     "--disable-dependency-tracking",
-    "CFLAGS=-O2 -g0 -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection "
-    "-Wformat -Werror=format-security -D_FORTIFY_SOURCE=2",
+    "CFLAGS=-O2 -g0 -fPIE -fstack-protector-strong -fstack-clash-protection -fcf-protection",
+    "CPPFLAGS=-D_FORTIFY_SOURCE=2",
     "LDFLAGS=-static-pie -s -Wl,-z,relro,-z,now",
     "LIBS=-lyajl_s -lm",
     "YAJL_CFLAGS=-Wall",

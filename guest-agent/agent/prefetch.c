@@ -15,20 +15,32 @@ static const char *const paths[] = {
     "lib/ld-musl-x86_64.so.1", /* loader and library */
 };
 
+static uint64_t read_all(int fd)
+{
+    static char buf[65536];
+    uint64_t sum = 0;
+
+    while (sum < FILE_MAX) {
+        ssize_t n = read(fd, buf, sizeof(buf));
+
+        if (n <= 0)
+            break;
+        sum += (uint64_t)n;
+    }
+    return sum;
+}
+
 static uint64_t read_file(int root, const char *path)
 {
     struct open_how how = {.flags = O_RDONLY | O_CLOEXEC | O_NONBLOCK, .resolve = RESOLVE_IN_ROOT};
-    static char buf[65536];
-    struct stat st;
-    uint64_t sum = 0;
     int fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-    ssize_t n = 0;
+    uint64_t sum = 0;
+    struct stat st;
 
     if (fd < 0)
         return 0;
     if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode))
-        while (sum < FILE_MAX && (n = read(fd, buf, sizeof(buf))) > 0)
-            sum += (uint64_t)n;
+        sum = read_all(fd);
     close(fd);
     return sum;
 }
