@@ -93,7 +93,7 @@ static int look(struct hv *h, const char *doing, struct err *e)
     if (strcmp(status, "failed") != 0 && strcmp(status, "cancelled") != 0)
         return 0;
     if (!doc_has(info, "error-desc") || doc_get_str(info, "error-desc", &why, e) < 0)
-        why = "no reason given (see libvirt's log)";
+        why = "no reason given (is there space left? see libvirt's log)";
     str_escape(shown, sizeof(shown), why, strlen(why));
     return err_set(e, ERR_HOST, "%s: it %s: %s", doing, status, shown);
 }

@@ -200,7 +200,9 @@ static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
     /* One that cannot be looked at now may have been asked to stay. */
     if (file < 0 && errno != ENOENT && errno != ELOOP)
         return err_sys(e, ERR_HOST, errno, "%s: cannot open 'run.json'", f->id);
-    if (!s->kept && folder_read_doc(f->fd, "run.json", &run, &missing) == 0)
+    if (!s->kept && file >= 0 && folder_read_doc(f->fd, "run.json", &run, e) < 0)
+        return err_wrap(e, "%s (what is damaged goes with 'lazaret gc --kept')", f->id);
+    if (run)
         doc_get_bool(run, "keep", &keep, &missing);
     if (keep) {
         struct run_result lost = {.err = {.class = ERR_HOST, .text = "the manager died"},
