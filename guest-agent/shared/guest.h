@@ -23,9 +23,9 @@
 #define GUEST_CGROUP  "/lazaret"            /* cgroup v2 parent of every container */
 
 /*
- * What a job finds on its loopback, where its plan has network rules: an HTTP proxy that also speaks
- * SOCKS5, http://NAME.lazaret/ on port 80, and a resolver, which GUEST_RESOLV names. The agent makes
- * that file, and the host has it mounted.
+ * What a job finds on its loopback, where its plan has network rules: an HTTP proxy that also
+ * speaks SOCKS5, http://NAME.lazaret/ on port 80, and a resolver, which GUEST_RESOLV names. The
+ * agent makes that file, and the host has it mounted.
  */
 #define GUEST_PROXY_PORT 3128
 #define GUEST_PROXY      "http://127.0.0.1:3128"
