@@ -35,6 +35,13 @@ static bool parse_number(const char *p, size_t len, uint64_t max, uint64_t *ret)
     return n <= max;
 }
 
+static char lower(char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return (char)(c - 'A' + 'a');
+    return c;
+}
+
 static bool is_text(const char *p, size_t len, const char *text)
 {
     return len == strlen(text) && strncasecmp(p, text, len) == 0;
@@ -104,7 +111,7 @@ static int parse_field(const char *p, size_t len, char *name, struct net_field *
     if (!colon || colon == p || (size_t)(colon - p) > NET_HEADER_LIST_MAX)
         return -EBADMSG;
     for (size_t i = 0; i < (size_t)(colon - p); i++)
-        name[i] = p[i] >= 'A' && p[i] <= 'Z' ? (char)(p[i] - 'A' + 'a') : p[i];
+        name[i] = lower(p[i]);
     *ret = (struct net_field){.name = name, .name_len = (size_t)(colon - p), .value = colon + 1};
     while (ret->value < end && (*ret->value == ' ' || *ret->value == '\t'))
         ret->value++;
@@ -161,27 +168,27 @@ ssize_t http_head_parse(const char *p, size_t len, uint8_t list[NET_HEADER_LIST_
 int http_place(const char *name, size_t len, uint16_t port, struct net_open *ret)
 {
     const size_t tail = strlen(ORIGIN_TAIL);
-    char lower[NET_NAME_MAX + 1];
+    char small[NET_NAME_MAX + 1];
 
     if (len > 0 && name[len - 1] == '.')
         len--;
     if (len == 0 || len > NET_NAME_MAX || port == 0)
         return -EBADMSG;
     for (size_t i = 0; i < len; i++)
-        lower[i] = name[i] >= 'A' && name[i] <= 'Z' ? (char)(name[i] - 'A' + 'a') : name[i];
-    lower[len] = '\0';
-    if (!net_is_name(lower, len))
+        small[i] = lower(name[i]);
+    small[len] = '\0';
+    if (!net_is_name(small, len))
         return -EBADMSG;
     ret->kind = NET_TUNNEL;
     ret->port = port;
-    if (len > tail && strcmp(lower + len - tail, ORIGIN_TAIL) == 0) {
+    if (len > tail && strcmp(small + len - tail, ORIGIN_TAIL) == 0) {
         len -= tail;
-        if (!net_is_origin(lower, len))
+        if (!net_is_origin(small, len))
             return -EBADMSG;
         ret->kind = NET_ORIGIN;
         ret->port = 0;
     }
-    memcpy(ret->name, lower, len);
+    memcpy(ret->name, small, len);
     ret->name[len] = '\0';
     return ret->kind == NET_ORIGIN && port != HTTP_PORT ? -EPERM : 0;
 }

@@ -174,7 +174,7 @@ static void forget_job(struct proxy *p, uint32_t exec)
 /* 1: it is gone. */
 static int hear_agent(struct proxy *p)
 {
-    struct proxy_record r;
+    struct proxy_record r = {0};
     struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
     union {
         struct cmsghdr align;

@@ -13,7 +13,7 @@
 #include <strings.h>
 
 #define TALK_ANSWER_MAX 1024 /* bytes of a head of ours, without the host's text */
-#define ORIGIN_PORT     80
+#define ORIGIN_PORT     80u
 
 enum { /* RFC 1928 */
        SOCKS_VERSION = 5,

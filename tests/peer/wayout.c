@@ -20,8 +20,7 @@
 int main(int argc, char *argv[])
 {
     struct egress e;
-    char word[16];
-    unsigned exec;
+    char line[32];
     int network = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     int port = argc == 2 ? (int)strtol(argv[1], NULL, 10) : -1, pair[2], status = 0;
     pid_t pid;
@@ -39,10 +38,12 @@ int main(int argc, char *argv[])
     close(pair[1]);
     close(port);
     e.control = pair[0];
-    while (pid > 0 && scanf("%15s %u", word, &exec) == 2) {
+    while (pid > 0 && fgets(line, sizeof(line), stdin)) {
+        const char *number = strchr(line, ' ');
+        unsigned exec = number ? (unsigned)strtoul(number, NULL, 10) : 0;
         int rc = 0;
 
-        if (strcmp(word, "serve") == 0)
+        if (strncmp(line, "serve ", 6) == 0)
             rc = egress_serve(&e, exec, network);
         else
             egress_forget(&e, exec);
