@@ -306,7 +306,7 @@ START_TEST(a_secret_that_a_rule_uses_is_the_gateways_and_never_the_jobs)
 
     strv_add(&w.secrets, "K");
     strv_add(&w.secrets, "OTHER");
-    must(resolve(&w, M(SECRET_RULE)), &w);
+    must(resolve(&w, M(SECRET_RULE ", \"secrets\": [\"OTHER\"]")), &w);
     ck_assert_uint_eq(w.plan->secrets.n, 1);
     ck_assert_str_eq(w.plan->secrets.items[0], "OTHER");
     ck_assert_uint_eq(w.plan->gateway_secrets.n, 1);

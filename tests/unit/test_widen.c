@@ -92,6 +92,16 @@ static const struct {
      "b.json: read: everything: nothing is declared\n"
      "b.json: write: everything: nothing is declared\n"
      "b.json: exec: everything: nothing is declared"},
+    {KEY_SECRETS, "\"secrets\": [\"A\"]", "\"secrets\": [\"A\", \"B\"]", "b.json:2: secrets: 'B'"},
+    {KEY_SECRET_ENV, "\"secrets\": [\"A\"]", "\"secret_env\": [\"A\"]",
+     "b.json:2: secret_env: 'A'"},
+    {KEY_DISK_RATE, "\"disk_rate\": \"2M\"", "", "b.json: disk_rate: none instead of 2 MiB"},
+    {KEY_DISK_IOPS, "\"disk_iops\": 20", "\"disk_iops\": 30",
+     "b.json:2: disk_iops: 30 instead of 20"},
+    {KEY_IDLE_TIME, "\"idle_time\": \"1m\"", "", "b.json: idle_time: none instead of 60.000 s"},
+    {KEY_JOB_CPU_TIME, "\"job_cpu_time\": 5", "\"job_cpu_time\": 6",
+     "b.json:2: job_cpu_time: 6.000 s instead of 5.000 s"},
+    {KEY_TRACE, "\"debug\": true", "\"debug\": true, \"trace\": true", "b.json:2: trace: true"},
     {KEY_MEMORY, "", "\"memory\": \"256M\", \"tmp\": \"64M\"", ""},
     {KEY_MEMORY, "\"tmp\": \"64M\"", "\"memory\": \"1G\", \"tmp\": \"64M\"",
      "b.json:2: memory: 1 GiB instead of 512 MiB"},
