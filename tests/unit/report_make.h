@@ -70,6 +70,10 @@ static inline void fill(struct record *r, const char *text)
     OK(record_add(r, RECORD_GUEST, "words", texts(text, KEYS("text")), &err));
     OK(record_add(r, RECORD_HOST, "egress", texts(text, KEYS("destination", "verdict", "why")),
                   &err));
+    OK(record_add(
+        r, RECORD_HOST, "egress_sum",
+        with_list(one_number(1), "egress", texts(text, KEYS("destination", "verdict", "why"))),
+        &err));
     OK(record_add(r, RECORD_HOST, "alert", texts(text, KEYS("rule", "action", "text")), &err));
     OK(record_add(r, RECORD_HOST, "mark", texts(text, KEYS("mark", "parent")), &err));
     OK(record_add(r, RECORD_HOST, "output", texts(text, KEYS("guest_name", "sha256")), &err));

@@ -23,8 +23,9 @@
 #include <string.h>
 #include <time.h>
 
-#define FD_NAME "lazaret"
-#define ASK_NS  1000000 /* between two questions: a save takes a few milliseconds */
+#define FD_NAME     "lazaret"
+#define CALL_OFF_MS 3000u   /* where nobody takes what is written, it is never over */
+#define ASK_NS      1000000 /* between two questions: a save takes a few milliseconds */
 
 static int give_fd(struct hv *h, int fd, const char *doing, struct err *e)
 {
@@ -134,7 +135,7 @@ static bool is_over(struct hv *h)
 /* One that goes on would stop the guest again, after it was let go. */
 static void call_off(struct hv *h)
 {
-    uint64_t deadline_ms = clock_mono_ms() + HV_ANSWER_MS;
+    uint64_t deadline_ms = clock_mono_ms() + CALL_OFF_MS;
 
     (void)hv_ask(h, "{\"execute\":\"migrate_cancel\"}", "cannot call off a save", NULL,
                  &(struct err){0});

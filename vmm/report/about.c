@@ -52,6 +52,12 @@ static void about_egress(const struct doc *d, struct str *s)
     add_text(s, d, "why");
 }
 
+static void about_sum(const struct doc *d, struct str *s)
+{
+    add_number(s, d, "exec");
+    add_number(s, d, "tries");
+}
+
 static void about_rows(const struct doc *d, struct str *s)
 {
     str_addf(s, "%zu rows", doc_len(report_list(d, "rows")));
@@ -91,15 +97,16 @@ static const struct {
     enum report_mood mood;
     void (*about)(const struct doc *d, struct str *s);
 } kinds[] = {
-    {"exec", REPORT_WORK, about_exec},     {"exit", REPORT_WORK, about_exit},
-    {"secret", REPORT_CARE, about_secret}, {"egress", REPORT_CARE, about_egress},
-    {"denials", REPORT_BAD, about_rows},   {"layers", REPORT_GOOD, about_rows},
-    {"alert", REPORT_BAD, about_any},      {"tripwire", REPORT_BAD, about_any},
-    {"evidence", REPORT_BAD, about_any},   {"frozen", REPORT_BAD, about_any},
-    {"dropped", REPORT_CARE, about_any},   {"mark", REPORT_GOOD, about_any},
-    {"revert", REPORT_GOOD, about_any},    {"fork", REPORT_GOOD, about_any},
-    {"file", REPORT_PLAIN, about_file},    {"sample", REPORT_PLAIN, about_sample},
-    {"end", REPORT_PLAIN, about_any},      {"destroyed", REPORT_PLAIN, about_any},
+    {"exec", REPORT_WORK, about_exec},      {"exit", REPORT_WORK, about_exit},
+    {"secret", REPORT_CARE, about_secret},  {"egress", REPORT_CARE, about_egress},
+    {"egress_sum", REPORT_CARE, about_sum}, {"denials", REPORT_BAD, about_rows},
+    {"layers", REPORT_GOOD, about_rows},    {"alert", REPORT_BAD, about_any},
+    {"tripwire", REPORT_BAD, about_any},    {"evidence", REPORT_BAD, about_any},
+    {"frozen", REPORT_BAD, about_any},      {"dropped", REPORT_CARE, about_any},
+    {"mark", REPORT_GOOD, about_any},       {"revert", REPORT_GOOD, about_any},
+    {"fork", REPORT_GOOD, about_any},       {"file", REPORT_PLAIN, about_file},
+    {"sample", REPORT_PLAIN, about_sample}, {"end", REPORT_PLAIN, about_any},
+    {"destroyed", REPORT_PLAIN, about_any},
 };
 
 void report_about(const struct report_line *line, struct str *ret)

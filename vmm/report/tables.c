@@ -174,6 +174,20 @@ void report_denials(const struct report_lines *l, struct str *page)
     end_table(&t, "Nothing, as far as the guest says.");
 }
 
+static void egress_row(struct table *t, const struct doc *d)
+{
+    bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;
+
+    cell(t, report_text(d, "destination"));
+    html_raw(t->page, "<td>");
+    html_span(t->page, allowed ? "holds" : "broken", report_text(d, "verdict"));
+    html_raw(t->page, "</td>");
+    cell(t, report_text(d, "why"));
+    number_cell(t, d, "count");
+    number_cell(t, d, "bytes_up");
+    number_cell(t, d, "bytes_down");
+}
+
 void report_egress(const struct report_lines *l, struct str *page)
 {
     struct table t = {page,
@@ -183,21 +197,16 @@ void report_egress(const struct report_lines *l, struct str *page)
                       0,
                       0};
 
-    for (size_t i = 0; i < l->n; i++)
-        if (report_is(&l->items[i], "egress") && begin_row(&t)) {
-            const struct doc *d = l->items[i].d;
-            bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;
+    for (size_t i = 0; i < l->n; i++) {
+        const struct doc *rows =
+            report_is(&l->items[i], "egress_sum") ? report_list(l->items[i].d, "egress") : NULL;
 
-            cell(&t, report_text(d, "destination"));
-            html_raw(page, "<td>");
-            html_span(page, allowed ? "holds" : "broken", report_text(d, "verdict"));
-            html_raw(page, "</td>");
-            cell(&t, report_text(d, "why"));
-            number_cell(&t, d, "count");
-            number_cell(&t, d, "bytes_up");
-            number_cell(&t, d, "bytes_down");
-            end_row(&t);
-        }
+        for (size_t j = 0; j < doc_len(rows); j++)
+            if (begin_row(&t)) {
+                egress_row(&t, doc_at(rows, j));
+                end_row(&t);
+            }
+    }
     end_table(&t, "Nothing was tried, or there was no way out.");
 }
 

@@ -3,7 +3,9 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "run/alarm.h"
 #include "run/keeper.h"
+#include "run/recording.h"
 #include "run/template.h"
 #include "shared/net.h"
 
@@ -55,6 +57,11 @@ static char *destination(const char *host, unsigned port)
     if (port == 0) /* an origin that no rule has */
         return str_printf("http://%s." NET_ORIGIN_DOMAIN, host);
     return str_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
+char *egress_destination(const struct gateway_event *ev)
+{
+    return destination(ev->host, ev->port);
 }
 
 void egress_to_doc(const struct run_egress *x, struct doc *d)
@@ -199,6 +206,8 @@ static int write_down(struct keeper *k, const struct gateway_event *ev, struct e
 static int take(struct keeper *k, const struct gateway_event *ev, struct err *e)
 {
     struct run_result *r;
+    uint32_t rows;
+    bool refused;
 
     switch (ev->type) {
     case GATEWAY_READY:
@@ -213,7 +222,12 @@ static int take(struct keeper *k, const struct gateway_event *ev, struct err *e)
     case GATEWAY_TRY:
     case GATEWAY_CLOSED:
         r = result_of(k, ev->exec);
-        if (!egress_add(&r->egress, ev))
+        rows = r->egress.n;
+        alarm_egress(k, ev);
+        refused = egress_add(&r->egress, ev);
+        if (r->egress.n > rows) /* a line for each, not for each try */
+            recording_egress(k, ev);
+        if (!refused)
             return 0;
         note(r, ev);
         return write_down(k, ev, e);

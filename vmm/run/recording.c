@@ -4,11 +4,14 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
+#include "gateway/gateway.h"
 #include "record/ledger.h"
 #include "run/denied.h"
+#include "run/egress.h"
 #include "run/fork.h"
 #include "run/keeper.h"
 #include "run/sample.h"
+#include "shared/net.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -317,6 +320,41 @@ static void add_denials(struct keeper *k, uint32_t serial, const struct run_deni
     add(k, RECORD_GUEST, "denials", d);
 }
 
+void recording_egress(struct keeper *k, const struct gateway_event *try)
+{
+    own_free char *to = NULL;
+    struct doc *d;
+
+    if (!k->recording || !k->recording->content)
+        return;
+    to = egress_destination(try);
+    d = doc_new_object();
+    doc_set_u64(d, "guest_exec", try->exec);
+    doc_set_str(d, "destination", to);
+    doc_set_str(d, "verdict", try->allowed ? "allowed" : "refused");
+    if (!try->allowed)
+        doc_set_str(d, "why", net_why_name(try->why));
+    add(k, RECORD_HOST, "egress", d);
+}
+
+/* All of it, with what was moved; without content only how much. */
+static void add_egress_sum(struct keeper *k, uint32_t serial, const struct run_egress *egress)
+{
+    struct doc *d;
+    uint64_t tries = 0;
+
+    if (!egress->on || egress->n == 0)
+        return;
+    d = doc_new_object();
+    doc_set_u64(d, "exec", serial);
+    for (uint32_t i = 0; i < egress->n; i++)
+        tries += egress->rows[i].count;
+    doc_set_u64(d, "tries", tries + egress->left_out);
+    if (k->recording->content)
+        egress_to_doc(egress, d);
+    add(k, RECORD_HOST, "egress_sum", d);
+}
+
 void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *r)
 {
     struct doc *d;
@@ -324,6 +362,7 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
     if (!k->recording)
         return;
     add_denials(k, serial, &r->denied);
+    add_egress_sum(k, serial, &r->egress);
     d = doc_new_object();
     doc_set_u64(d, "exec", serial);
     set_outcome(k->recording, d, r);

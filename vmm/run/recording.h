@@ -67,6 +67,9 @@ void recording_free(struct keeper *k);
 void recording_image(struct keeper *k);
 void recording_exec(struct keeper *k, uint32_t serial, const struct plan *plan);
 void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *r);
+struct gateway_event;
+/* A destination that was not tried before, as the gateway has decided. */
+void recording_egress(struct keeper *k, const struct gateway_event *try);
 void recording_words(struct keeper *k, const char *text);
 /* What the guest's disk takes on the host. */
 uint64_t recording_disk_bytes(const struct keeper *k);
