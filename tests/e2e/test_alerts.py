@@ -62,6 +62,23 @@ def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
         check(b"marker-of-this-run" in f.read(), "the memory is not the guest's")
     check(place in finished(lazaret("record", "ls")).decode(), place)
     finished(lazaret("verify", place))
+    _shown(folder, place)
+
+
+def _shown(folder, id_):
+    """The record as a page and as lines."""
+    page = f"{folder}/page.html"
+    finished(lazaret("report", "-o", page, id_))
+    with open(page, encoding="utf-8") as f:
+        text = f.read()
+    for part in ("limit, status 121", "The record is whole", "layers hold, 0 broken", "an alert of", "freeze"):
+        check(part in text, f"'{part}' is not in the page")
+    lines = finished(lazaret("events", id_)).decode().splitlines()
+    check(all(line.isprintable() and f" {id_} " in line for line in lines), lines)
+    check([l for l in lines if " alert: freeze: disk: " in l], lines)
+    rows = [json.loads(line) for line in finished(lazaret("events", "--json", id_)).splitlines()]
+    equal([r["seq"] for r in rows], list(range(len(rows))))
+    equal(rows[-1]["type"], "destroyed")
 
 
 def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
@@ -71,6 +88,7 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
         try:
             finished(execute("trips", "--", "true"))
             equal(state("trips"), "running")
+            _counted("trips")
             client = begin("trips", "--", "sh", "-c", "head -c 3000000 /dev/zero; exec sleep 300",
                            stdout=subprocess.DEVNULL)
             wait_for(lambda: state("trips") == "paused", "the alert's pause")
@@ -85,6 +103,19 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
             client.communicate()
         finally:
             finished(lazaret("down", "trips"))
+
+
+def _counted(name):
+    """What is up, in a table and for Prometheus."""
+    rows = json.loads(finished(lazaret("stats", "--json")))
+    equal([(r["name"], r["state"]) for r in rows], [(name, "running")])
+    check(rows[0]["cpu_ns"] > 0 and rows[0]["resident_bytes"] > 0, rows)
+    table = finished(lazaret("stats")).decode().splitlines()
+    equal([line.split()[0] for line in table], ["NAME", name])
+    metrics = finished(lazaret("metrics")).decode().splitlines()
+    check('lazaret_guests{kind="sandbox",state="running"} 1' in metrics, metrics)
+    value = [float(l.split()[1]) for l in metrics if l.startswith(f'lazaret_cpu_seconds_total{{sandbox="{name}"}}')]
+    check(value and value[0] * 1e9 >= rows[0]["cpu_ns"], metrics)
 
 
 def nothing_of_an_amnesic_guest_is_evidence_on_a_disk(folder):
