@@ -329,3 +329,18 @@ void strv_addf(struct strv *v, const char *fmt, ...)
     va_end(ap);
     strv_take(v, str_steal(&s));
 }
+
+bool strv_has(const struct strv *v, const char *text)
+{
+    for (size_t i = 0; v && i < v->n; i++)
+        if (strcmp(v->items[i], text) == 0)
+            return true;
+    return false;
+}
+
+void strv_add_new(struct strv *to, const struct strv *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        if (!strv_has(to, from->items[i]))
+            strv_add(to, from->items[i]);
+}

@@ -423,14 +423,6 @@ int policy_check_amnesic(const struct policies *ps, struct err *e)
     return 0;
 }
 
-static bool is_held(const struct strv *held, const char *layer)
-{
-    for (size_t i = 0; held && i < held->n; i++)
-        if (strcmp(held->items[i], layer) == 0)
-            return true;
-    return false;
-}
-
 int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e)
 {
     for (size_t i = 0; i < ps->n; i++) {
@@ -438,7 +430,7 @@ int policy_check_layers(const struct policies *ps, const struct strv *held, stru
         char place[REQUEST_PLACE];
 
         for (size_t k = 0; k < l->texts.n; k++)
-            if (!is_held(held, l->texts.items[k]))
+            if (!strv_has(held, l->texts.items[k]))
                 return err_set(e, ERR_REFUSED,
                                "the layer '%s' around QEMU is required by %s (required_layers), "
                                "and is absent here (see 'lazaret doctor')",

@@ -93,14 +93,6 @@ static int bound_number(struct bounding *b, const struct net_rule *by, bool trim
     return 0;
 }
 
-static bool has(const struct strv *v, const char *text)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 /* Those that nobody asked for are the policy's. */
 static int bound_methods(struct bounding *b, const struct net_rule *by, bool trim, struct err *e)
 {
@@ -110,7 +102,7 @@ static int bound_methods(struct bounding *b, const struct net_rule *by, bool tri
     if (by->methods.n == 0)
         return 0;
     for (size_t i = 0; i < is->n; i++) {
-        if (has(&by->methods, is->items[i]))
+        if (strv_has(&by->methods, is->items[i]))
             strv_add(&left, is->items[i]);
         else if (b->wished_methods && !trim)
             return err_set(e, ERR_REFUSED, "%s: methods: %s is not allowed by %s (network)",

@@ -7,21 +7,6 @@
 
 #include <string.h>
 
-static bool has(const struct strv *v, const char *text)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->items[i], text) == 0)
-            return true;
-    return false;
-}
-
-static void add_new(struct strv *to, const struct strv *from)
-{
-    for (size_t i = 0; i < from->n; i++)
-        if (!has(to, from->items[i]))
-            strv_add(to, from->items[i]);
-}
-
 static int take_recipients(const struct strv *keys, struct plan_record *r, struct err *e)
 {
     struct seal_public key;
@@ -30,7 +15,7 @@ static int take_recipients(const struct strv *keys, struct plan_record *r, struc
         if (seal_public_parse(keys->items[i], &key, e) < 0)
             return err_wrap(e, "--record-recipient: number %zu", i + 1);
     if (keys)
-        add_new(&r->recipients, keys);
+        strv_add_new(&r->recipients, keys);
     if (r->recipients.n > SEAL_RECIPIENTS_MAX)
         return err_set(e, ERR_USAGE, "--record-recipient: more than %d keys", SEAL_RECIPIENTS_MAX);
     if (r->off && keys && keys->n > 0)
@@ -50,7 +35,7 @@ int plan_resolve_record(const struct plan_wish *w, struct plan *p, struct err *e
         return -1;
     for (size_t i = 0; i < w->policies.n; i++) {
         r->no_content |= w->policies.items[i].no_content;
-        add_new(&r->redact, &w->policies.items[i].redact.texts);
+        strv_add_new(&r->redact, &w->policies.items[i].redact.texts);
     }
     if (r->redact.n > REDACT_MAX)
         return err_set(e, ERR_USAGE, "policy: more than %d patterns to redact", REDACT_MAX);

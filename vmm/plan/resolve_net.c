@@ -9,14 +9,6 @@
 
 #include <string.h>
 
-static bool has(const struct strv *v, const char *text)
-{
-    for (size_t i = 0; v && i < v->n; i++)
-        if (strcmp(v->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 void plan_put_rule(struct net_rules *rules, struct net_rule *r)
 {
     for (size_t i = 0; i < rules->n; i++)
@@ -83,7 +75,7 @@ int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *en
                                  struct strv *rest, struct err *e)
 {
     for (size_t i = 0; files && i < files->n; i++)
-        if (has(&p->gateway_secrets, files->items[i]))
+        if (strv_has(&p->gateway_secrets, files->items[i]))
             return err_set(e, ERR_USAGE,
                            "--secret: '%s' is the gateway's already, and never a job's",
                            files->items[i]);
@@ -92,20 +84,20 @@ int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *en
 
         if (!r->secret)
             continue;
-        if (has(env, r->secret))
+        if (strv_has(env, r->secret))
             return err_set(e, ERR_USAGE,
                            "--secret-env: '%s' is the gateway's, which a rule uses (%s), and never "
                            "the job's",
                            r->secret, r->from);
-        if (has(&p->gateway_secrets, r->secret))
+        if (strv_has(&p->gateway_secrets, r->secret))
             continue;
-        if (!has(files, r->secret))
+        if (!strv_has(files, r->secret))
             return err_set(e, ERR_USAGE, "%s: network: secret '%s' is not given (--secret %s=FILE)",
                            r->from, r->secret, r->secret);
         strv_add(&p->gateway_secrets, r->secret);
     }
     for (size_t i = 0; files && i < files->n; i++)
-        if (!has(&p->gateway_secrets, files->items[i]))
+        if (!strv_has(&p->gateway_secrets, files->items[i]))
             strv_add(rest, files->items[i]);
     return 0;
 }
@@ -122,13 +114,13 @@ static int check_secrets(const struct plan *base, const struct net_rules *rules,
 
         if (!secret)
             continue;
-        if (!has(&base->gateway_secrets, secret) && !has(secrets, secret))
+        if (!strv_has(&base->gateway_secrets, secret) && !strv_has(secrets, secret))
             return err_set(e, ERR_USAGE, "secret '%s' is not given (--secret %s=FILE)", secret,
                            secret);
         strv_add(&used, secret);
     }
     for (size_t i = 0; i < secrets->n; i++)
-        if (!has(&used, secrets->items[i]))
+        if (!strv_has(&used, secrets->items[i]))
             return err_set(e, ERR_USAGE, "--secret: none of these rules uses '%s'",
                            secrets->items[i]);
     return 0;
@@ -161,7 +153,7 @@ void plan_used_secrets(const struct plan *p, struct strv *ret)
     for (size_t i = 0; i < p->network.n; i++) {
         const char *secret = p->network.items[i].secret;
 
-        if (secret && !has(ret, secret))
+        if (secret && !strv_has(ret, secret))
             strv_add(ret, secret);
     }
 }

@@ -26,11 +26,6 @@ static size_t place_of(const struct strv *v, const char *name)
     return i;
 }
 
-static bool has(const struct strv *v, const char *name)
-{
-    return place_of(v, name) < v->n;
-}
-
 static void move(struct strv *from, size_t at, struct strv *to)
 {
     strv_add(to, from->items[at]);
@@ -51,7 +46,7 @@ static int check_names(const struct plan_wish *w, enum key k, struct err *e)
             return err_set(e, ERR_USAGE,
                            "%s: number %zu is no name: up to %u letters, digits and '_'",
                            request_what(w->manifest, k, what), i + 1, WIRE_SECRET_NAME_MAX);
-        if (place_of(v, name) < i || (k == KEY_SECRETS && has(env, name)))
+        if (place_of(v, name) < i || (k == KEY_SECRETS && strv_has(env, name)))
             return err_set(e, ERR_USAGE, "%s: '%s' is there twice",
                            request_what(w->manifest, k, what), name);
     }
@@ -65,11 +60,11 @@ static int sort_given(const struct plan_wish *w, struct plan *p, struct err *e)
     char what[REQUEST_PLACE];
 
     for (size_t i = 0; i < p->secret_env.n; i++)
-        if (has(files, p->secret_env.items[i]))
+        if (strv_has(files, p->secret_env.items[i]))
             return err_set(e, ERR_USAGE, "--secret-env: '%s' is to be a file (%s)",
                            p->secret_env.items[i], request_place(w->manifest, KEY_SECRETS, what));
     for (size_t i = 0; i < p->secrets.n;) {
-        if (has(env, p->secrets.items[i]))
+        if (strv_has(env, p->secrets.items[i]))
             move(&p->secrets, i, &p->secret_env);
         else
             i++;
@@ -78,7 +73,7 @@ static int sort_given(const struct plan_wish *w, struct plan *p, struct err *e)
         const struct strv *given = of_env ? &p->secret_env : &p->secrets;
 
         for (size_t i = 0; i < given->n; i++)
-            if (!has(of_env ? env : files, given->items[i]))
+            if (!strv_has(of_env ? env : files, given->items[i]))
                 return err_set(e, ERR_REFUSED, "--secret: '%s' is not what %s asks for",
                                given->items[i], w->manifest->file);
     }
@@ -94,7 +89,7 @@ static int check_all_given(const struct plan_wish *w, const struct plan *p, stru
         const struct strv *v = listed(w, keys[k]);
 
         for (size_t i = 0; i < v->n; i++)
-            if (!has(&p->secrets, v->items[i]) && !has(&p->secret_env, v->items[i]))
+            if (!strv_has(&p->secrets, v->items[i]) && !strv_has(&p->secret_env, v->items[i]))
                 return err_set(e, ERR_USAGE, "%s: '%s' is not given (--secret %s=FILE)",
                                request_what(w->manifest, keys[k], what), v->items[i], v->items[i]);
     }
@@ -108,7 +103,7 @@ static int check_allowed(const struct plan_wish *w, const struct strv *names, en
 
     for (size_t i = 0; i < names->n; i++)
         if (policy_check_secret(&w->policies, names->items[i],
-                                has(listed(w, k), names->items[i])
+                                strv_has(listed(w, k), names->items[i])
                                     ? request_what(w->manifest, k, what)
                                     : "--secret",
                                 e) < 0)

@@ -89,14 +89,6 @@ static void compare_words(struct widening *w, enum key k)
 
 /* ---- lists, of which more is more ---- */
 
-static bool is_in(const struct strv *v, const char *one)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->items[i], one) == 0)
-            return true;
-    return false;
-}
-
 static bool is_at_or_below(const struct strv *v, const char *path)
 {
     for (size_t i = 0; i < v->n; i++) {
@@ -108,7 +100,7 @@ static bool is_at_or_below(const struct strv *v, const char *path)
             !strstr(path, ".."))
             return true;
     }
-    return is_in(v, path);
+    return strv_has(v, path);
 }
 
 static void compare_list(struct widening *w, enum key k,
@@ -143,7 +135,7 @@ static void compare_recipients(struct widening *w, enum key k)
 {
     if (texts(&w->from, k)->n == 0)
         return;
-    compare_list(w, k, is_in);
+    compare_list(w, k, strv_has);
     if (texts(&w->to, k)->n == 0)
         more(w, k, NULL, "the output is not sealed");
 }
@@ -229,7 +221,7 @@ static void compare(struct widening *w, enum key k)
         else if (k == KEY_OUTPUT_RECIPIENTS)
             compare_recipients(w, k);
         else
-            compare_list(w, k, k == KEY_INPUTS ? is_at_or_below : is_in);
+            compare_list(w, k, k == KEY_INPUTS ? is_at_or_below : strv_has);
         break;
     case KEY_KIND_SIZE:
     case KEY_KIND_TIME:

@@ -12,14 +12,6 @@
 
 static const char fd_prefix[] = "fd:";
 
-static bool has(const struct strv *v, const char *text)
-{
-    for (size_t i = 0; v && i < v->n; i++)
-        if (strcmp(v->items[i], text) == 0)
-            return true;
-    return false;
-}
-
 /* The name in front of '='. Returns new. */
 static char *name_of(const char *text)
 {
@@ -40,9 +32,9 @@ static int take(const struct strv *asked, const struct strv *env, bool for_env, 
                 "--secret: the form is NAME=FILE, NAME=fd:N or NAME=-, and NAME is up to "
                 "%u letters, digits and '_'",
                 WIRE_SECRET_NAME_MAX);
-        if (has(env, name) != for_env)
+        if (strv_has(env, name) != for_env)
             continue;
-        if (has(&ret->files, name) || has(&ret->env, name))
+        if (strv_has(&ret->files, name) || strv_has(&ret->env, name))
             return err_set(e, ERR_USAGE, "--secret: '%s' is given twice", name);
         strv_add(for_env ? &ret->env : &ret->files, name);
         strv_add(&ret->sources, source + 1);
@@ -58,7 +50,7 @@ int secrets_parse(const struct strv *asked, const struct strv *env, struct secre
     if (take(asked, env, false, ret, e) < 0 || take(asked, env, true, ret, e) < 0)
         return -1;
     for (size_t i = 0; i < env->n; i++)
-        if (!has(&ret->env, env->items[i]))
+        if (!strv_has(&ret->env, env->items[i]))
             return err_set(e, ERR_USAGE, "--secret-env: there is no --secret '%.64s'",
                            str_is_printable(env->items[i], 4096) ? env->items[i] : "?");
     return 0;
@@ -66,7 +58,7 @@ int secrets_parse(const struct strv *asked, const struct strv *env, struct secre
 
 bool secrets_use_stdin(const struct secrets *s)
 {
-    return has(&s->sources, "-") || has(&s->sources, "fd:0");
+    return strv_has(&s->sources, "-") || strv_has(&s->sources, "fd:0");
 }
 
 static const char *name_at(const struct secrets *s, size_t i)
@@ -97,7 +89,7 @@ static void move_to_env(struct secrets *s, size_t at)
 void secrets_follow(struct secrets *s, const struct strv *env)
 {
     for (size_t i = 0; i < s->files.n;) {
-        if (has(env, s->files.items[i]))
+        if (strv_has(env, s->files.items[i]))
             move_to_env(s, i);
         else
             i++;

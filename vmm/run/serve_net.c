@@ -13,27 +13,12 @@
 
 #include <string.h>
 
-static bool has(const struct strv *v, const char *text)
-{
-    for (size_t i = 0; i < v->n; i++)
-        if (strcmp(v->items[i], text) == 0)
-            return true;
-    return false;
-}
-
-static void add_new(struct strv *to, const struct strv *from)
-{
-    for (size_t i = 0; i < from->n; i++)
-        if (!has(to, from->items[i]))
-            strv_add(to, from->items[i]);
-}
-
 void serve_net_prepare(struct keeper *k)
 {
     struct serve *s = k->serve;
 
     net_rules_add_all(&s->network, &k->plan->network);
-    add_new(&s->gateway_secrets, &k->plan->gateway_secrets);
+    strv_add_new(&s->gateway_secrets, &k->plan->gateway_secrets);
 }
 
 void serve_net_done(struct serve *s)
@@ -48,7 +33,7 @@ int serve_check_secrets(const struct serve *s, const struct talk_command *c, str
 
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]); l++)
         for (size_t i = 0; i < lists[l]->n; i++)
-            if (has(&s->gateway_secrets, lists[l]->items[i]))
+            if (strv_has(&s->gateway_secrets, lists[l]->items[i]))
                 return err_set(e, ERR_USAGE,
                                "--secret: '%s' is the gateway's, and never a command's",
                                lists[l]->items[i]);
@@ -80,7 +65,7 @@ static int check_secrets(const struct serve *s, const struct net_rules *rules,
     for (size_t i = 0; i < rules->n; i++) {
         const char *secret = rules->items[i].secret;
 
-        if (secret && !has(&s->gateway_secrets, secret) && !has(come, secret))
+        if (secret && !strv_has(&s->gateway_secrets, secret) && !strv_has(come, secret))
             return err_set(e, ERR_USAGE, "secret '%s' is not given", secret);
     }
     for (size_t i = 0; i < come->n; i++)
@@ -125,8 +110,8 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
     for (size_t i = 0; i < c.secrets.n; i++)
         if (egress_secret(k, c.secrets.items[i], fds[TALK_FD_GATEWAY + i], e) < 0)
             return -1;
-    add_new(&secrets, &s->gateway_secrets);
-    add_new(&secrets, &c.secrets);
+    strv_add_new(&secrets, &s->gateway_secrets);
+    strv_add_new(&secrets, &c.secrets);
     if (write_rules(k, &rules, &secrets, e) < 0 || tell_gateway(k, &rules, e) < 0)
         return -1;
     serve_net_done(s);
