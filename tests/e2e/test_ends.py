@@ -171,7 +171,7 @@ def keep_logs_keeps_logs_and_no_disks():
     check(new[0] not in runs(), "gc --kept left it")
 
 
-STEPS = ("parse", "begin", "image", "disks", "xml", "libvirt", "saved", "qemu", "hello",
+STEPS = ("parse", "begin", "image", "disks", "xml", "libvirt", "saved", "qemu", "hello", "record",
          "container", "job", "collect", "down")
 
 
