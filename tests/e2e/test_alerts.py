@@ -46,12 +46,14 @@ def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
                    {"when": "disk", "above": "10M", "for": "60s", "action": "freeze"},
                    {"when": "memory", "above": "100G", "action": "kill"})
     with Nothing():
-        result = run(["sh", "-c", "echo marker-of-this-run > /dev/shm/m; head -c 3000000 /dev/zero; "
-                      "head -c 25000000 /dev/urandom > /work/x; sync; exec sleep 300"],
-                     *SMALL, "--policy", rules)
-    finished(result, 121)
-    equal(len(result.stdout), 3000000)
-    text = result.stderr.decode()
+        job = start(["sh", "-c", "echo marker-of-this-run > /dev/shm/m; head -c 3000000 /dev/zero; read go; "
+                     "head -c 25000000 /dev/urandom > /work/x; sync; exec sleep 300"],
+                    *SMALL, "-i", "--policy", rules, stdin=subprocess.PIPE)
+        equal(len(job.stdout.read(3000000)), 3000000)
+        wait_for(lambda: os.path.exists(told) and os.path.getsize(told), "the command of the first alert")
+        _, err = job.communicate(b"go\n", timeout=240)
+    equal(job.returncode, 121, err.decode())
+    text = err.decode()
     check(re.search(rf"alert of {re.escape(rules)}:1: streams: \d+ is above 1048576", text), text)
     check(f"an alert of {rules}:1 ended it: disk:" in text, text)
     with open(told, encoding="utf-8") as f:
@@ -118,14 +120,24 @@ def _counted(name):
     check(value and value[0] * 1e9 >= rows[0]["cpu_ns"], metrics)
 
 
-def nothing_of_an_amnesic_guest_is_evidence_on_a_disk(folder):
+def nothing_of_an_amnesic_guest_or_of_one_with_a_secret_is_evidence_on_a_disk(folder):
     rules = _policy(folder, {"when": "streams", "above": "1M", "for": "60s", "action": "freeze"})
-    with Nothing():
-        result = run(["sh", "-c", "head -c 3000000 /dev/zero; exec sleep 300"], *SMALL, "--amnesic",
-                     "--policy", rules)
-    finished(result, 121)
-    check(b"there is no evidence of it: nothing of an amnesic guest goes to a disk" in result.stderr,
-          result.stderr)
+    secret = f"{folder}/secret"
+    with open(secret, "w", encoding="utf-8") as out:
+        out.write("a value that nobody shall find")
+    before = _kept()
+    for options, why in ((["--amnesic"], "nothing of an amnesic guest goes to a disk"),
+                         (["--secret", f"K={secret}"], "the guest was given a secret, which would be in it")):
+        with Nothing():
+            result = run(["sh", "-c", "head -c 3000000 /dev/zero; exec sleep 300"], *SMALL, *options,
+                         "--policy", rules)
+        finished(result, 121)
+        check(f"there is no evidence of it: {why}" in result.stderr.decode(), result.stderr)
+    equal(_kept(), before)
+
+
+def _kept():
+    return sorted(os.listdir(f"{DATA}/evidence")) if os.path.exists(f"{DATA}/evidence") else []
 
 
 def an_alert_is_in_the_plan_with_its_place_and_a_wrong_one_is_refused(folder):

@@ -180,19 +180,33 @@ static void flood_of_denials(void)
     expect_tampered();
 }
 
-static void denials_in_falling_order(void)
+/* A row may come twice, and the second time it is more. */
+static void deny_again(uint64_t first, uint64_t second, uint64_t third)
 {
     own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    const uint64_t counts[] = {first, second, third};
     uint8_t raw[WIRE_DENIED_SIZE];
+    size_t n = third ? 3 : 2;
 
     start(&rig,
           (struct channel_exec){.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
-    for (uint32_t i = 2; i > 0; i--) {
-        wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, i, 1});
+    for (size_t i = 0; i < n; i++) {
+        wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, 1, counts[i]});
         guest_send(&rig, WIRE_DENIED, CONTROL(1), raw, sizeof(raw));
     }
-    expect_event(&rig, CHANNEL_DENIED);
+    for (size_t i = 0; i + 1 < n; i++)
+        expect_event(&rig, CHANNEL_DENIED);
     expect_tampered();
+}
+
+static void denials_that_do_not_grow(void)
+{
+    deny_again(2, 2, 0);
+}
+
+static void denials_that_come_a_third_time(void)
+{
+    deny_again(1, 2, 3);
 }
 
 /* Jobs that never start, again and again: their numbers come back and nothing is kept. */
@@ -321,7 +335,8 @@ static const struct relay_row rows[] = {
     ROW(flood_of_a_stream_that_is_closed, READY),
     ROW(flood_of_a_job_that_never_was, READY),
     ROW(flood_of_denials, READY),
-    ROW(denials_in_falling_order, READY),
+    ROW(denials_that_do_not_grow, READY),
+    ROW(denials_that_come_a_third_time, READY),
     ROW(jobs_that_never_start, READY),
     ROW(output_one_byte_over_its_credit, READY),
     ROW(errors_one_byte_over_their_credit, READY),

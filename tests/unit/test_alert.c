@@ -20,15 +20,16 @@ static struct alert_rule rule_of(const char *json)
 }
 
 struct told {
-    unsigned times;
+    unsigned times, again;
     size_t rule;
     char text[ALERT_TEXT_MAX];
 };
 
-static void note(size_t rule, const char *text, void *arg)
+static void note(size_t rule, const char *text, bool again, void *arg)
 {
     struct told *t = arg;
 
+    t->again += again;
     t->times++;
     t->rule = rule;
     (void)snprintf(t->text, sizeof(t->text), "%s", text);
@@ -158,7 +159,7 @@ START_TEST(silence_is_neither_bytes_nor_work)
 }
 END_TEST
 
-START_TEST(a_canary_is_told_each_time_and_nothing_else_is)
+START_TEST(a_canary_is_met_each_time_and_nothing_else_is)
 {
     struct alert_rules rules = {0};
     struct alert_rule r = rule_of("{\"when\":\"canary\",\"action\":\"freeze\",\"destinations\":"
@@ -168,13 +169,42 @@ START_TEST(a_canary_is_told_each_time_and_nothing_else_is)
 
     alert_rules_take(&rules, &r);
     alert_begin(&s, &rules);
-    alert_destination(&s, &rules, "example.org", note, &t);
-    alert_destination(&s, &rules, "trap.example", note, &t);
+    alert_destination(&s, &rules, 5000, "example.org", "example.org", note, &t);
+    alert_destination(&s, &rules, 5000, "trap.example", "trap.example", note, &t);
     ck_assert_uint_eq(t.times, 0);
-    alert_destination(&s, &rules, "canary.example.org", note, &t);
-    alert_destination(&s, &rules, "a.b.trap.example", note, &t);
-    ck_assert_uint_eq(t.times, 2);
+    alert_destination(&s, &rules, 5000, "canary.example.org", "a destination", note, &t);
+    ck_assert_str_eq(t.text, "canary: a destination was tried");
+    ck_assert_uint_eq(t.again, 0);
+    alert_destination(&s, &rules, 5001, "a.b.trap.example", "a.b.trap.example", note, &t);
     ck_assert_str_eq(t.text, "canary: a.b.trap.example was tried");
+    ck_assert_uint_eq(t.times, 2);
+    /* A flood is done something about each time, and told now and then. */
+    ck_assert_uint_eq(t.again, 1);
+    alert_destination(&s, &rules, 5000 + ALERT_AGAIN_MS, "canary.example.org", "x", note, &t);
+    ck_assert_uint_eq(t.again, 1);
+    alert_done(&s);
+    alert_rules_done(&rules);
+}
+END_TEST
+
+START_TEST(what_was_paused_was_not_silent)
+{
+    struct alert_rules rules = {0};
+    struct alert_rule r = rule_of("{\"when\":\"silence\",\"for\":\"60s\",\"action\":\"kill\"}");
+    struct alert_state s;
+    struct told t = {0};
+
+    alert_rules_take(&rules, &r);
+    alert_begin(&s, &rules);
+    for (uint64_t second = 1; second < 50; second++)
+        alert_look(&s, &rules, &(struct alert_sample){.now_ms = second * SECOND}, note, &t);
+    alert_skip(&s, 700 * SECOND);
+    for (uint64_t second = 701; second < 750; second++)
+        alert_look(&s, &rules, &(struct alert_sample){.now_ms = second * SECOND}, note, &t);
+    ck_assert_uint_eq(t.times, 0);
+    for (uint64_t second = 750; second < 770; second++)
+        alert_look(&s, &rules, &(struct alert_sample){.now_ms = second * SECOND}, note, &t);
+    ck_assert_uint_eq(t.times, 1);
     alert_done(&s);
     alert_rules_done(&rules);
 }
@@ -225,6 +255,8 @@ START_TEST(rules_are_read_back_as_they_were)
 
     alert_rules_take(&rules, &r);
     alert_rules_add_all(&copy, &rules);
+    alert_rules_add_all(&copy, &rules); /* once */
+    ck_assert_uint_eq(copy.n, 1);
     alert_rules_done(&rules);
     list = alert_rules_to_doc(&copy);
     ck_assert_msg(alert_rules_from_doc(list, &back, &err) == 0, "%s", err.text);
@@ -240,5 +272,5 @@ END_TEST
 SUITE("alert", a_share_of_cpu_is_of_the_whole_span, growth_is_counted_within_its_span_only,
       a_number_that_began_anew_is_no_growth, what_is_as_it_is_is_judged_at_once,
       one_that_stays_met_is_told_now_and_then, silence_is_neither_bytes_nor_work,
-      a_canary_is_told_each_time_and_nothing_else_is,
+      a_canary_is_met_each_time_and_nothing_else_is, what_was_paused_was_not_silent,
       a_rule_that_says_too_much_or_too_little_is_refused, rules_are_read_back_as_they_were)

@@ -134,16 +134,25 @@ START_TEST(tries_are_rows_with_counts_and_the_rest_is_counted)
         snprintf(b.host, sizeof(b.host), "h%d.org", i);
         egress_add(&x, &b);
     }
-    ck_assert_uint_eq(x.n, EGRESS_ROWS_MAX);
-    ck_assert_uint_eq(x.left_out, 2);
+    /* Of refused ones no more than half: what was let through has its row, whatever was tried. */
+    ck_assert_uint_eq(x.n, 1 + EGRESS_ROWS_MAX / 2);
+    ck_assert_uint_eq(x.left_out, EGRESS_ROWS_MAX / 2 + 1);
+    snprintf(a.host, sizeof(a.host), "late.org");
+    ck_assert(!egress_add(&x, &a));
+    ck_assert_str_eq(x.rows[1 + EGRESS_ROWS_MAX / 2].host, "late.org");
+    /* A connection whose try was of another command. */
+    snprintf(end.host, sizeof(end.host), "other.org");
+    ck_assert(!egress_add(&x, &end));
+    ck_assert_uint_eq(x.rows[2 + EGRESS_ROWS_MAX / 2].bytes_up, 3);
     x.n = 2;
+    x.left_out = 2;
     egress_to_doc(&x, d);
     text = doc_format(d, false);
     ck_assert_str_eq(
         text, "{\"egress\":[{\"destination\":\"a.org:443\",\"verdict\":\"allowed\",\"count\":2,"
               "\"bytes_up\":6,\"bytes_down\":10},{\"destination\":\"b.org:443\",\"verdict\":"
               "\"refused\",\"why\":\"rule\",\"count\":2,\"bytes_up\":0,\"bytes_down\":0}],"
-              "\"egress_left_out\":2}");
+              "\"egress_left_out\":2,\"egress_bytes_left_out\":0}");
 }
 END_TEST
 

@@ -144,7 +144,9 @@ START_TEST(what_a_jobs_streams_moved_is_counted_both_ways_and_for_each)
     ck_assert_int_eq(write(in[1], "in", 2), 2);
     guest_expect(&rig, WIRE_DATA, wire_stream(1, WIRE_STDIN), &p);
     ck_assert_uint_eq(ask_moved(1), 5);
+    /* Once asked, it is told at the end, too: what a short job moved counts. */
     send_exit(&rig, 1, 0);
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_MOVED).bytes, 5);
     expect_event(&rig, CHANNEL_EXIT);
     /* Of one that has ended nobody says anything. */
     ck_ok(channel_moved(rig.ch, 1, &rig_err));

@@ -16,7 +16,7 @@ static void job_init(struct session_job *j)
     j->config_fd = j->stdin_fd = -1;
     j->config_size = j->config_sent = j->stdin_credit = j->held_signal = 0;
     j->held_rows = j->held_cols = 0;
-    j->moved_due = false;
+    j->moved_asked = j->moved_due = false;
     j->moved = 0;
     j->n_denied = 0;
     j->n_secrets = j->secrets_sent = 0;
@@ -153,6 +153,11 @@ static void report_failed(struct session *s, struct sink *k, uint32_t exec, cons
     k->failed = 0;
 }
 
+static bool is_written(const struct session_job *j)
+{
+    return sink_is_empty(&j->out) && sink_is_empty(&j->err) && !j->out.failed && !j->err.failed;
+}
+
 /* Reports the ends that waited for output to be written. */
 static void settle(struct session *s)
 {
@@ -174,6 +179,8 @@ static void settle(struct session *s)
 
         report_failed(s, &j->out, i + 1, "standard output");
         report_failed(s, &j->err, i + 1, "standard error");
+        if (j->moved_asked && j->exited && is_written(j))
+            j->moved_due = true;
         if (j->moved_due && session_has_event_room(s)) {
             session_add_event(s, CHANNEL_MOVED, i + 1)->bytes = j->moved;
             j->moved_due = false;
@@ -182,8 +189,7 @@ static void settle(struct session *s)
             session_add_event(s, CHANNEL_GONE, i + 1);
             session_job_done(j);
         }
-        if (j->exited && sink_is_empty(&j->out) && sink_is_empty(&j->err) && !j->out.failed &&
-            !j->err.failed && session_has_event_room(s)) {
+        if (j->exited && is_written(j) && !j->moved_due && session_has_event_room(s)) {
             session_add_event(s, CHANNEL_EXIT, i + 1)->exit = j->exit;
             session_job_done(j);
         }

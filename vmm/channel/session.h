@@ -63,7 +63,8 @@ struct session_job {
     enum relay_fd_kind stdin_kind;
     uint32_t stdin_credit; /* bytes that we may still send */
     bool eof_due;
-    bool moved_due;       /* the keeper asks for: */
+    bool moved_asked;     /* the keeper has asked, and is told once more before the end */
+    bool moved_due;       /* it asks now, for: */
     uint64_t moved;       /* bytes of its streams, both ways */
     uint32_t held_signal; /* SIGNAL and RESIZE wait for STARTED */
     uint16_t held_rows, held_cols;

@@ -226,7 +226,7 @@ void session_command(struct session *s, const struct relay_command *c, const int
         } else if (c->type == RELAY_USAGE) {
             command_usage(s);
         } else if (c->type == RELAY_MOVED && is_exec(s, c, true)) {
-            s->jobs[c->exec - 1].moved_due = true;
+            s->jobs[c->exec - 1].moved_asked = s->jobs[c->exec - 1].moved_due = true;
         }
     }
     for (int i = 0; i < n_fds; i++)

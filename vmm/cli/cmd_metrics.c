@@ -20,8 +20,7 @@
 const char help_metrics[] =
     "usage: lazaret metrics [--textfile FILE | --listen PORT]\n"
     "\n"
-    "Prints what sandboxes use, by the host's count, in Prometheus' text format. What begins with\n"
-    "lazaret_guest_ is the guest's word.\n"
+    "Prints what sandboxes use, by the host's count, in Prometheus' text format.\n"
     "\n"
     "  --textfile FILE  write it to FILE, whole or not at all: for the node exporter's textfile\n"
     "                   collector, whose files end with .prom\n"
@@ -44,11 +43,6 @@ static const struct metric of_disk[] = {
     {"lazaret_disk_read_bytes_total", "counter", "read by the guest", "read_bytes", 1},
     {"lazaret_disk_written_bytes_total", "counter", "written by the guest", "written_bytes", 1},
     {"lazaret_disk_physical_bytes", "gauge", "on the host", "physical_bytes", 1},
-};
-/* What it says itself. */
-static const struct metric of_guest[] = {
-    {"lazaret_guest_memory_free_bytes", "gauge", "the guest's word", "memory_free_bytes", 1},
-    {"lazaret_guest_disk_free_bytes", "gauge", "the guest's word", "disk_free_bytes", 1},
 };
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -89,14 +83,6 @@ static void add_disks(struct str *s, const struct metric *m, const struct doc *r
                   cli_text(doc_at(disks, i), "target"));
 }
 
-static void add_guest(struct str *s, const struct metric *m, const struct doc *row)
-{
-    const struct doc *guest = NULL;
-
-    if (doc_get_object(row, "guest", &guest, &(struct err){0}) == 0 && doc_has(guest, m->key))
-        add_value(s, m, guest, cli_text(row, "name"), NULL);
-}
-
 static void add_states(struct str *s, const struct doc *all)
 {
     static const char *const kinds[] = {"run", "sandbox"};
@@ -130,11 +116,6 @@ static int format(const char *data_dir, struct str *s, struct err *e)
         add_head(s, &of_disk[i]);
         for (size_t j = 0; j < doc_len(live); j++)
             add_disks(s, &of_disk[i], doc_at(live, j));
-    }
-    for (size_t i = 0; i < COUNT(of_guest); i++) {
-        add_head(s, &of_guest[i]);
-        for (size_t j = 0; j < doc_len(live); j++)
-            add_guest(s, &of_guest[i], doc_at(live, j));
     }
     return 0;
 }

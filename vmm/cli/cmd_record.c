@@ -139,8 +139,11 @@ static int export(const struct asked *a, struct err *e)
     out = open(a->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (out < 0)
         return err_sys(e, ERR_USAGE, errno, "-o: cannot make '%s'", a->out);
-    if (bundle_write(out, fd, id, ledger, len, pem, e) == 0 && fsync(out) == 0)
-        return 0;
+    if (bundle_write(out, fd, id, ledger, len, pem, e) == 0) {
+        if (fsync(out) == 0)
+            return 0;
+        err_sys(e, ERR_HOST, errno, "cannot write '%s'", a->out);
+    }
     unlink(a->out);
     return -1;
 }

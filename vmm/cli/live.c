@@ -25,7 +25,7 @@ int live_stats(const char *data_dir, const char *only, struct doc **ret, struct 
         struct doc *d = NULL;
 
         if ((only && strcmp(cli_text(row, "id"), only) != 0) || !is_up(row) ||
-            sandbox_stats(data_dir, cli_text(row, "id"), &d, &(struct err){0}) < 0)
+            sandbox_counts(data_dir, cli_text(row, "id"), &d, &(struct err){0}) < 0)
             continue;
         doc_set_str(d, "state", cli_text(row, "state"));
         doc_set_str(d, "image", cli_text(row, "image"));
@@ -35,7 +35,7 @@ int live_stats(const char *data_dir, const char *only, struct doc **ret, struct 
         struct doc *d = NULL;
 
         /* It says why. */
-        if (sandbox_stats(data_dir, only, &d, e) < 0)
+        if (sandbox_counts(data_dir, only, &d, e) < 0)
             return -1;
         doc_set_str(d, "state", "-");
         doc_set_str(d, "image", "-");

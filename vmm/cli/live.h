@@ -7,7 +7,7 @@
 #include "run/sandbox.h"
 
 /*
- * Returns new: an array of what sandbox_stats() says, with "state" and "image", of each sandbox
+ * Returns new: an array of what sandbox_counts() says, with "state" and "image", of each sandbox
  * that is up or of the one. One that goes meanwhile, or whose keeper does not answer, is left out,
  * but not the one that was asked for.
  */

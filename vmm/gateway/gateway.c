@@ -254,13 +254,17 @@ static bool is_of_the_past(const struct gateway *g, const struct gateway_event *
 int gateway_next(struct gateway *g, struct gateway_event *ret)
 {
     struct gateway_event ev;
+    unsigned past = 0;
     ssize_t n;
 
     if (g->over)
         return 0;
     do
         n = recv(g->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
-    while ((n < 0 && errno == EINTR) || (n == sizeof(ev) && is_of_the_past(g, &ev)));
+    while ((n < 0 && errno == EINTR) ||
+           (n == sizeof(ev) && is_of_the_past(g, &ev) && ++past < GATEWAY_TURN));
+    if (past == GATEWAY_TURN) /* the rest another time */
+        return 0;
     if (n < 0 && errno == EAGAIN)
         return 0;
     if (n <= 0)

@@ -93,6 +93,7 @@ int gateway_resume(struct gateway *g, struct err *e);
 /* Readable when gateway_next() has something. */
 int gateway_fd(const struct gateway *g);
 /* 1: an event, checked; 0: nothing now, or nothing any more. */
+#define GATEWAY_TURN 256 /* take no more at once: one that was taken over has always one more */
 int gateway_next(struct gateway *g, struct gateway_event *ret);
 
 #endif

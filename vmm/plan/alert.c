@@ -70,11 +70,37 @@ void alert_rules_take(struct alert_rules *r, struct alert_rule *rule)
     *rule = (struct alert_rule){0};
 }
 
+static bool is_same_list(const struct strv *a, const struct strv *b)
+{
+    size_t i = 0;
+
+    while (a->n == b->n && i < a->n && strcmp(a->items[i], b->items[i]) == 0)
+        i++;
+    return a->n == b->n && i == a->n;
+}
+
+static bool is_there(const struct alert_rules *rules, const struct alert_rule *r)
+{
+    for (size_t i = 0; i < rules->n; i++) {
+        const struct alert_rule *o = &rules->items[i];
+
+        if (o->when == r->when && o->action == r->action && o->above == r->above &&
+            o->for_ms == r->for_ms && strcmp(o->from, r->from) == 0 &&
+            is_same_list(&o->command, &r->command) &&
+            is_same_list(&o->destinations, &r->destinations))
+            return true;
+    }
+    return false;
+}
+
 void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
 {
     for (size_t i = 0; i < more->n; i++) {
         const struct alert_rule *old = &more->items[i];
         struct alert_rule new = *old;
+
+        if (is_there(r, old))
+            continue;
 
         new.command = new.destinations = (struct strv){0};
         for (size_t j = 0; j < old->command.n; j++)

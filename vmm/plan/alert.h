@@ -77,6 +77,7 @@ int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *re
 void alert_rule_done(struct alert_rule *r);
 /* Takes it. */
 void alert_rules_take(struct alert_rules *r, struct alert_rule *rule);
+/* But those that are there already. */
 void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more);
 /* Returns new: a list of objects, with "from". */
 struct doc *alert_rules_to_doc(const struct alert_rules *r);

@@ -155,16 +155,18 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
                                         .timeout_ms = timeout_ms,
                                         .interactive = w->interactive,
                                         .tty = w->tty},
-                    &p, e) < 0 ||
-        plan_sort_secrets(w, p, e) < 0)
+                    &p, e) < 0)
+        return -1;
+    swap_network(p, first);
+    if (plan_sort_secrets(w, p, e) < 0)
         return -1;
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;
     if (plan_resolve_record(w, p, e) < 0)
         return -1;
     plan_add_all(&p->trimmed, &first->trimmed);
-    swap_network(p, first);
-    policies_add_alerts(&w->policies, &p->alerts);
+    if (policies_add_alerts(&w->policies, &p->alerts, e) < 0)
+        return -1;
     *ret = own_steal_ptr(p);
     return 0;
 }

@@ -90,8 +90,8 @@ int policy_bound(const struct policies *ps, enum key k, const char *what, bool w
  */
 int policy_bound_network(const struct policies *ps, struct net_rules *rules, struct strv *notes,
                          struct err *e);
-/* Adds the alerts of all. */
-void policies_add_alerts(const struct policies *ps, struct alert_rules *ret);
+/* Adds the alerts of all. ERR_USAGE: there are too many. */
+int policies_add_alerts(const struct policies *ps, struct alert_rules *ret, struct err *e);
 /* ERR_REFUSED: one of the rules is above one of the policies. */
 int policy_check_network(const struct policies *ps, const struct net_rules *rules, struct err *e);
 /* What may be connected to though it is not public: of those that bound the network, what all

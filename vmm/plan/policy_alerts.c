@@ -28,8 +28,12 @@ int policy_take_alerts(const struct text *t, struct policy *p, struct err *e)
     return 0;
 }
 
-void policies_add_alerts(const struct policies *ps, struct alert_rules *ret)
+int policies_add_alerts(const struct policies *ps, struct alert_rules *ret, struct err *e)
 {
     for (size_t i = 0; i < ps->n; i++)
         alert_rules_add_all(ret, &ps->items[i].alerts);
+    return ret->n > ALERT_RULES_MAX
+               ? err_set(e, ERR_USAGE, "%zu alerts in all policies together, at most %u", ret->n,
+                         ALERT_RULES_MAX)
+               : 0;
 }

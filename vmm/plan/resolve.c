@@ -448,8 +448,8 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
                        "--secret: no network rule uses '%s' (those of commands are given to "
                        "'lazaret exec')",
                        p->secrets.n ? p->secrets.items[0] : p->secret_env.items[0]);
-    if (!w->build)
-        policies_add_alerts(&w->policies, &p->alerts);
+    if (!w->build && policies_add_alerts(&w->policies, &p->alerts, e) < 0)
+        return -1;
     plan_resolve_amnesic(w, p);
     p->tsc_khz = w->accel == PLAN_TCG && p->machine == PLAN_MICROVM ? w->tsc_khz : 0;
     *ret = own_steal_ptr(p);

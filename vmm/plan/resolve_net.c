@@ -144,6 +144,9 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
         policy_bound_network(now, &rules, ret_notes, e) < 0 ||
         check_secrets(base, &rules, secrets, e) < 0)
         return -1;
+    for (size_t i = 0; i < secrets->n; i++)
+        if (policy_check_secret(now, secrets->items[i], "--secret", e) < 0)
+            return -1;
     net_rules_add_all(ret, &rules);
     return 0;
 }

@@ -63,23 +63,31 @@ uint64_t alarm_due_ms(const struct keeper *k)
 }
 
 /* The rest of it is the launcher's; the journal is for those without a record. */
-static void met(size_t rule, const char *text, void *arg)
+static void tell(struct keeper *k, size_t rule, const char *text)
 {
-    struct keeper *k = arg;
-    struct alarm *a = k->alarm;
     const struct alert_rule *r = &k->plan->alerts.items[rule];
     struct control m = {.type = CONTROL_ALERT, .alert = (uint32_t)rule};
-    bool canary = r->when == ALERT_CANARY;
+    const char *type = r->when == ALERT_CANARY ? "tripwire" : "alert";
     struct doc *d = doc_new_object();
     struct err ignored;
 
     doc_set_str(d, "rule", r->from);
     doc_set_str(d, "action", alert_action_name(r->action));
     doc_set_str(d, "text", text);
-    folder_journal_event(k->folder, canary ? "tripwire" : "alert", doc_copy(d), &ignored);
-    recording_add(k, false, canary ? "tripwire" : "alert", d);
+    folder_journal_event(k->folder, type, doc_copy(d), &ignored);
+    recording_add(k, false, type, d);
     (void)snprintf(m.text, sizeof(m.text), "%s", text);
-    control_send(k->control_fd, &m);
+    control_hint(k->control_fd, &m);
+}
+
+static void met(size_t rule, const char *text, bool again, void *arg)
+{
+    struct keeper *k = arg;
+    struct alarm *a = k->alarm;
+    const struct alert_rule *r = &k->plan->alerts.items[rule];
+
+    if (!again)
+        tell(k, rule, text);
     if (r->action < ALERT_PAUSE || (a->by && r->action <= a->due))
         return;
     a->due = r->action;
@@ -105,6 +113,28 @@ static uint64_t denied_of(const struct job *j)
     return sum;
 }
 
+static void count(struct alarm *a, unsigned i, const struct job *j)
+{
+    a->now.moved_bytes += grown(&a->seen_moved[i], j->moved);
+    a->now.denials += grown(&a->seen_denied[i], denied_of(j));
+}
+
+void alarm_job(struct keeper *k, uint32_t exec, bool over)
+{
+    struct alarm *a = k->alarm;
+
+    if (!a)
+        return;
+    if (!over) {
+        a->seen_moved[exec - 1] = a->seen_denied[exec - 1] = 0;
+        if (a->asks_moved)
+            (void)channel_moved(k->channel, exec, &(struct err){0});
+        return;
+    }
+    count(a, exec - 1, &k->jobs[exec - 1]);
+    a->next_ms = 0; /* what a short one did is looked at, too */
+}
+
 static void look_at_jobs(struct keeper *k)
 {
     struct alarm *a = k->alarm;
@@ -112,13 +142,10 @@ static void look_at_jobs(struct keeper *k)
     for (unsigned i = 0; i < WIRE_EXEC_MAX; i++) {
         const struct job *j = &k->jobs[i];
 
-        if (j->state == JOB_NONE) {
-            a->seen_moved[i] = a->seen_denied[i] = 0;
+        if (!job_is_running(j))
             continue;
-        }
-        a->now.moved_bytes += grown(&a->seen_moved[i], j->moved);
-        a->now.denials += grown(&a->seen_denied[i], denied_of(j));
-        if (a->asks_moved && job_is_running(j))
+        count(a, i, j);
+        if (a->asks_moved)
             (void)channel_moved(k->channel, i + 1, &(struct err){0});
     }
 }
@@ -142,8 +169,10 @@ void alarm_turn(struct keeper *k)
         return;
     a->now.now_ms = clock_mono_ms();
     a->next_ms = a->now.now_ms + ALARM_MS;
-    if (serve_is_paused(k)) /* nothing in it happens */
+    if (serve_is_paused(k)) { /* nothing in it happens */
+        alert_skip(&a->state, a->now.now_ms);
         return;
+    }
     if (sample_read(hv_qemu_pid(k->hv), &s) == 0) {
         a->now.cpu_ns = s.user_ns + s.system_ns;
         a->now.resident_bytes = s.resident_bytes;
@@ -158,6 +187,7 @@ void alarm_turn(struct keeper *k)
 void alarm_egress(struct keeper *k, const struct gateway_event *ev)
 {
     struct alarm *a = k->alarm;
+    const char *shown;
 
     if (!a)
         return;
@@ -166,7 +196,9 @@ void alarm_egress(struct keeper *k, const struct gateway_event *ev)
     if (ev->type != GATEWAY_TRY)
         return;
     a->now.egress_refused += !ev->allowed;
-    alert_destination(&a->state, &k->plan->alerts, ev->host, met, k);
+    /* Of a name below a canary's the guest chose a part. */
+    shown = k->plan->amnesic || k->plan->record.no_content ? "a destination" : ev->host;
+    alert_destination(&a->state, &k->plan->alerts, clock_mono_ms(), ev->host, shown, met, k);
 }
 
 static int end(const struct alarm *a, const struct alert_rule *by, struct err *e)
@@ -189,7 +221,10 @@ int alarm_act(struct keeper *k, struct err *e)
     why = str_printf("an alert of %s: %s", by->from, a->text);
     if (k->serving && serve_stand_still(k, why, e) < 0)
         return -1;
-    if (by->action == ALERT_FREEZE && evidence_take(k, a->met_ms, &kept) < 0)
+    /* One whose fence is broken answers nothing: to ask it would end it. */
+    if (by->action == ALERT_FREEZE && k->held)
+        run_note(&k->result, "there is no evidence of it: the sandbox is held");
+    else if (by->action == ALERT_FREEZE && evidence_take(k, a->met_ms, &kept) < 0)
         run_note(&k->result, "there is no evidence of it: %s", kept.text);
     return k->serving ? 0 : end(a, by, e);
 }

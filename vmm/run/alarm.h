@@ -19,6 +19,7 @@
 #define ALARM_DIR    "evidence" /* in the data folder: a folder for each record or run */
 #define ALARM_MEMORY "memory"
 #define ALARM_DISK   "disk"
+#define ALARM_BASE   "base" /* of a fork: below its disk */
 
 struct gateway_event;
 
@@ -29,6 +30,8 @@ void alarm_done(struct keeper *k);
 uint64_t alarm_due_ms(const struct keeper *k);
 /* Looks, if it is due. */
 void alarm_turn(struct keeper *k);
+/* A job has started, or it is over: before its place is free. */
+void alarm_job(struct keeper *k, uint32_t exec, bool over);
 /* A destination was tried. */
 void alarm_egress(struct keeper *k, const struct gateway_event *ev);
 /* Does what a rule that was met asks for. -1: the guest has to end (ERR_LIMIT). */

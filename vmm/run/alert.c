@@ -87,10 +87,13 @@ static bool is_silent(struct alert_state *s, struct alert_one *o, const struct a
     return now->now_ms - o->still_ms >= r->for_ms;
 }
 
-static void tell(struct alert_one *o, size_t rule, const char *text, alert_met_fn *met, void *arg)
+/* Whether it was told just now; if not, it is now. */
+static bool is_again(struct alert_one *o, const struct alert_rule *r, uint64_t now_ms)
 {
-    o->times++;
-    met(rule, text, arg);
+    if (now_ms < o->quiet_ms)
+        return true;
+    o->quiet_ms = now_ms + (r->for_ms > ALERT_AGAIN_MS ? r->for_ms : ALERT_AGAIN_MS);
+    return false;
 }
 
 /* `text` says by what. */
@@ -134,25 +137,33 @@ void alert_look(struct alert_state *s, const struct alert_rules *rules,
         } else {
             is = is_met(o, r, number(r->when, now), now, text, sizeof(text));
         }
-        if (!is || now->now_ms < o->quiet_ms)
-            continue;
-        o->quiet_ms = now->now_ms + (r->for_ms > ALERT_AGAIN_MS ? r->for_ms : ALERT_AGAIN_MS);
-        tell(o, i, text, met, arg);
+        if (is && !is_again(o, r, now->now_ms))
+            met(i, text, false, arg);
     }
     s->at_ms = now->now_ms;
     s->moved_bytes = now->moved_bytes;
     s->cpu_ns = now->cpu_ns;
 }
 
-void alert_destination(struct alert_state *s, const struct alert_rules *rules, const char *host,
-                       alert_met_fn *met, void *arg)
+void alert_destination(struct alert_state *s, const struct alert_rules *rules, uint64_t now_ms,
+                       const char *host, const char *shown, alert_met_fn *met, void *arg)
 {
     for (size_t i = 0; i < s->n && i < rules->n; i++) {
+        const struct alert_rule *r = &rules->items[i];
         char text[ALERT_TEXT_MAX];
 
-        if (rules->items[i].when != ALERT_CANARY || !alert_is_canary(&rules->items[i], host))
+        if (r->when != ALERT_CANARY || !alert_is_canary(r, host))
             continue;
-        (void)snprintf(text, sizeof(text), "canary: %.200s was tried", host);
-        tell(&s->rules[i], i, text, met, arg);
+        (void)snprintf(text, sizeof(text), "canary: %.200s was tried", shown);
+        met(i, text, is_again(&s->rules[i], r, now_ms), arg);
+    }
+}
+
+void alert_skip(struct alert_state *s, uint64_t now_ms)
+{
+    s->at_ms = now_ms;
+    for (size_t i = 0; i < s->n; i++) {
+        s->rules[i].still_ms = now_ms;
+        s->rules[i].n = s->rules[i].next = 0;
     }
 }

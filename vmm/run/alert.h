@@ -31,7 +31,6 @@ struct alert_state {
         size_t n, next;    /* kept; where the next one goes */
         uint64_t still_ms; /* of silence: since when */
         uint64_t quiet_ms; /* it is not told before */
-        uint64_t times;
     } * rules;
     size_t n;
     uint64_t at_ms, moved_bytes, cpu_ns; /* of the last sample */
@@ -42,11 +41,14 @@ void alert_begin(struct alert_state *s, const struct alert_rules *rules);
 void alert_done(struct alert_state *s);
 
 /* Takes a sample. Calls `met` for each rule that it meets, with a text that says by what. */
-typedef void alert_met_fn(size_t rule, const char *text, void *arg);
+/* `again`: it was told just now; only what is done about it is done once more. */
+typedef void alert_met_fn(size_t rule, const char *text, bool again, void *arg);
 void alert_look(struct alert_state *s, const struct alert_rules *rules,
                 const struct alert_sample *now, alert_met_fn *met, void *arg);
-/* A destination that was tried, in lower case: canaries. Each is told every time. */
-void alert_destination(struct alert_state *s, const struct alert_rules *rules, const char *host,
-                       alert_met_fn *met, void *arg);
+/* A destination that was tried, in lower case: canaries. `shown` is how it may be named. */
+void alert_destination(struct alert_state *s, const struct alert_rules *rules, uint64_t now_ms,
+                       const char *host, const char *shown, alert_met_fn *met, void *arg);
+/* Nothing of the guest's happened until now: no silence, and no span that has to be whole. */
+void alert_skip(struct alert_state *s, uint64_t now_ms);
 
 #endif

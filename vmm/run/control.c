@@ -14,6 +14,11 @@ int control_send(int fd, const struct control *m)
     return n == sizeof(*m) ? 0 : -1;
 }
 
+void control_hint(int fd, const struct control *m)
+{
+    (void)send(fd, m, sizeof(*m), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int control_receive(int fd, struct control *ret)
 {
     ssize_t n;

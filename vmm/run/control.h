@@ -28,6 +28,8 @@ struct control {
     struct run_result result;
 };
 
+/* For what need not arrive: does not wait for a launcher that is slow to print. */
+void control_hint(int fd, const struct control *m);
 /* 0, or -1 when the other end is gone. */
 int control_send(int fd, const struct control *m);
 /* 1: a record, 0: none now, -1: the other end is gone. */

@@ -27,16 +27,25 @@ static struct egress_row *find(struct run_egress *x, const struct gateway_event 
     return NULL;
 }
 
+static uint32_t count_refused(const struct run_egress *x)
+{
+    uint32_t n = 0;
+
+    for (uint32_t i = 0; i < x->n; i++)
+        n += !x->rows[i].allowed;
+    return n;
+}
+
 bool egress_add(struct run_egress *x, const struct gateway_event *ev)
 {
     const bool ends = ev->type == GATEWAY_CLOSED, allowed = ends || ev->allowed;
     struct egress_row *r = find(x, ev, allowed);
     bool is_new = false;
 
-    if (!r && ends)
-        return false;
-    if (!r && x->n == EGRESS_ROWS_MAX) {
-        x->left_out++;
+    /* Refused ones never take the places of those that were let through. */
+    if (!r && (x->n == EGRESS_ROWS_MAX || (!allowed && count_refused(x) == EGRESS_ROWS_MAX / 2))) {
+        x->left_out += !ends;
+        x->bytes_left_out += ev->bytes_up + ev->bytes_down;
         return false;
     }
     if (!r) {
@@ -87,6 +96,7 @@ void egress_to_doc(const struct run_egress *x, struct doc *d)
     }
     doc_set(d, "egress", list);
     doc_set_u64(d, "egress_left_out", x->left_out);
+    doc_set_u64(d, "egress_bytes_left_out", x->bytes_left_out);
 }
 
 /* ---- the keeper's part ----------------------------------------------------------------------- */
@@ -133,7 +143,7 @@ int egress_hold(struct keeper *k, uint64_t until_ms, struct err *e)
 {
     if (!k->gateway)
         return 0;
-    k->net_held = false;
+    k->net_held = k->net_release = false;
     if (gateway_hold(k->gateway, e) < 0)
         return -1;
     while (!k->net_held) {
@@ -179,10 +189,8 @@ static void note(struct run_result *r, const struct gateway_event *ev)
 {
     own_free char *to = destination(ev->host, ev->port);
     own_free char *wish = ev->port ? net_wish_for(ev->host, (uint16_t)ev->port) : NULL;
-    uint32_t refused = 0;
+    uint32_t refused = count_refused(&r->egress);
 
-    for (uint32_t i = 0; i < r->egress.n; i++)
-        refused += !r->egress.rows[i].allowed;
     if (refused > EGRESS_SAYS_MAX)
         return;
     if (refused == EGRESS_SAYS_MAX)
@@ -242,7 +250,7 @@ int egress_take(struct keeper *k, struct err *e)
 {
     struct gateway_event ev;
 
-    while (k->gateway && gateway_next(k->gateway, &ev) == 1)
+    for (int n = 0; n < GATEWAY_TURN && k->gateway && gateway_next(k->gateway, &ev) == 1; n++)
         if (take(k, &ev, e) < 0)
             return -1;
     return 0;

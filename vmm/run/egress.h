@@ -32,7 +32,8 @@ struct egress_row {
 struct run_egress {
     uint32_t on; /* there is a gateway */
     uint32_t n;
-    uint64_t left_out; /* tries that have no row */
+    uint64_t left_out; /* tries that have no row, and bytes */
+    uint64_t bytes_left_out;
     struct egress_row rows[EGRESS_ROWS_MAX];
 };
 

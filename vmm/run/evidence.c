@@ -86,20 +86,25 @@ static int put_on_record(struct keeper *k, const char *name, int fd, struct err 
     return 0;
 }
 
-static int save_disk(struct keeper *k, int dir, struct err *e)
+static int save_file(struct keeper *k, int dir, const char *file, const char *name, struct err *e)
 {
-    bool marks = k->folder->kind == FOLDER_SANDBOX;
-    own_close int from = openat(k->state_fd, marks ? FOLDER_DISK : FOLDER_SCRATCH,
-                                O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    own_close int from = openat(k->state_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     own_close int to = -1;
     struct stat st;
 
     if (from < 0 || fstat(from, &st) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open the guest's disk");
-    if (make_file(dir, ALARM_DISK, &to, e) < 0 ||
-        copy_sparse(from, to, (uint64_t)st.st_size, e) < 0)
+    if (make_file(dir, name, &to, e) < 0 || copy_sparse(from, to, (uint64_t)st.st_size, e) < 0)
         return -1;
-    return put_on_record(k, ALARM_DISK, to, e);
+    return put_on_record(k, name, to, e);
+}
+
+/* A fork's disk is what it changed, over the one of its parent's mark. */
+static int save_disk(struct keeper *k, int dir, struct err *e)
+{
+    if (save_file(k, dir, up_scratch_name(k), ALARM_DISK, e) < 0)
+        return -1;
+    return k->c->from ? save_file(k, dir, FOLDER_BASE, ALARM_BASE, e) : 0;
 }
 
 static int save(struct keeper *k, struct err *e)

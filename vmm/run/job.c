@@ -194,7 +194,8 @@ void job_take_event(struct job *j, const struct channel_event *ev)
     if (ended)
         return;
     if (ev->type == CHANNEL_STARTED) {
-        run_from_now(j);
+        if (j->state == JOB_STARTING) /* once: a relay that says it again moves no deadline */
+            run_from_now(j);
     } else if (ev->type == CHANNEL_MOVED) {
         j->moved = ev->bytes;
     } else if (ev->type == CHANNEL_DENIED) {

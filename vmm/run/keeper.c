@@ -334,6 +334,8 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     case CHANNEL_GONE:
     case CHANNEL_MOVED:
         job_take_event(&k->jobs[ev->exec - 1], ev);
+        if (ev->type == CHANNEL_STARTED || ev->type == CHANNEL_EXIT)
+            alarm_job(k, ev->exec, ev->type == CHANNEL_EXIT);
         return 0;
     case CHANNEL_COLLECTED:
         k->collected = true;

@@ -103,6 +103,8 @@ int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
 /* The steps (up.c, work.c): go returns 0 or -1, undo accepts half-done work. */
 int up_image(struct keeper *k, struct err *e);
 void up_image_undo(struct keeper *k);
+/* The file of its scratch disk. */
+const char *up_scratch_name(const struct keeper *k);
 int up_scratch(struct keeper *k, struct err *e);
 void up_scratch_undo(struct keeper *k);
 int up_input(struct keeper *k, struct err *e);

@@ -280,6 +280,11 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
     if (plan->amnesic && c->uri)
         return err_set(e, ERR_REFUSED,
                        "--amnesic needs namespaces of our own: it excludes --connect");
+    if (plan->alerts.n > 0 && c->uri)
+        return err_set(
+            e, ERR_REFUSED,
+            "a policy has alerts (%s), which need a QEMU of our own: it excludes --connect",
+            plan->alerts.items[0].from);
     if (check_files(e) < 0 || (plan->amnesic && amnesia_check(e) < 0))
         return -1;
     return recording_prepare(plan, c, e);

@@ -5,9 +5,9 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "run/amnesia.h"
-#include "run/serve_private.h"
 #include "run/recording.h"
 #include "run/serve.h"
+#include "run/serve_private.h"
 #include "run/start.h"
 #include "run/template.h"
 #include "snapshots/qcow2.h"
@@ -77,11 +77,14 @@ static int hold(struct keeper *k, struct err *e)
     if (egress_hold(k, until, e) < 0)
         return -1;
     k->synced = false;
-    if (channel_sync(k->channel, e) < 0)
+    if (channel_sync(k->channel, e) < 0) {
+        egress_resume(k, &(struct err){0});
         return -1;
+    }
     while (!k->synced) {
         if (k->held) {
             k->release = true;
+            egress_resume(k, &(struct err){0});
             return serve_check_going(k, e);
         }
         if (clock_mono_ms() >= until) {

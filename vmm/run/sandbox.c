@@ -298,6 +298,9 @@ int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *
             pidfd_send_signal(supervisor, SIGKILL, NULL, 0);
         if (!wait_until_dead(fd, clock_mono_ms() + GONE_MS))
             return err_set(e, ERR_HOST, "sandbox '%s' does not end", name);
+        /* What is left for it to do is to close the record. */
+        if (supervisor >= 0)
+            (void)poll(&(struct pollfd){.fd = supervisor, .events = POLLIN}, 1, GONE_MS);
     }
     return sweep(data_dir, name, fd, e);
 }

@@ -66,6 +66,8 @@ int sandbox_output(const char *data_dir, const char *name, unsigned serial, bool
 int sandbox_list(const char *data_dir, const char *name, struct doc **ret, struct err *e);
 /* Returns new: what it has used, by the host's count, and under "guest" what the guest says. */
 int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e);
+/* The same without the guest's part, which nobody waits for then. */
+int sandbox_counts(const char *data_dir, const char *name, struct doc **ret, struct err *e);
 /* What the guest wrote to its console, escaped, to our stdout; with `follow` until the sandbox
  * ends. */
 int sandbox_console(const char *data_dir, const char *name, bool follow, struct err *e);

@@ -203,12 +203,13 @@ static struct doc *guest_to_doc(const struct talk_answer *a)
     return d;
 }
 
-int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+static int stats(const char *data_dir, const char *name, enum talk_what what, struct doc **ret,
+                 struct err *e)
 {
     struct talk_answer a;
     struct doc *d, *disks;
 
-    if (ask(data_dir, name, &(struct talk_request){.what = TALK_STATS}, &a, e) < 0)
+    if (ask(data_dir, name, &(struct talk_request){.what = what}, &a, e) < 0)
         return -1;
     d = doc_new_object();
     doc_set_str(d, "name", name);
@@ -222,9 +223,20 @@ int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, stru
     for (unsigned i = 0; i < a.stats.n_disks && i < HV_DISKS_MAX; i++)
         doc_add(disks, disk_to_doc(&a.stats.disks[i]));
     doc_set(d, "disks", disks);
-    doc_set(d, "guest", guest_to_doc(&a));
+    if (what == TALK_STATS)
+        doc_set(d, "guest", guest_to_doc(&a));
     *ret = d;
     return 0;
+}
+
+int sandbox_stats(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    return stats(data_dir, name, TALK_STATS, ret, e);
+}
+
+int sandbox_counts(const char *data_dir, const char *name, struct doc **ret, struct err *e)
+{
+    return stats(data_dir, name, TALK_COUNTS, ret, e);
 }
 
 /* ---- one command ----------------------------------------------------------------------------- */

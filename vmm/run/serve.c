@@ -381,6 +381,9 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
         return channel_resize(k->channel, c->exec, r->rows, r->cols, e);
     case TALK_LIST:
         return list_jobs(k, c);
+    case TALK_COUNTS:
+        tell_stats(k, c, TALK_GUEST_SILENT);
+        return 0;
     case TALK_STATS:
         ask_stats(k, c);
         return 0;

@@ -26,7 +26,8 @@ int serve_go(struct keeper *k, struct err *e);
 /* For marks: what runs; and what shall run on in the guest that is back, before it is met. */
 void serve_note_jobs(struct keeper *k, struct mark *ret);
 int serve_adopt_jobs(struct keeper *k, const struct mark *m, struct err *e);
-/* Pauses it, if it is not paused; `why` is for `ls` and `show`. -1: it could not be, and has to end.
+/* Pauses it, if it is not paused; `why` is for `ls` and `show`. -1: it could not be, and has to
+ * end.
  */
 int serve_stand_still(struct keeper *k, const char *why, struct err *e);
 bool serve_is_paused(const struct keeper *k); /* false of a run */

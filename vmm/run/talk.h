@@ -59,6 +59,7 @@ enum talk_what {
     TALK_FENCE,    /* what confines the guest now */
     TALK_FILES,    /* of an amnesic sandbox: an fd of the folder with what its guest may change */
     TALK_NETWORK,  /* n_args rules to be allowed, n_env to be denied, n_secrets; fds */
+    TALK_COUNTS,   /* of TALK_STATS the host's part: nobody waits for the guest */
     TALK_WHAT_END
 };
 

@@ -101,7 +101,7 @@ static bool keeps_marks(const struct keeper *k)
 }
 
 /* A run's disk is the file itself; a sandbox's one keeps marks. */
-static const char *scratch_name(const struct keeper *k)
+const char *up_scratch_name(const struct keeper *k)
 {
     return keeps_marks(k) ? FOLDER_DISK : FOLDER_SCRATCH;
 }
@@ -146,7 +146,7 @@ int up_scratch(struct keeper *k, struct err *e)
             return -1;
         remove_file(k, FOLDER_SCRATCH);
     }
-    return hand_over(k, scratch_name(k), scratch_name(k), false, e);
+    return hand_over(k, up_scratch_name(k), up_scratch_name(k), false, e);
 }
 
 void up_scratch_undo(struct keeper *k)

@@ -104,6 +104,7 @@ static int start_job(struct keeper *k, struct err *e)
         io.stderr_fd = k->c->capture->stderr_fd;
         io.max_bytes = RUN_CAPTURE_MAX + 1; /* one more shows that there was more */
     }
+    k->secret_delivered |= k->plan->secrets.n + k->plan->secret_env.n > 0;
     recording_exec(k, 1, k->plan);
     rc = recording_check(k, e);
     if (rc == 0)
@@ -122,7 +123,7 @@ static int tell_denied(struct keeper *k, struct err *e)
         if (keeper_note_denied(k, 0, row, e) < 0)
             return -1;
         m.denied = *row;
-        control_send(k->control_fd, &m);
+        control_hint(k->control_fd, &m);
     }
     return 0;
 }
