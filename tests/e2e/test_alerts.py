@@ -125,6 +125,7 @@ def nothing_of_an_amnesic_guest_or_of_one_with_a_secret_is_evidence_on_a_disk(fo
     secret = f"{folder}/secret"
     with open(secret, "w", encoding="utf-8") as out:
         out.write("a value that nobody shall find")
+    os.chmod(secret, 0o600)
     before = _kept()
     for options, why in ((["--amnesic"], "nothing of an amnesic guest goes to a disk"),
                          (["--secret", f"K={secret}"], "the guest was given a secret, which would be in it")):

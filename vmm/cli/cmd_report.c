@@ -96,9 +96,11 @@ struct printing {
 static int print_json(const char *id, const struct report_line *line)
 {
     own_doc struct doc *d = doc_copy(line->d);
+    own_free char *text = NULL;
 
     doc_set_str(d, "record", id);
-    cli_print_doc(d);
+    text = doc_format(d, false);
+    puts(text);
     return cli_flush();
 }
 
