@@ -82,7 +82,7 @@ static bool survives(long nr)
 {
     const struct confine r = rights();
     struct err e;
-    int status;
+    int status = 0;
     pid_t pid = fork();
 
     if (pid == 0) {

@@ -48,7 +48,7 @@ static struct file *find(struct follow *f, const char *id)
     f->files = more;
     more = &f->files[f->n++];
     *more = (struct file){0};
-    (void)snprintf(more->id, sizeof(more->id), "%s", id);
+    memcpy(more->id, id, strnlen(id, sizeof(more->id) - 1)); /* is_record() has looked */
     return more;
 }
 
