@@ -59,6 +59,10 @@ def serve(s):
             s.sendall(b"0\r\n\r\n")
         elif path == "/v1/moved":
             s.sendall(b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n")
+        elif path == "/v1/colon":
+            s.sendall(b"HTTP/1.1 404 no: none\r\nContent-Length: 0\r\n\r\n")
+        elif path == "/v1/long":
+            reply(s, b"", ("X-Long: " + "y" * 1000,))
         elif path == "/v1/packed":
             s.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n\r\nxyz")
         elif path == "/v1/half":
@@ -256,12 +260,60 @@ def an_origin_in_the_clear_without_a_secret_works():
         check("gzip" in seen[-1], seen[-1])
 
 
-def a_secret_that_is_no_header_ends_it():
-    for bad in (b"a\nb", b"", b"x" * 5000):
-        with gateway(secrets=(("KEY", bad),), meet=False) as g:
-            check("header" in g.event(LOST).text)
+def a_secret_that_is_no_header_is_refused_when_it_is_used():
+    n = len(seen)
+    with gateway(secrets=(("KEY", KEY.encode()),)) as g:
+        for i, bad in enumerate((b"a\nb", b"", b"x" * 5000)):
+            g.secret("KEY", bad)
+            g.request(i + 1, "api", "GET", "/v1/x")
+            check("cannot go into a header" in g.is_refused(i + 1, "request")[0]["reason"])
+        equal(len(seen), n)
+        r, w = os.pipe()  # nobody ever writes the rest
+        os.write(w, b"be")
+        g.command(SECRET, b"KEY", fd=r)
+        g.request(9, "api", "GET", "/v1/x")
+        g.is_refused(9, "request")
+        os.close(w)
+        os.close(r)
+        for i in range(40):  # the same name has the same place
+            g.secret("KEY", b"new-%d" % i)
+        whole(g, 10, "GET", "/v1/echo")
+        check("Authorization: Bearer new-39\r\n" in seen[-1], seen[-1])
+        g.rules([origin()], LO)
+        g.secret("KEY", b"newest")
+        whole(g, 11, "GET", "/v1/echo")
+        check("Authorization: Bearer newest\r\n" in seen[-1], seen[-1])
+    with gateway(secrets=[(f"K{i}", b"v") for i in range(32)] + [("KEY", KEY.encode())]) as g:
+        g.request(1, "api", "GET", "/v1/x")
+        g.is_refused(1, "request")
     with gateway(secrets=(), meet=False) as g:
         check("no secret 'KEY'" in g.event(LOST).text)
+
+
+def heads_count_against_the_budget():
+    with gateway(origin(bytes=1000)) as g:
+        n = len(seen)
+        g.request(1, "api", "GET", "/v1/" + "x" * 1000)
+        g.is_refused(1, "budget")
+        equal(len(seen), n)
+    with gateway(origin(bytes=1000)) as g:
+        g.request(1, "api", "GET", "/v1/long")
+        g.send(EOF, 1)
+        g.is_refused(1, "budget")
+
+
+def an_origin_may_be_an_ipv6_address():
+    port = servers.tcp(serve, "::1")
+    with gateway({"to": f"http://[::1]:{port}", "name": "api"}, secrets=()) as g:
+        equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
+    with gateway({"to": f"http://127.0.0.1:{ports['plain']}", "name": "api"}, secrets=()) as g:
+        equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
+
+
+def a_reason_may_have_a_colon():
+    with gateway() as g:
+        status, fields, _ = whole(g, 1, "GET", "/v1/colon")
+        equal((status, fields), (404, {}))
 
 
 def a_body_of_another_length_is_refused():
@@ -291,7 +343,8 @@ TESTS = [the_secret_goes_out_and_is_covered_when_it_comes_back, a_secret_in_piec
          a_redirect_is_passed_on_not_followed, what_could_hide_the_secret_is_cut_off,
          an_answer_that_breaks_off_is_no_whole_one, a_certificate_that_does_not_fit_is_refused,
          an_origin_does_not_lead_inside, an_origin_in_the_clear_without_a_secret_works,
-         a_secret_that_is_no_header_ends_it, a_body_of_another_length_is_refused,
+         a_secret_that_is_no_header_is_refused_when_it_is_used, heads_count_against_the_budget,
+         an_origin_may_be_an_ipv6_address, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
          many_requests_at_once_have_a_limit]
 
 if __name__ == "__main__":

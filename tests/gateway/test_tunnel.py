@@ -252,6 +252,42 @@ def a_budget_of_bytes_ends_it():
         g.refused(3, "echo.test", ports["echo"], "budget")  # what is used stays used
 
 
+def a_budget_is_of_all_streams_together():
+    got = [0]
+
+    def count(s):
+        while more := s.recv(65536):
+            got[0] += len(more)
+        done.release()
+
+    done = threading.Semaphore(0)
+    port = servers.tcp(count)
+    with gateway({"to": f"tcp://echo.test:{port}", "bytes": 10000}) as g:
+        for i in range(1, 5):
+            g.tunnel(i, "echo.test", port)
+        for i in range(1, 5):
+            g.send(DATA, i, b"x" * 9000)
+        for i in range(1, 5):
+            equal(g.rest(i), (b"", "budget"))
+        equal(sum(g.event(CLOSED).up for _ in range(4)), 10000)
+    for _ in range(4):
+        check(done.acquire(timeout=WAIT))
+    equal(got[0], 10000)
+
+
+def questions_for_names_have_a_limit():
+    with gateway("https://silent.test") as g:
+        for _ in range(5000):
+            g.open(1, "silent.test", 443)
+            g.send(CLOSE, 1, bytes(4))
+            kind, _, p = g.frame(1)
+            ev = g.event(TRY)
+            if kind == REFUSED:
+                break
+            equal((kind, g.event(CLOSED).why), (CLOSE, "done"))
+        equal((kind, WHY[struct.unpack("<H", p[:2])[0]], ev.why), (REFUSED, "limit", "limit"))
+
+
 def a_rate_is_kept():
     with gateway(echo_url(rate=100000)) as g:
         g.tunnel(1, "echo.test", ports["echo"])
@@ -391,7 +427,8 @@ TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ip
          a_host_is_not_its_own_way_in, a_name_that_is_not_there_is_said, the_next_address_is_taken,
          nobody_listens_is_said, a_dead_destination_does_not_slow_others, two_hundred_at_once_work,
          tls_passes_untouched, tls_for_another_name_is_cut_off, an_address_needs_no_name_in_tls,
-         a_budget_of_bytes_ends_it, a_rate_is_kept, too_many_at_once_are_refused,
+         a_budget_of_bytes_ends_it, a_budget_is_of_all_streams_together,
+         questions_for_names_have_a_limit, a_rate_is_kept, too_many_at_once_are_refused,
          a_rule_that_goes_ends_its_streams, nothing_is_said_while_it_is_held,
          another_guest_finds_nothing_open, a_guest_that_breaks_the_protocol_gets_no_more,
          a_wrong_nonce_is_tampering, it_ends_with_its_keeper, it_has_no_right_that_it_does_not_need]

@@ -294,6 +294,7 @@ START_TEST(a_budget_is_not_passed_by_a_byte)
     ck_assert(rule_count(&r, 7));
     ck_assert_uint_eq(rule_may_send(&r, 7, 0, &again), 3);
     ck_assert(!rule_count(&r, 3));
+    ck_assert_uint_eq(rule_may_send(&r, 7, 0, &again), 0);
 }
 END_TEST
 

@@ -164,6 +164,8 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r)
         why = NET_WHY_BUDGET;
     else if (r->streams_max && r->open >= r->streams_max)
         why = NET_WHY_LIMIT;
+    else if (rule_lacks_secret(r))
+        why = NET_WHY_REQUEST;
     if (r) {
         s->rule = r;
         r->refs++;
@@ -359,11 +361,10 @@ static void take_rules(struct gate *g, int fd)
 void gate_command(struct gate *g, const struct gateway_command *c, int fd, int *ret_port)
 {
     own_close int own = fd;
-    struct err e;
 
     *ret_port = -1;
-    if (c->type == GATEWAY_SECRET && rules_add_secret(&g->rules, c->name, fd, &e) < 0)
-        gate_end(g, GATEWAY_LOST, "%s", e.text);
+    if (c->type == GATEWAY_SECRET)
+        rules_add_secret(&g->rules, c->name, fd);
     else if (c->type == GATEWAY_RULES)
         take_rules(g, fd);
     if (c->type == GATEWAY_HOLD || c->type == GATEWAY_RESUME) {

@@ -81,6 +81,7 @@ struct gate_stream {
 
     int fd; /* FLOWING tunnel */
     bool readable, writable, hello_seen, shut;
+    size_t hello_end; /* of up, when it was last looked at: nothing goes up before hello_seen */
     struct request *request;
 
     uint8_t *up; /* NET_WINDOW bytes, from the guest */

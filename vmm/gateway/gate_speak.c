@@ -86,6 +86,10 @@ static bool say_data(struct gate_stream *s)
         max = NET_PAYLOAD_MAX;
     if (max > ours->credit)
         max = ours->credit;
+    if (!s->down_eof && rule_is_used_up(s->rule)) { /* by another stream */
+        stream_refuse(s, NET_WHY_BUDGET);
+        return true;
+    }
     if (max > 0 && !s->down_eof) {
         may = rule_may_send(s->rule, max, clock_mono_ms(), &s->rate_ms);
         n = may > 0 ? s->open.kind == NET_TUNNEL ? tunnel_read(s, payload(g), (size_t)may)
@@ -134,6 +138,10 @@ static bool speak(struct gate_stream *s)
     }
     if (s->stage == GATE_FLOWING && ours == NET_IN_ASKING) {
         n = request_response(s, payload(g));
+        if (n > 0 && !rule_count(s->rule, n)) {
+            stream_refuse(s, NET_WHY_BUDGET);
+            return true;
+        }
         return n > 0 && put(g, NET_RESPONSE, s->id, n);
     }
     if (s->stage == GATE_FLOWING && say_data(s)) {

@@ -77,7 +77,8 @@ int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct 
 struct gateway *gateway_new(int control_fd);
 void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
 
-/* A file or pipe with one secret, which the rules that come then may name; borrowed. */
+/* A file or pipe with one secret, which the rules that come then may name; borrowed. It takes the
+ * place of the last one of that name. What cannot go into a header is refused when it is used. */
 int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e);
 /*
  * {"network": [...], "network_ranges": [...]}, as in a plan. Connections by a rule that is not

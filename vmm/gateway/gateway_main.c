@@ -37,7 +37,9 @@
 static const struct confine_call calls[] = {
     {SCMP_SYS(poll), CONFINE_ANY_ARG, "waiting; libcurl looks at its sockets with it too"},
     {SCMP_SYS(ppoll), CONFINE_ANY_ARG, "waiting, where the C library has no poll"},
-    {SCMP_SYS(socket), CONFINE_ANY_ARG, "connections and name servers"},
+    /* Not AF_UNIX: abstract sockets of the host are in its network namespace. */
+    {SCMP_SYS(socket), 0, "connections and name servers", AF_INET},
+    {SCMP_SYS(socket), 0, "the same", AF_INET6},
     {SCMP_SYS(connect), CONFINE_ANY_ARG, "the same; to addresses that were judged"},
     {SCMP_SYS(bind), CONFINE_ANY_ARG, "c-ares, to any port of its own"},
     {SCMP_SYS(getsockname), CONFINE_ANY_ARG, "whether it is this host itself"},

@@ -15,11 +15,12 @@
 struct names {
     ares_channel channel;
     struct pollfd polls[NAMES_POLLS_MAX];
-    size_t n_polls;
+    size_t n_polls, n_pending;
     bool closing;
 };
 
 struct names_query {
+    struct names *names;
     names_done done; /* NULL: forgotten */
     void *arg;
     bool asking; /* names_ask() has not returned */
@@ -111,6 +112,7 @@ static void take_answer(void *arg, int status, int timeouts, struct ares_addrinf
     struct names_answer answer = {.in_time = status != ARES_ETIMEOUT};
 
     (void)timeouts;
+    q->names->n_pending--;
     if (status == ARES_SUCCESS && info)
         collect(info, &answer);
     if (info)
@@ -120,6 +122,11 @@ static void take_answer(void *arg, int status, int timeouts, struct ares_addrinf
     q->over = true;
     if (!q->asking)
         free(q);
+}
+
+bool names_is_full(const struct names *n)
+{
+    return n->n_pending >= NAMES_PENDING_MAX;
 }
 
 struct names_query *names_ask(struct names *n, const char *host, names_done done, void *arg)
@@ -132,7 +139,8 @@ struct names_query *names_ask(struct names *n, const char *host, names_done done
         done(arg, &(struct names_answer){0});
         return NULL;
     }
-    *q = (struct names_query){.done = done, .arg = arg, .asking = true};
+    *q = (struct names_query){.names = n, .done = done, .arg = arg, .asking = true};
+    n->n_pending++;
     ares_getaddrinfo(n->channel, host, NULL, &hints, take_answer, q);
     q->asking = false;
     if (!q->over)

@@ -14,8 +14,9 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-#define NAMES_ADDRESSES_MAX 8  /* of one name that are looked at */
-#define NAMES_POLLS_MAX     32 /* sockets to name servers */
+#define NAMES_ADDRESSES_MAX 8   /* of one name that are looked at */
+#define NAMES_POLLS_MAX     32  /* sockets to name servers */
+#define NAMES_PENDING_MAX   512 /* questions, also those that were forgotten: c-ares keeps them */
 
 struct names;
 struct names_query;
@@ -33,6 +34,8 @@ typedef void (*names_done)(void *arg, const struct names_answer *answer);
 int names_open(const char *servers, struct names **ret, struct err *e);
 void names_close(struct names *n); /* nobody is told; accepts NULL */
 
+/* No more may be asked now. */
+bool names_is_full(const struct names *n);
 /* Calls `done` once, maybe before it returns. NULL: it did. */
 struct names_query *names_ask(struct names *n, const char *host, names_done done, void *arg);
 /* `done` is not called any more. */

@@ -55,7 +55,10 @@ char *refuse_text(const struct gate_stream *s)
         doc_set_str(d, "rule", s->rule->url);
     else
         doc_set(d, "rule", NULL);
-    doc_set_str(d, "reason", gateway_why_text(s->why));
+    doc_set_str(d, "reason",
+                s->why == NET_WHY_REQUEST && s->rule && rule_lacks_secret(s->rule)
+                    ? "the secret of its rule cannot go into a header: 1 to 4096 bytes on one line"
+                    : gateway_why_text(s->why));
     if (how)
         doc_set_str(d, "how_to_allow", how);
     else

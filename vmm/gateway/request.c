@@ -118,6 +118,10 @@ static size_t read_body(char *at, size_t size, size_t count, void *arg)
         return CURL_READFUNC_ABORT;
     }
     n = n < have ? n : have;
+    if (n > 0 && rule_is_used_up(s->rule)) {
+        r->why = NET_WHY_BUDGET;
+        return CURL_READFUNC_ABORT;
+    }
     may = n > 0 ? rule_may_send(s->rule, n, clock_mono_ms(), &s->rate_ms) : 0;
     if (may == 0) {
         r->up_paused = true;
@@ -178,13 +182,14 @@ static void add_header(struct request *r, const char *line)
 
 static void add_secret(struct request *r, const struct rule *rule)
 {
+    const struct secret *secret = r->secret;
     const char *at = strstr(rule->header, "{}");
     own_str struct str line = {0};
 
-    if (!at || !rule->secret)
+    if (!at || !secret)
         return;
     str_add_bytes(&line, rule->header, (size_t)(at - rule->header));
-    str_add_bytes(&line, rule->secret->value, rule->secret->len);
+    str_add_bytes(&line, secret->value, secret->len);
     str_add(&line, at + 2);
     add_header(r, line.data);
     add_header(r, "Accept-Encoding: identity");
@@ -222,6 +227,18 @@ static void add_headers(struct request *r, const struct rule *rule, struct net_h
         add_secret(r, rule);
 }
 
+/* The one of now; the slot may get another one while the request goes on. */
+static void take_secret(struct request *r, const struct rule *rule)
+{
+    if (!rule->header)
+        return;
+    r->secret = rule->secret->value;
+    r->secret->refs++;
+    r->strip = (struct strip){.secret = (const uint8_t *)r->secret->value,
+                              .len = r->secret->len,
+                              .back = r->secret->back};
+}
+
 void request_begin(struct gate_stream *s, const struct net_request *m)
 {
     struct gate *g = s->gate;
@@ -247,10 +264,11 @@ void request_begin(struct gate_stream *s, const struct net_request *m)
     }
     if (!stream_take_rule(s, rules_match_request(&g->rules, s->open.name, r->method, r->path)))
         return;
-    if (s->rule->secret)
-        r->strip = (struct strip){.secret = (const uint8_t *)s->rule->secret->value,
-                                  .len = s->rule->secret->len,
-                                  .back = s->rule->secret->back};
+    if (!rule_count(s->rule, m->method_len + m->path_len + m->headers.len)) {
+        stream_refuse(s, NET_WHY_BUDGET);
+        return;
+    }
+    take_secret(r, s->rule);
     add_headers(r, s->rule, m->headers);
     s->until_ms = clock_mono_ms() + GATE_DIAL_MS;
     tunnel_resolve(s);
@@ -275,6 +293,13 @@ static char *resolved(const struct gate_stream *s)
         str_addf(&line, strchr(text, ':') ? "%s[%s]" : "%s%s", i ? "," : "", text);
     }
     return str_steal(&line);
+}
+
+static bool is_literal(const char *host)
+{
+    struct in6_addr ignored;
+
+    return inet_pton(AF_INET, host, &ignored) == 1 || inet_pton(AF_INET6, host, &ignored) == 1;
 }
 
 static void set_question(struct request *r)
@@ -332,11 +357,12 @@ static void set_limits(struct request *r)
 void request_resolved(struct gate_stream *s)
 {
     struct request *r = s->request;
-    own_free char *line = resolved(s);
+    /* libcurl reads an address by itself, and takes the colons of one in this list for its own. */
+    own_free char *line = is_literal(s->rule->host) ? NULL : resolved(s);
 
     r->easy = curl_easy_init();
-    r->resolve = curl_slist_append(NULL, line);
-    if (!r->easy || !r->resolve) {
+    r->resolve = line ? curl_slist_append(NULL, line) : NULL;
+    if (!r->easy || (line && !r->resolve)) {
         stream_refuse(s, NET_WHY_LIMIT);
         return;
     }
@@ -427,6 +453,7 @@ void request_close(struct gate_stream *s)
     curl_slist_free_all(r->headers);
     curl_slist_free_all(r->resolve);
     free(r->path);
+    secret_unref(r->secret);
     explicit_bzero(r->down, sizeof(r->down));
     free(r);
     s->gate->n_requests--;

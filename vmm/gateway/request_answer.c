@@ -80,7 +80,7 @@ size_t request_take_header(char *at, size_t size, size_t count, void *arg)
         return 0;
     strip.held = 0;
     strip_finish(&strip, line + strip_feed(&strip, (const uint8_t *)at, len, line));
-    if (len >= 5 && memcmp(line, "HTTP/", 5) == 0 && !memchr(line, ':', len))
+    if (len >= 6 && memcmp(line, "HTTP/", 5) == 0 && line[5] >= '0' && line[5] <= '9')
         take_status(r, (const char *)line, len);
     else
         take_field(r, (char *)line, len);

@@ -18,6 +18,7 @@ struct request {
     uint32_t why; /* a callback ended it for that; 0: none did */
     bool up_paused, down_paused, complete;
 
+    struct secret *secret; /* of strip; NULL: none */
     struct strip strip;
     long status;
     bool told; /* all headers are there */

@@ -1,6 +1,7 @@
 /* rules: the network rules as the gateway goes by them. See rules.h. */
 #include "gateway/rules.h"
 
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
@@ -8,11 +9,14 @@
 #include "plan/net.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 
 /* A rate is kept over a tenth of a second; less would be a system call for each few bytes. */
 #define BURST_MS  100u
 #define BURST_MIN 2048u
+
+#define SECRET_MS 5000u /* for all of a secret to be read */
 
 struct rules_list {
     struct net_rules rules;
@@ -29,44 +33,83 @@ static bool is_header_value(const char *p, size_t len)
     return true;
 }
 
-int rules_add_secret(struct rules *r, const char *name, int fd, struct err *e)
+/* The only thread may not wait for ever for somebody who writes nothing. -1: it did not end in
+ * time. */
+static ssize_t read_in_time(int fd, char *at, size_t size)
 {
-    struct rule_secret *s = &r->secrets[r->n_secrets];
-    char value[GATEWAY_SECRET_MAX + 2];
-    ssize_t n = file_read_up_to(fd, value, sizeof(value));
-    int rc = 0;
+    uint64_t until = clock_mono_ms() + SECRET_MS;
+    size_t len = 0;
 
-    if (n < 0)
-        return err_sys(e, ERR_HOST, errno, "secret '%.64s'", name);
-    if (n > 0 && value[n - 1] == '\n')
-        n--;
-    if (r->n_secrets == GATEWAY_SECRETS_MAX)
-        rc = err_set(e, ERR_REFUSED, "more than %u secrets", GATEWAY_SECRETS_MAX);
-    else if (n < 1 || (size_t)n > GATEWAY_SECRET_MAX || !is_header_value(value, (size_t)n))
-        rc = err_set(e, ERR_REFUSED,
-                     "secret '%.64s' cannot go into a header (1 to %u bytes on one line)", name,
-                     GATEWAY_SECRET_MAX);
-    if (rc == 0 && n > 0) {
-        snprintf(s->name, sizeof(s->name), "%s", name);
-        s->len = (size_t)n;
-        s->value = calloc(1, s->len + 1);
-        s->back = calloc(s->len, sizeof(*s->back));
-        if (!s->value || !s->back)
-            abort();
-        memcpy(s->value, value, s->len);
-        strip_prepare((const uint8_t *)s->value, s->len, s->back);
-        r->n_secrets++;
+    while (len < size) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        int ready = fd < 0 ? 0 : poll(&p, 1, clock_poll_timeout(until));
+        ssize_t n;
+
+        if (ready < 0 && errno == EINTR)
+            continue;
+        if (ready <= 0)
+            return -1;
+        n = read(fd, at + len, size - len);
+        if (n == 0)
+            break;
+        if (n < 0 && errno != EINTR && errno != EAGAIN)
+            return -1;
+        len += n > 0 ? (size_t)n : 0;
     }
-    explicit_bzero(value, sizeof(value));
-    return rc;
+    return (ssize_t)len;
 }
 
-static const struct rule_secret *find_secret(const struct rules *r, const char *name)
+static struct secret *make_secret(const char *value, size_t len)
 {
-    for (size_t i = r->n_secrets; i-- > 0;) /* the last one that was given */
+    struct secret *s = calloc(1, sizeof(*s));
+
+    if (!s || !(s->value = calloc(1, len + 1)) || !(s->back = calloc(len, sizeof(*s->back))))
+        abort();
+    s->refs = 1;
+    s->len = len;
+    memcpy(s->value, value, len);
+    strip_prepare((const uint8_t *)s->value, len, s->back);
+    return s;
+}
+
+void secret_unref(struct secret *s)
+{
+    if (!s || --s->refs > 0)
+        return;
+    explicit_bzero(s->value, s->len);
+    free(s->value);
+    free(s->back);
+    free(s);
+}
+
+static struct rule_secret *find_secret(struct rules *r, const char *name)
+{
+    for (size_t i = 0; i < r->n_secrets; i++)
         if (strcmp(r->secrets[i].name, name) == 0)
             return &r->secrets[i];
     return NULL;
+}
+
+void rules_add_secret(struct rules *r, const char *name, int fd)
+{
+    struct rule_secret *s = find_secret(r, name);
+    char value[GATEWAY_SECRET_MAX + 2];
+    ssize_t n = read_in_time(fd, value, sizeof(value));
+
+    if (n > 0 && value[n - 1] == '\n')
+        n--;
+    if (!s && r->n_secrets < GATEWAY_SECRETS_MAX) {
+        s = &r->secrets[r->n_secrets++];
+        snprintf(s->name, sizeof(s->name), "%s", name);
+    }
+    if (s) {
+        secret_unref(own_steal_ptr(s->value));
+        if (n >= 1 && (size_t)n <= GATEWAY_SECRET_MAX && is_header_value(value, (size_t)n))
+            s->value = make_secret(value, (size_t)n);
+    } else {
+        r->left_out = true;
+    }
+    explicit_bzero(value, sizeof(value));
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -122,12 +165,12 @@ static enum rule_scheme scheme_of(const struct net_rule *n)
     return n->scheme == NET_HTTPS ? RULE_HTTPS : n->scheme == NET_HTTP ? RULE_HTTP : RULE_TCP;
 }
 
-static struct rule *make_rule(const struct rules *all, const struct net_rule *n, struct err *e)
+static struct rule *make_rule(struct rules *all, const struct net_rule *n, struct err *e)
 {
-    const struct rule_secret *secret = n->secret ? find_secret(all, n->secret) : NULL;
+    struct rule_secret *secret = n->secret ? find_secret(all, n->secret) : NULL;
     struct rule *r;
 
-    if (n->secret && !secret) {
+    if (n->secret && !secret && !all->left_out) {
         err_set(e, ERR_REFUSED, "rule '%.32s': there is no secret '%.64s'", n->name ? n->name : "?",
                 n->secret);
         return NULL;
@@ -144,7 +187,7 @@ static struct rule *make_rule(const struct rules *all, const struct net_rule *n,
                        .bytes_max = n->bytes_max,
                        .rate = n->rate,
                        .streams_max = n->streams_max,
-                       .header = secret && n->header ? str_dup(n->header) : NULL,
+                       .header = n->secret && n->header ? str_dup(n->header) : NULL,
                        .secret = secret};
     return r;
 }
@@ -206,11 +249,8 @@ void rules_done(struct rules *r)
 {
     drop_items(r->items, r->n);
     list_free(r->list);
-    for (size_t i = 0; i < r->n_secrets; i++) {
-        explicit_bzero(r->secrets[i].value, r->secrets[i].len);
-        free(r->secrets[i].value);
-        free(r->secrets[i].back);
-    }
+    for (size_t i = 0; i < r->n_secrets; i++)
+        secret_unref(r->secrets[i].value);
     *r = (struct rules){0};
 }
 
@@ -252,7 +292,9 @@ uint64_t rule_may_send(struct rule *r, uint64_t want, uint64_t now_ms, uint64_t 
     uint64_t burst = r->rate * BURST_MS / 1000;
     uint64_t least;
 
-    if (r->bytes_max && want > r->bytes_max - r->used_bytes && r->used_bytes < r->bytes_max)
+    if (rule_is_used_up(r))
+        return 0;
+    if (r->bytes_max && want > r->bytes_max - r->used_bytes)
         want = r->bytes_max - r->used_bytes;
     if (!r->rate)
         return want;

@@ -11,11 +11,18 @@
 
 struct sockaddr;
 
-struct rule_secret {
-    char name[GATEWAY_NAME_SIZE];
+/* Lives as long as it is the newest of its name or a request uses it. */
+struct secret {
+    unsigned refs;
     char *value; /* NUL-terminated, without control characters */
     size_t len;
     uint16_t *back; /* strip_prepare() */
+};
+
+/* Its place stays the same, and is never given to another name. */
+struct rule_secret {
+    char name[GATEWAY_NAME_SIZE];
+    struct secret *value; /* the newest; NULL: it cannot go into a header */
 };
 
 enum rule_scheme { RULE_HTTPS, RULE_HTTP, RULE_TCP };
@@ -32,7 +39,7 @@ struct rule {
     uint16_t port;
     uint64_t bytes_max, rate, streams_max; /* 0: none */
     char *header;                          /* "Name: value" with one {}; NULL: none */
-    const struct rule_secret *secret;      /* with header */
+    const struct rule_secret *secret;      /* with header; NULL: there was no place for it */
     uint64_t open;                         /* streams */
     uint64_t used_bytes;
     uint64_t tokens, tokens_ms; /* bytes that may go, as of when */
@@ -44,10 +51,16 @@ struct rules {
     size_t n;
     struct rule_secret secrets[GATEWAY_SECRETS_MAX];
     size_t n_secrets;
+    bool left_out; /* there were more */
 };
 
-/* Reads `fd` to its end. One newline at the end is not a part of it. */
-int rules_add_secret(struct rules *r, const char *name, int fd, struct err *e);
+/*
+ * Reads `fd` to its end, for 5 s at most. One newline at the end is not a part of it. Takes the
+ * place of the last one of that name. What cannot go into a header, or finds no place, ends
+ * nothing: rules that name it let nothing through (rule_lacks_secret()).
+ */
+void rules_add_secret(struct rules *r, const char *name, int fd);
+void secret_unref(struct secret *s); /* accepts NULL */
 /* The new list in place of the old one. A rule with the same text stays the same. */
 int rules_replace(struct rules *r, int fd, struct err *e);
 void rules_done(struct rules *r);
@@ -62,7 +75,11 @@ bool rules_address_ok(const struct rules *r, const struct sockaddr *a);
 bool rules_address_is_named(const struct sockaddr *a);
 
 void rule_unref(struct rule *r); /* accepts NULL */
-/* How many of `want` bytes may go now; 0: *ret_ms is when to ask again. */
+static inline bool rule_lacks_secret(const struct rule *r)
+{
+    return r->header && (!r->secret || !r->secret->value);
+}
+/* How many of `want` bytes may go now; 0: *ret_ms is when to ask again, or it is used up. */
 uint64_t rule_may_send(struct rule *r, uint64_t want, uint64_t now_ms, uint64_t *ret_ms);
 /* They went. False: its bytes are used up. */
 bool rule_count(struct rule *r, uint64_t bytes);

@@ -103,6 +103,10 @@ void tunnel_resolve(struct gate_stream *s)
         take_answer(s, &literal);
         return;
     }
+    if (names_is_full(s->gate->names)) {
+        stream_refuse(s, NET_WHY_LIMIT);
+        return;
+    }
     q = names_ask(s->gate->names, host, take_answer, s);
     if (q)
         s->query = q;
@@ -116,6 +120,14 @@ static bool is_dialling(const struct gate_stream *s)
         if (s->dials[i] >= 0)
             return true;
     return false;
+}
+
+static bool all_dialling(const struct gate_stream *s)
+{
+    for (size_t i = 0; i < GATE_DIALS; i++)
+        if (s->dials[i] < 0)
+            return false;
+    return true;
 }
 
 static void hang_up(struct gate_stream *s)
@@ -200,7 +212,7 @@ static void work_dials(struct gate_stream *s)
         else
             i--; /* the next address in the same place */
     }
-    if (s->next == s->found.n)
+    if (s->next == s->found.n || all_dialling(s)) /* take_dial() says when */
         s->next_ms = UINT64_MAX;
     if (!is_dialling(s) && s->next == s->found.n)
         stream_refuse(s, NET_WHY_CONNECT);
@@ -237,6 +249,9 @@ static bool look_at_hello(struct gate_stream *s)
 
     if (s->hello_seen)
         return true;
+    if (s->up_end == s->hello_end && !s->up_eof) /* nothing new */
+        return false;
+    s->hello_end = s->up_end;
     found = sni_read(s->up + s->up_start, s->up_end - s->up_start, name);
     if (found == SNI_MORE && !s->up_eof)
         return false;
@@ -262,11 +277,17 @@ static void work_bytes(struct gate_stream *s)
         return;
     while (s->stage == GATE_FLOWING && s->up_start < s->up_end && s->writable) {
         size_t have = s->up_end - s->up_start;
-        uint64_t may = rule_may_send(s->rule, have, clock_mono_ms(), &s->rate_ms);
-        ssize_t n = may > 0 ? send(s->fd, s->up + s->up_start, may, MSG_NOSIGNAL) : 0;
+        uint64_t may;
+        ssize_t n;
 
+        if (rule_is_used_up(s->rule)) { /* by another stream */
+            stream_refuse(s, NET_WHY_BUDGET);
+            return;
+        }
+        may = rule_may_send(s->rule, have, clock_mono_ms(), &s->rate_ms);
         if (may == 0)
             return;
+        n = send(s->fd, s->up + s->up_start, may, MSG_NOSIGNAL);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0 && errno == EAGAIN) {
