@@ -136,6 +136,15 @@ static int add_header(const char *p, size_t len, struct net_list *list, struct f
     return rc == -EINVAL ? -EBADMSG : rc;
 }
 
+/* Where the line ends, or NULL. */
+static const char *line_end(const char *at, const char *end)
+{
+    for (; at + 1 < end; at++)
+        if (at[0] == '\r' && at[1] == '\n')
+            return at;
+    return NULL;
+}
+
 ssize_t http_head_parse(const char *p, size_t len, uint8_t list[NET_HEADER_LIST_MAX],
                         struct http_head *ret)
 {
@@ -147,11 +156,13 @@ ssize_t http_head_parse(const char *p, size_t len, uint8_t list[NET_HEADER_LIST_
 
     if (!end)
         return len < HTTP_HEAD_MAX ? 0 : -E2BIG;
-    line = memmem(p, len, "\r\n", 2);
-    if (parse_line(p, (size_t)(line - p), &h) < 0)
+    line = line_end(p, end + 2);
+    if (!line || parse_line(p, (size_t)(line - p), &h) < 0)
         return -EBADMSG;
     for (line += 2; line < end + 2; line = next + 2) {
-        next = memmem(line, (size_t)(end + 2 - line), "\r\n", 2);
+        next = line_end(line, end + 2);
+        if (!next) /* the end has one */
+            return -EBADMSG;
         rc = add_header(line, (size_t)(next - line), &headers, &fr, &h);
         if (rc < 0)
             return rc;

@@ -242,7 +242,7 @@ static int take_methods(struct net_rule *r, const char *text, struct err *e)
 static int take_header(struct net_rule *r, const char *text, struct err *e)
 {
     const char *colon = strchr(text, ':'), *at = strstr(text, "{}");
-    own_free char *name = colon ? str_printf("%.*s", (int)(colon - text), text) : NULL;
+    own_str struct str name = {0};
     size_t len = strlen(text);
 
     if (!colon || !is_token(text, (size_t)(colon - text)) || colon[1] != ' ' || colon[2] == ' ' ||
@@ -250,9 +250,10 @@ static int take_header(struct net_rule *r, const char *text, struct err *e)
         return err_set(e, ERR_USAGE, "header: not 'Name: value' in printable ASCII");
     if (!at || at < colon || strstr(at + 2, "{}"))
         return err_set(e, ERR_USAGE, "header: its value has not exactly one {}");
-    lower(name);
-    if (net_is_own_header(name, strlen(name)))
-        return err_set(e, ERR_USAGE, "header: '%s' is not for secrets", name);
+    str_add_bytes(&name, text, (size_t)(colon - text));
+    lower(name.data);
+    if (net_is_own_header(name.data, name.len))
+        return err_set(e, ERR_USAGE, "header: '%s' is not for secrets", name.data);
     r->header = str_dup(text);
     return 0;
 }
