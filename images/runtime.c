@@ -143,7 +143,8 @@ int runtime_fetch(const struct apt *a, const char *cache_dir, const struct progr
     struct err why;
 
     if (crun_build(&w, &built, &why) == 0) {
-        *ret = (struct runtime){.packages = own_steal_ptr(built.packages)};
+        *ret = (struct runtime){0};
+        ret->packages = own_steal_ptr(built.packages);
         fileset_add(&ret->files, PROGRAM, S_IFREG | 0555, own_steal_ptr(built.data), built.len);
         progress(p, "container runtime: crun, linked statically");
         return 0;

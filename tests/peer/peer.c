@@ -71,13 +71,14 @@ static _Noreturn void be_agent(const struct peer *pe, int fd, const char *failed
                                .out_dir = "out",
                                .scratch = "scratch",
                                .secrets = {.dir = "secrets"}};
+    const char *standin = getenv("LZ_STANDIN");
     int rc;
 
     for (size_t i = 0; i < COUNT(paths); i++)
         (void)snprintf(paths[i], sizeof(paths[i]), "%s/%s", pe->dir, folders[i]);
     c.run_dir = paths[0];
     c.container =
-        (struct container_paths){.runtime_fd = open(getenv("LZ_STANDIN"), O_RDONLY | O_CLOEXEC),
+        (struct container_paths){.runtime_fd = open(standin ? standin : "", O_RDONLY | O_CLOEXEC),
                                  .state = paths[1],
                                  .cgroup = paths[2]};
     prctl(PR_SET_CHILD_SUBREAPER, 1);

@@ -47,13 +47,20 @@ END_TEST
 START_TEST(the_page_has_every_part_of_the_record)
 {
     static const char *const parts[] = {
-        "Commands",        "What happened",
-        "Resources",       "Refused in the guest",
-        "Egress",          "Alerts",
-        "What came out",   "Layers of",
-        "What decided it", "How this was checked",
-        "something-new",   "CPUs",
-        "MiB",           "incomplete",
+        "Commands",
+        "What happened",
+        "Resources",
+        "Refused in the guest",
+        "Egress",
+        "Alerts",
+        "What came out",
+        "Layers of",
+        "What decided it",
+        "How this was checked",
+        "something-new",
+        "CPUs",
+        "MiB",
+        "incomplete",
     };
     own_free char *page = NULL;
 

@@ -14,7 +14,6 @@
 #include <string.h>
 #include <unistd.h>
 
-
 const char help_verify[] =
     "usage: lazaret verify [OPTION]... RUN|FILE\n"
     "\n"

@@ -156,7 +156,8 @@ static int get_alerts(const struct doc *d, struct plan *p, struct err *e)
 
     if (!doc_has(d, "alerts"))
         return 0;
-    return doc_get_array(d, "alerts", &list, e) < 0 ? -1 : alert_rules_from_doc(list, &p->alerts, e);
+    return doc_get_array(d, "alerts", &list, e) < 0 ? -1
+                                                    : alert_rules_from_doc(list, &p->alerts, e);
 }
 
 int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)

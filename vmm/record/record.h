@@ -64,8 +64,8 @@ static inline void record_free_p(struct record **r)
 }
 #define own_record __attribute__((cleanup(record_free_p)))
 
-/* Adds one line, the first one a `begin`, which gets format, version and id; takes `members` (an object, or NULL), whose keys are none of those of every line.
- * 0 also if it was dropped. */
+/* Adds one line, the first one a `begin`, which gets format, version and id; takes `members` (an
+ * object, or NULL), whose keys are none of those of every line. 0 also if it was dropped. */
 int record_add(struct record *r, enum record_by by, const char *type, struct doc *members,
                struct err *e);
 /* A file that decided something: a `file` line with its text, redacted first. */

@@ -18,27 +18,33 @@ static char *name_of(const char *text)
     return str_printf("%.*s", (int)strcspn(text, "="), text);
 }
 
+static int take_one(const char *text, const struct strv *env, bool for_env, struct secrets *ret,
+                    struct err *e)
+{
+    own_free char *name = name_of(text);
+    const char *source = strchr(text, '=');
+
+    if (!wire_is_secret_name(name, strlen(name)) || !source || !source[1])
+        return err_set(e, ERR_USAGE,
+                       "--secret: the form is NAME=FILE, NAME=fd:N or NAME=-, and NAME is up to "
+                       "%u letters, digits and '_'",
+                       WIRE_SECRET_NAME_MAX);
+    if (strv_has(env, name) != for_env)
+        return 0;
+    if (strv_has(&ret->files, name) || strv_has(&ret->env, name))
+        return err_set(e, ERR_USAGE, "--secret: '%s' is given twice", name);
+    strv_add(for_env ? &ret->env : &ret->files, name);
+    strv_add(&ret->sources, source + 1);
+    return 0;
+}
+
 /* Those that are for the environment, or those that are not. */
 static int take(const struct strv *asked, const struct strv *env, bool for_env, struct secrets *ret,
                 struct err *e)
 {
-    for (size_t i = 0; i < asked->n; i++) {
-        own_free char *name = name_of(asked->items[i]);
-        const char *source = strchr(asked->items[i], '=');
-
-        if (!wire_is_secret_name(name, strlen(name)) || !source || !source[1])
-            return err_set(
-                e, ERR_USAGE,
-                "--secret: the form is NAME=FILE, NAME=fd:N or NAME=-, and NAME is up to "
-                "%u letters, digits and '_'",
-                WIRE_SECRET_NAME_MAX);
-        if (strv_has(env, name) != for_env)
-            continue;
-        if (strv_has(&ret->files, name) || strv_has(&ret->env, name))
-            return err_set(e, ERR_USAGE, "--secret: '%s' is given twice", name);
-        strv_add(for_env ? &ret->env : &ret->files, name);
-        strv_add(&ret->sources, source + 1);
-    }
+    for (size_t i = 0; i < asked->n; i++)
+        if (take_one(asked->items[i], env, for_env, ret, e) < 0)
+            return -1;
     return 0;
 }
 
