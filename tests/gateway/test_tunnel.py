@@ -402,6 +402,16 @@ def a_wrong_nonce_is_tampering():
         check("READY" in g.event(TAMPERED).text)
 
 
+def what_is_open_at_the_end_is_told():
+    with gateway(echo_url()) as g:
+        for stream in (1, 2):
+            g.tunnel(stream, "echo.test", ports["echo"])
+            g.send(DATA, stream, b"x" * 1000)
+            equal(g.data(stream, 1000), b"x" * 1000)
+        g.control.shutdown(socket.SHUT_WR)
+        equal([(e.up, e.down) for e in (g.event(CLOSED), g.event(CLOSED))], [(1000, 1000)] * 2)
+
+
 def it_ends_with_its_keeper():
     g = gateway(echo_url())
     g.tunnel(1, "echo.test", ports["echo"])
@@ -431,7 +441,8 @@ TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ip
          questions_for_names_have_a_limit, a_rate_is_kept, too_many_at_once_are_refused,
          a_rule_that_goes_ends_its_streams, nothing_is_said_while_it_is_held,
          another_guest_finds_nothing_open, a_guest_that_breaks_the_protocol_gets_no_more,
-         a_wrong_nonce_is_tampering, it_ends_with_its_keeper, it_has_no_right_that_it_does_not_need]
+         a_wrong_nonce_is_tampering, what_is_open_at_the_end_is_told,
+         it_ends_with_its_keeper, it_has_no_right_that_it_does_not_need]
 
 if __name__ == "__main__":
     run(TESTS, setup)

@@ -102,6 +102,11 @@ struct gateway *gateway_new(int control_fd)
     return g;
 }
 
+void gateway_finish(struct gateway *g)
+{
+    (void)shutdown(g->control, SHUT_WR);
+}
+
 void gateway_free(struct gateway *g)
 {
     if (!g)

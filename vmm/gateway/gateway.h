@@ -75,6 +75,9 @@ int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct 
 
 /* Keeper: takes the control socket. Returns new. */
 struct gateway *gateway_new(int control_fd);
+/* Nothing more is asked of it: CLOSED of all that is open comes, then GATEWAY_LOST. */
+#define GATEWAY_FINISH_MS 1000u
+void gateway_finish(struct gateway *g);
 void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
 
 /* A file or pipe with one secret, which the rules that come then may name; borrowed. It takes the

@@ -147,6 +147,23 @@ static int received_fd(struct msghdr *m)
 }
 
 /* False: there is none. The end of the socket is the end of the keeper, and ours. */
+static void send_events(void);
+
+/* The keeper has no more to say: what is open is closed and told, and that is all. */
+static _Noreturn void finish(void)
+{
+    const uint64_t deadline_ms = clock_mono_ms() + GATEWAY_FINISH_MS;
+
+    for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
+        struct pollfd p = {.fd = GATEWAY_CONTROL, .events = POLLOUT};
+
+        stream_done(&gate.streams[i]);
+        for (send_events(); gate_event(&gate) && clock_mono_ms() < deadline_ms; send_events())
+            (void)poll(&p, 1, clock_poll_timeout(deadline_ms));
+    }
+    _exit(0);
+}
+
 static bool take_command(void)
 {
     struct gateway_command c;
@@ -164,6 +181,8 @@ static bool take_command(void)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
+    if (n == 0)
+        finish();
     if (n != sizeof(c))
         _exit(0);
     gate_command(&gate, &c, received_fd(&m), &new_port);

@@ -101,6 +101,8 @@ void egress_to_doc(const struct run_egress *x, struct doc *d)
 
 /* ---- the keeper's part ----------------------------------------------------------------------- */
 
+static int take(struct keeper *k, const struct gateway_event *ev, struct err *e);
+
 /* Its secrets, and what it goes by. */
 static int begin(struct keeper *k, struct err *e)
 {
@@ -126,6 +128,26 @@ int egress_open(struct keeper *k, struct err *e)
         return -1;
     k->net_ready = k->net_held = k->net_release = false;
     return gateway_port(k->gateway, fd, e);
+}
+
+void egress_finish(struct keeper *k)
+{
+    const uint64_t deadline_ms = clock_mono_ms() + GATEWAY_FINISH_MS;
+    struct gateway_event ev = {0};
+
+    if (!k->gateway)
+        return;
+    gateway_finish(k->gateway);
+    while (ev.type != GATEWAY_LOST && clock_mono_ms() < deadline_ms) {
+        struct pollfd p = egress_poll(k);
+
+        (void)poll(&p, 1, clock_poll_timeout(deadline_ms));
+        while (gateway_next(k->gateway, &ev) == 1 && ev.type != GATEWAY_LOST &&
+               clock_mono_ms() < deadline_ms)
+            if (ev.type == GATEWAY_TRY || ev.type == GATEWAY_CLOSED)
+                (void)take(k, &ev, &(struct err){0});
+    }
+    egress_undo(k);
 }
 
 void egress_undo(struct keeper *k)

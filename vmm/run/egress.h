@@ -50,6 +50,8 @@ struct keeper;
 
 /* The guest's port, new: of a guest that has not run yet. */
 int egress_open(struct keeper *k, struct err *e);
+/* The job is over: what it has moved over connections that are still open counts, too. */
+void egress_finish(struct keeper *k);
 void egress_undo(struct keeper *k);
 /* The guest has answered on it, or has none. */
 bool egress_is_ready(const struct keeper *k);

@@ -147,6 +147,7 @@ static int let_work(struct keeper *k, bool *told, struct err *e)
             *told = true;
         }
     }
+    egress_finish(k);
     recording_exit(k, 1, &k->result);
     /* A job that the guest has ended may have output, whatever killed it. */
     if (k->result.end != RUN_ENDED_NOT)
