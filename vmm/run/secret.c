@@ -15,7 +15,10 @@ static const char fd_prefix[] = "fd:";
 /* The name in front of '='. Returns new. */
 static char *name_of(const char *text)
 {
-    return str_printf("%.*s", (int)strcspn(text, "="), text);
+    struct str name = {0};
+
+    str_add_bytes(&name, text, strcspn(text, "="));
+    return str_steal(&name);
 }
 
 static int take_one(const char *text, const struct strv *env, bool for_env, struct secrets *ret,
