@@ -3,6 +3,7 @@
 
 #include "agent/proxy.h"
 #include "agent/say.h"
+#include "shared/fds.h"
 #include "shared/guest.h"
 
 #include <arpa/inet.h>
@@ -236,21 +237,8 @@ static int make_sockets_in(int network_fd, int fds[PROXY_SOCKETS])
 static int tell(const struct egress *e, enum proxy_word word, unsigned exec, const int *fds)
 {
     struct proxy_record r = {.word = word, .exec = exec};
-    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(PROXY_SOCKETS * sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET,
-                       .cmsg_type = SCM_RIGHTS,
-                       .cmsg_len = CMSG_LEN(PROXY_SOCKETS * sizeof(int))}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fds) {
-        memcpy(CMSG_DATA(&control.h), fds, PROXY_SOCKETS * sizeof(int));
-        m.msg_control = control.space;
-        m.msg_controllen = sizeof(control.space);
-    }
-    return sendmsg(e->control, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return fds_send(e->control, &r, sizeof(r), fds, fds ? PROXY_SOCKETS : 0, 0) < 0 ? -errno : 0;
 }
 
 bool egress_is_on(const struct egress *e)

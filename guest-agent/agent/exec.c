@@ -7,6 +7,7 @@
 #include "agent/stream.h"
 #include "agent/trace.h"
 #include "shared/bytes.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,21 +258,9 @@ void exec_signal(struct exec *x, int signo)
 static int send_go(struct exec *x)
 {
     struct link_record go = {.kind = LINK_GO};
-    struct iovec iov = {.iov_base = &go, .iov_len = sizeof(go)};
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET,
-                       .cmsg_type = SCM_RIGHTS,
-                       .cmsg_len = CMSG_LEN(sizeof(int))}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    const int *env_fd = &x->secrets.env_fd;
 
-    if (x->secrets.env_fd >= 0) {
-        memcpy(CMSG_DATA(&control.h), &x->secrets.env_fd, sizeof(int));
-        m.msg_control = control.space;
-        m.msg_controllen = sizeof(control.space);
-    }
-    if (sendmsg(x->link, &m, MSG_NOSIGNAL) < 0)
+    if (fds_send(x->link, &go, sizeof(go), env_fd, *env_fd >= 0, 0) < 0)
         return -1;
     close_fd(&x->secrets.env_fd); /* it wipes it */
     return 0;
@@ -439,27 +428,6 @@ static void on_cannot(struct exec *x, int error)
     fail(x, missing ? WIRE_WHY_NOT_FOUND : WIRE_WHY_NOT_EXEC, strerror(error));
 }
 
-/* One record, and the fd that came with it, or -1. */
-static ssize_t hear_one(const struct exec *x, struct link_record *ret, int *ret_fd)
-{
-    struct iovec iov = {.iov_base = ret, .iov_len = sizeof(*ret)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    ssize_t n = recvmsg(x->link, &m, MSG_CMSG_CLOEXEC);
-    const struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-
-    *ret_fd = -1;
-    if (h && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
-        memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
-    return n;
-}
-
 /* Where nobody serves it, it is not kept. */
 static void take_network(struct exec *x, int *fd, int error)
 {
@@ -477,10 +445,12 @@ static void take_network(struct exec *x, int *fd, int error)
 static void hear(struct exec *x)
 {
     struct link_record r;
+    struct fds with;
     ssize_t n;
-    int fd;
 
-    while (x->link >= 0 && (n = hear_one(x, &r, &fd)) != -1) {
+    while (x->link >= 0 && (n = fds_receive(x->link, &r, sizeof(r), &with, 0)) >= 0) {
+        int fd = fds_one(&with);
+
         if (n != sizeof(r)) {
             close_fd(&x->link);
         } else if (r.kind == LINK_HERE) {
@@ -498,7 +468,7 @@ static void hear(struct exec *x)
         }
         close_fd(&fd);
     }
-    if (x->link >= 0 && errno != EAGAIN && errno != EINTR)
+    if (x->link >= 0 && errno != EAGAIN)
         close_fd(&x->link);
     if (x->link < 0 && x->state == WIRE_IN_STARTING && !x->begun && x->runtime == 0)
         fail(x, WIRE_WHY_RUNTIME, "the container's first process ended early");

@@ -14,6 +14,7 @@
 #include "agent/jobinit.h"
 
 #include "agent/link.h"
+#include "shared/fds.h"
 #include "shared/guest.h"
 
 #include <errno.h>
@@ -175,24 +176,11 @@ static int stay(pid_t command, int signal_fd)
 static void show_network(void)
 {
     struct link_record r = {.kind = LINK_HERE};
-    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET,
-                       .cmsg_type = SCM_RIGHTS,
-                       .cmsg_len = CMSG_LEN(sizeof(int))}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
-    if (fd >= 0) {
-        memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
-        m.msg_control = control.space;
-        m.msg_controllen = sizeof(control.space);
-    } else {
+    if (fd < 0)
         r.value = -errno;
-    }
-    (void)sendmsg(LINK_FD, &m, MSG_NOSIGNAL);
+    (void)fds_send(LINK_FD, &r, sizeof(r), &fd, fd >= 0, 0);
     if (fd >= 0)
         close(fd);
 }
@@ -236,23 +224,11 @@ static bool confine(char *const args[], char *const argv[])
 static int wait_for_go(int *ret_fd)
 {
     struct link_record r = {0};
-    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    struct cmsghdr *h;
+    struct fds with;
 
-    if (recvmsg(LINK_FD, &m, MSG_CMSG_CLOEXEC) != sizeof(r) || r.kind != LINK_GO)
+    if (fds_receive(LINK_FD, &r, sizeof(r), &with, 0) != sizeof(r) || r.kind != LINK_GO)
         return -1;
-    h = CMSG_FIRSTHDR(&m);
-    *ret_fd = -1;
-    if (h && h->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(h), sizeof(int));
+    *ret_fd = fds_one(&with);
     return 0;
 }
 

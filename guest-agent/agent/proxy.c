@@ -5,6 +5,7 @@
 #include "agent/boot.h"
 #include "agent/dns.h"
 #include "agent/say.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -175,26 +176,21 @@ static void forget_job(struct proxy *p, uint32_t exec)
 static int hear_agent(struct proxy *p)
 {
     struct proxy_record r = {0};
-    struct iovec iov = {.iov_base = &r, .iov_len = sizeof(r)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(PROXY_SOCKETS * sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    ssize_t n = recvmsg(p->control, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
-    const struct cmsghdr *h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    struct fds with;
+    ssize_t n = fds_receive(p->control, &r, sizeof(r), &with, MSG_DONTWAIT);
+    const int *sockets = fds_just(&with, PROXY_SOCKETS);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && errno == EAGAIN)
         return 0;
-    if (n != sizeof(r) || r.exec < 1 || r.exec > NET_EXEC_MAX)
+    if (n != sizeof(r) || r.exec < 1 || r.exec > NET_EXEC_MAX) {
+        fds_close(&with);
         return n == 0 ? 1 : -EPROTO;
+    }
     forget_job(p, r.exec);
-    if (r.word == PROXY_SERVE && h && h->cmsg_type == SCM_RIGHTS &&
-        h->cmsg_len == CMSG_LEN(PROXY_SOCKETS * sizeof(int)))
-        memcpy(p->sockets[r.exec - 1], CMSG_DATA(h), PROXY_SOCKETS * sizeof(int));
+    if (r.word == PROXY_SERVE && sockets)
+        memcpy(p->sockets[r.exec - 1], sockets, PROXY_SOCKETS * sizeof(int));
+    else
+        fds_close(&with);
     return 0;
 }
 

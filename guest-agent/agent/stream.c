@@ -2,6 +2,8 @@
  */
 #include "agent/stream.h"
 
+#include "shared/fds.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -88,32 +90,21 @@ int stream_open(struct exec *x)
 
 int stream_take_console(struct exec *x)
 {
-    union {
-        struct cmsghdr header;
-        char bytes[CMSG_SPACE(sizeof(int))];
-    } control;
-    char name[256];
-    struct iovec iov = {.iov_base = name, .iov_len = sizeof(name)};
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = &control,
-                       .msg_controllen = sizeof(control)};
     const struct winsize size = {.ws_row = x->ask.rows, .ws_col = x->ask.cols};
-    struct cmsghdr *c;
+    struct fds with;
+    char name[256];
     int fd = accept4(x->console, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-    ssize_t n = fd < 0 ? -1 : recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : fds_receive(fd, name, sizeof(name), &with, 0);
 
     close_fd(&fd);
     close_fd(&x->console);
     if (n < 0)
         return -1;
-    c = CMSG_FIRSTHDR(&m);
-    if (!c || c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS ||
-        c->cmsg_len != CMSG_LEN(sizeof(int))) {
+    fd = fds_one(&with);
+    if (fd < 0) {
         errno = EBADMSG;
         return -1;
     }
-    memcpy(&fd, CMSG_DATA(c), sizeof(fd));
     x->out[0].fd = fd;
     x->in.fd = x->in.open ? fcntl(fd, F_DUPFD_CLOEXEC, 3) : -1;
     if (fcntl(fd, F_SETFL, O_NONBLOCK) < 0)

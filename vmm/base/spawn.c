@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,8 @@
 
 #define SPAWN_OUT_MAX  (1u << 20)
 #define SPAWN_TAIL_MAX 8192
-#define SPAWN_FEED_S   60 /* for which a tool may take nothing */
+#define SPAWN_FEED_S   60   /* for which a tool may take nothing */
+#define SPAWN_TELL_MS  5000 /* for which a child may take no record */
 
 /* Moves the fds to 0, 1, 2, ... and the report fd behind them; everything else is closed. */
 static int place_fds(const struct spawn *s, int report_fd)
@@ -272,6 +274,23 @@ int spawn_feed(struct spawn_feed *f, const void *data, size_t len, struct err *e
         }
         p += n;
         len -= (size_t)n;
+    }
+    return 0;
+}
+
+int spawn_tell(int sock, const void *record, size_t size, const int *fds, size_t n_fds)
+{
+    const uint64_t deadline = clock_mono_ms() + SPAWN_TELL_MS;
+
+    while (fds_send(sock, record, size, fds, n_fds, MSG_DONTWAIT) < 0) {
+        struct pollfd p = {.fd = sock, .events = POLLOUT};
+
+        if (errno == EPIPE || errno == ECONNRESET)
+            return 0;
+        if (errno != EAGAIN)
+            return -errno;
+        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
+            return -ETIMEDOUT;
     }
     return 0;
 }

@@ -44,6 +44,13 @@ int spawn_wait(pid_t pid, const char *name, uint64_t deadline_ms, int *ret_wait_
 int spawn_tool(const struct spawn *s, const char *package, uint64_t timeout_ms, char **ret_out,
                struct err *e);
 
+/*
+ * One record to a child on its control socket (SOCK_SEQPACKET), and fds with it, which stay the
+ * caller's. Returns 0, also where the child has ended, which its last record tells or the socket's
+ * end; -ETIMEDOUT: it took nothing for 5 s; or -errno.
+ */
+int spawn_tell(int sock, const void *record, size_t size, const int *fds, size_t n_fds);
+
 /* Where the caller of spawn_feed_tool() writes to. */
 struct spawn_feed;
 /* Writes all bytes to the tool. Fails when it is gone, or took nothing for a minute. */

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/spawn.h"
 #include "base/str.h"
 #include "channel/program.h"
 #include "channel/relay.h"
@@ -19,7 +20,6 @@
 #include <sys/wait.h>
 
 /* A relay that takes no command for so long has a guest that does not read. */
-#define SEND_TIMEOUT_MS 5000u
 
 struct channel {
     pid_t pid;
@@ -186,35 +186,14 @@ int channel_next(struct channel *ch, struct channel_event *ret)
 static int send_command(struct channel *ch, const struct relay_command *c, const int *fds,
                         size_t n_fds, struct err *e)
 {
-    uint64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)c, .iov_len = sizeof(*c)};
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(RELAY_FD_MAX * sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    int rc;
 
     if (ch->over)
         return err_set(e, ERR_HOST, "the relay has ended");
-    if (n_fds > 0) {
-        control.h.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(&control.h), fds, n_fds * sizeof(int));
-        m.msg_control = control.space;
-        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-    }
-    while (sendmsg(ch->control, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        struct pollfd p = {.fd = ch->control, .events = POLLOUT};
-
-        if (errno == EINTR)
-            continue;
-        if (errno == EPIPE || errno == ECONNRESET)
-            return 0; /* the relay has ended, and an event that is not read yet says why */
-        if (errno != EAGAIN)
-            return err_sys(e, ERR_HOST, errno, "cannot tell the relay");
-        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
-            return err_set(e, ERR_GUEST, "the guest agent does not read its channel");
-    }
-    return 0;
+    rc = spawn_tell(ch->control, c, sizeof(*c), fds, n_fds);
+    if (rc == -ETIMEDOUT)
+        return err_set(e, ERR_GUEST, "the guest agent does not read its channel");
+    return rc < 0 ? err_sys(e, ERR_HOST, -rc, "cannot tell the relay") : 0;
 }
 
 int channel_hello(struct channel *ch, const struct channel_hello *m, struct err *e)

@@ -13,6 +13,7 @@
 #include "channel/session.h"
 
 #include "base/str.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <string.h>
@@ -27,31 +28,16 @@ static struct session session;
 static void take_command(void)
 {
     struct relay_command c;
-    struct iovec iov = {.iov_base = &c, .iov_len = sizeof(c)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(RELAY_FD_MAX * sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    int fds[RELAY_FD_MAX], n_fds = 0;
-    ssize_t n = recvmsg(RELAY_CONTROL, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct fds with;
+    ssize_t n = fds_receive(RELAY_CONTROL, &c, sizeof(c), &with, MSG_DONTWAIT);
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && errno == EAGAIN)
         return;
     if (n != sizeof(c))
         _exit(0);
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-            continue;
-        n_fds = (int)((h->cmsg_len - CMSG_LEN(0)) / sizeof(int));
-        memcpy(fds, CMSG_DATA(h), (size_t)n_fds * sizeof(int));
-    }
-    if (m.msg_flags & (MSG_CTRUNC | MSG_TRUNC))
+    if (with.cut)
         session_end(&session, CHANNEL_HOST_FAILED, "the relay has too many files open");
-    session_command(&session, &c, fds, n_fds);
+    session_command(&session, &c, with.fd, (int)with.n);
 }
 
 static void send_events(void)

@@ -16,8 +16,6 @@
 #include <sys/random.h>
 #include <sys/socket.h>
 
-#define SEND_TIMEOUT_MS 5000u
-
 struct gateway {
     int control;
     bool over;      /* TAMPERED or LOST was handed out */
@@ -122,34 +120,11 @@ int gateway_fd(const struct gateway *g)
 
 static int send_command(struct gateway *g, const struct gateway_command *c, int fd, struct err *e)
 {
-    uint64_t deadline = clock_mono_ms() + SEND_TIMEOUT_MS;
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)c, .iov_len = sizeof(*c)};
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET,
-                       .cmsg_type = SCM_RIGHTS,
-                       .cmsg_len = CMSG_LEN(sizeof(int))}};
-    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    int rc = spawn_tell(g->control, c, sizeof(*c), &fd, fd >= 0);
 
-    if (fd >= 0) {
-        memcpy(CMSG_DATA(&control.h), &fd, sizeof(fd));
-        m.msg_control = control.space;
-        m.msg_controllen = sizeof(control.space);
-    }
-    while (sendmsg(g->control, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-        struct pollfd p = {.fd = g->control, .events = POLLOUT};
-
-        if (errno == EINTR)
-            continue;
-        if (errno == EPIPE || errno == ECONNRESET)
-            return 0; /* it has ended, and an event that is not read yet says why */
-        if (errno != EAGAIN)
-            return err_sys(e, ERR_HOST, errno, "cannot tell the gateway");
-        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
-            return err_set(e, ERR_HOST, "the gateway takes no command");
-    }
-    return 0;
+    if (rc == -ETIMEDOUT)
+        return err_set(e, ERR_HOST, "the gateway takes no command");
+    return rc < 0 ? err_sys(e, ERR_HOST, -rc, "cannot tell the gateway") : 0;
 }
 
 int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e)

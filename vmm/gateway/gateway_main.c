@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/own.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <grp.h>
@@ -136,16 +137,6 @@ static int confine_all(struct err *e)
 
 /* ---- the keeper ------------------------------------------------------------------------------ */
 
-static int received_fd(struct msghdr *m)
-{
-    int fd = -1;
-
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h))
-        if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
-            memcpy(&fd, CMSG_DATA(h), sizeof(fd));
-    return fd;
-}
-
 /* False: there is none. The end of the socket is the end of the keeper, and ours. */
 static void send_events(void);
 
@@ -167,25 +158,17 @@ static _Noreturn void finish(void)
 static bool take_command(void)
 {
     struct gateway_command c;
-    struct iovec iov = {.iov_base = &c, .iov_len = sizeof(c)};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    ssize_t n = recvmsg(GATEWAY_CONTROL, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct fds with;
+    ssize_t n = fds_receive(GATEWAY_CONTROL, &c, sizeof(c), &with, MSG_DONTWAIT);
     int new_port;
 
-    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+    if (n < 0 && errno == EAGAIN)
         return false;
     if (n == 0)
         finish();
     if (n != sizeof(c))
         _exit(0);
-    gate_command(&gate, &c, received_fd(&m), &new_port);
+    gate_command(&gate, &c, fds_one(&with), &new_port);
     if (new_port < 0)
         return true;
     if (port >= 0)

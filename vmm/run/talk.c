@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/own.h"
+#include "shared/fds.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -103,32 +104,9 @@ bool talk_peer_is_us(int fd)
 
 /* ---- requests -------------------------------------------------------------------------------- */
 
-static ssize_t send_with(int fd, struct iovec *iov, const int *fds, size_t n_fds, int flags)
-{
-    union {
-        struct cmsghdr h;
-        char space[CMSG_SPACE(TALK_FDS_MAX * sizeof(int))];
-    } control = {.h = {.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct msghdr m = {.msg_iov = iov, .msg_iovlen = 1};
-    ssize_t n;
-
-    if (n_fds > 0) {
-        control.h.cmsg_len = CMSG_LEN(n_fds * sizeof(int));
-        memcpy(CMSG_DATA(&control.h), fds, n_fds * sizeof(int));
-        m.msg_control = control.space;
-        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-    }
-    do
-        n = sendmsg(fd, &m, MSG_NOSIGNAL | flags);
-    while (n < 0 && errno == EINTR);
-    return n;
-}
-
 int talk_ask(int fd, const struct talk_request *r, const int *fds, size_t n_fds, struct err *e)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)r, .iov_len = sizeof(*r)};
-
-    return send_with(fd, &iov, fds, n_fds, 0) < 0
+    return fds_send(fd, r, sizeof(*r), fds, n_fds, 0) < 0
                ? err_sys(e, ERR_HOST, errno, "cannot ask its keeper")
                : 0;
 }
@@ -190,57 +168,21 @@ static bool is_legal(const struct talk_request *r, bool busy, size_t n_fds)
     return false;
 }
 
-/* More than is legal, so that what is illegal is seen, and closed. */
-#define FDS_ROOM (2 * TALK_FDS_MAX)
-
-static size_t take_fds(struct msghdr *m, int fds[FDS_ROOM])
-{
-    size_t n = 0;
-
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(m); h; h = CMSG_NXTHDR(m, h)) {
-        size_t more;
-
-        if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
-            continue;
-        more = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        memcpy(fds + n, CMSG_DATA(h), more * sizeof(int));
-        n += more;
-    }
-    return n;
-}
-
-static void close_fds(const int *fds, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        close(fds[i]);
-}
+_Static_assert(FDS_ROOM > TALK_FDS_MAX && FDS_ROOM > TALK_GIVEN_MAX, "too many are seen");
 
 /*
  * One record of just `size` bytes with the fds that came with it, which are the caller's. Returns
  * 1, 0: none now (with MSG_DONTWAIT); -1: the other end is gone, or it was another record.
  */
-static int receive_with(int fd, void *record, size_t size, int flags, int fds[FDS_ROOM],
-                        size_t *ret_n_fds)
+static int receive_with(int fd, void *record, size_t size, int flags, struct fds *ret)
 {
-    struct iovec iov = {.iov_base = record, .iov_len = size};
-    union {
-        struct cmsghdr align;
-        char space[CMSG_SPACE(FDS_ROOM * sizeof(int))];
-    } control;
-    struct msghdr m = {.msg_iov = &iov,
-                       .msg_iovlen = 1,
-                       .msg_control = control.space,
-                       .msg_controllen = sizeof(control.space)};
-    ssize_t n = recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC);
+    ssize_t n = fds_receive(fd, record, size, ret, flags);
 
-    while (n < 0 && errno == EINTR && !(flags & MSG_DONTWAIT))
-        n = recvmsg(fd, &m, flags | MSG_CMSG_CLOEXEC);
     if (n < 0)
-        return flags & MSG_DONTWAIT && (errno == EAGAIN || errno == EINTR) ? 0 : -1;
-    *ret_n_fds = take_fds(&m, fds);
-    if (n == (ssize_t)size && !(m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+        return flags & MSG_DONTWAIT && errno == EAGAIN ? 0 : -1;
+    if (n == (ssize_t)size && !ret->cut)
         return 1;
-    close_fds(fds, *ret_n_fds);
+    fds_close(ret);
     return -1;
 }
 
@@ -248,18 +190,17 @@ int talk_take_request(int fd, bool busy, struct talk_request *ret, int fds[TALK_
                       size_t *ret_n_fds)
 {
     struct talk_request r = {0};
-    int got[FDS_ROOM];
-    size_t n_got = 0;
-    int rc = receive_with(fd, &r, sizeof(r), MSG_DONTWAIT, got, &n_got);
+    struct fds with;
+    int rc = receive_with(fd, &r, sizeof(r), MSG_DONTWAIT, &with);
 
     if (rc <= 0)
         return rc;
-    if (!is_legal(&r, busy, n_got)) {
-        close_fds(got, n_got);
+    if (!is_legal(&r, busy, with.n)) {
+        fds_close(&with);
         return -1;
     }
-    memcpy(fds, got, n_got * sizeof(int));
-    *ret_n_fds = n_got;
+    memcpy(fds, with.fd, with.n * sizeof(int));
+    *ret_n_fds = with.n;
     *ret = r;
     return 1;
 }
@@ -275,9 +216,7 @@ bool talk_is_read(int fd)
 
 int talk_answer_fds(int fd, const struct talk_answer *a, const int *fds, size_t n_fds)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)a, .iov_len = sizeof(*a)};
-
-    return send_with(fd, &iov, fds, n_fds, MSG_DONTWAIT) == sizeof(*a) ? 0 : -1;
+    return fds_send(fd, a, sizeof(*a), fds, n_fds, MSG_DONTWAIT) == sizeof(*a) ? 0 : -1;
 }
 
 int talk_answer(int fd, const struct talk_answer *a)
@@ -299,18 +238,17 @@ int talk_hear(int fd, bool wait, struct talk_answer *ret)
 
 int talk_hear_fds(int fd, struct talk_answer *ret, int fds[TALK_GIVEN_MAX])
 {
-    int got[FDS_ROOM];
-    size_t n_got = 0;
+    struct fds with;
 
     for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
         fds[i] = -1;
-    if (receive_with(fd, ret, sizeof(*ret), 0, got, &n_got) <= 0)
+    if (receive_with(fd, ret, sizeof(*ret), 0, &with) <= 0)
         return -1;
-    if (ret->version != TALK_VERSION || n_got > TALK_GIVEN_MAX) {
-        close_fds(got, n_got);
+    if (ret->version != TALK_VERSION || with.n > TALK_GIVEN_MAX) {
+        fds_close(&with);
         return -1;
     }
-    memcpy(fds, got, n_got * sizeof(int));
+    memcpy(fds, with.fd, with.n * sizeof(int));
     return 1;
 }
 
