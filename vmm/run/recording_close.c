@@ -44,18 +44,14 @@ int recording_prepare(const struct plan *plan, const struct run_config *c, struc
 static int copy_sealed(int from, struct seal_writer *w, struct err *e)
 {
     own_free unsigned char *buf = malloc(SEAL_CHUNK);
-    ssize_t n = 1;
+    ssize_t n;
 
     if (!buf)
         return err_set(e, ERR_HOST, "out of memory");
-    while (n > 0) {
-        n = read(from, buf, SEAL_CHUNK);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 || (n > 0 && seal_put(w, buf, (size_t)n) < 0))
+    while ((n = file_read_up_to(from, buf, SEAL_CHUNK)) > 0)
+        if (seal_put(w, buf, (size_t)n) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot seal the record");
-    }
-    if (seal_end(w) < 0 || fsync(w->fd) < 0)
+    if (n < 0 || seal_end(w) < 0 || fsync(w->fd) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot seal the record");
     return 0;
 }
