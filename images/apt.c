@@ -374,6 +374,18 @@ char *apt_archive_path(const struct apt *a, const struct apt_package *p)
     return str_printf("%s/%s_%s_%s.deb", a->archives, p->name, version.data, p->arch);
 }
 
+int apt_read_status(const struct apt_package *p, const char *deb, char **ret_path, char **ret_text,
+                    struct err *e)
+{
+    const char *const argv[] = {"dpkg-deb", "--field", deb, NULL};
+    const struct tool t = {.argv = argv, .package = "dpkg", .in = SPAWN_NULL, .timeout_s = 60};
+
+    if (tool_capture(&t, ret_text, e) < 0)
+        return -1;
+    *ret_path = str_printf("var/lib/dpkg/status.d/%s", p->name);
+    return 0;
+}
+
 int apt_clean(const struct apt *a, struct err *e)
 {
     const char *const argv[] = {"apt-get", "-c", a->conf, "-qq", "autoclean", NULL};

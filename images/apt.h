@@ -58,6 +58,10 @@ int apt_source(const struct apt *a, const char *name, const char *version, const
                struct err *e);
 /* Returns new: the path of a downloaded package. */
 char *apt_archive_path(const struct apt *a, const struct apt_package *p);
+/* What dpkg would know of the package in the archive `deb`: the path in a root where distroless
+ * images have it, a file for each, and its text. Both new. */
+int apt_read_status(const struct apt_package *p, const char *deb, char **ret_path, char **ret_text,
+                    struct err *e);
 
 /* Drops downloaded packages that the lists no longer know. */
 int apt_clean(const struct apt *a, struct err *e);

@@ -188,23 +188,21 @@ static int unpack_packages(struct build *b, struct inventory *inv, struct err *e
     for (size_t i = 0; packages[i]; i++) {
         const struct apt_package *p = find(&b->found, packages[i]);
         own_free char *deb = apt_archive_path(b->want->apt, p);
-        own_free char *status = str_printf("var/lib/dpkg/status.d/%s", p->name);
-        own_free char *text = NULL;
+        own_free char *status = NULL, *text = NULL;
         const char *const unpack[] = {"dpkg-deb", "-x", deb, b->sysroot, NULL};
-        const char *const field[] = {"dpkg-deb", "--field", deb, NULL};
-        struct tool t = {.argv = unpack,
-                         .package = "dpkg",
-                         .in = SPAWN_NULL,
-                         .out = SPAWN_NULL,
-                         .timeout_s = 300};
+        const struct tool t = {.argv = unpack,
+                               .package = "dpkg",
+                               .in = SPAWN_NULL,
+                               .out = SPAWN_NULL,
+                               .timeout_s = 300};
 
         if (apt_download(b->want->apt, p->name, e) < 0 || tool_run(&t, e) < 0)
             return err_wrap(e, "package '%s'", p->name);
-        t.argv = field;
-        if (tool_capture(&t, &text, e) < 0)
+        if (i >= LINKED)
+            continue;
+        if (apt_read_status(p, deb, &status, &text, e) < 0)
             return -1;
-        if (i < LINKED)
-            inventory_add(inv, status, text, strlen(text));
+        inventory_add(inv, status, text, strlen(text));
     }
     return 0;
 }

@@ -195,12 +195,9 @@ static int fill_system(const struct apt *a, const char *cache_dir, const struct 
 static int add_status(const char *deb, const struct apt_package *p, struct rootfs *to,
                       struct err *e)
 {
-    const char *const argv[] = {"dpkg-deb", "--field", deb, NULL};
-    struct tool t = {.argv = argv, .package = "dpkg", .in = SPAWN_NULL, .timeout_s = 60};
-    own_free char *path = str_printf("var/lib/dpkg/status.d/%s", p->name);
-    own_free char *text = NULL;
+    own_free char *path = NULL, *text = NULL;
 
-    if (tool_capture(&t, &text, e) < 0)
+    if (apt_read_status(p, deb, &path, &text, e) < 0)
         return -1;
     return rootfs_add_file(to, path, 0644, 0, 0, text, strlen(text), e);
 }

@@ -98,12 +98,9 @@ int runtime_close(const struct fileset *all, const char *path, struct fileset *r
 /* What dpkg would know of the package. */
 static int note(struct inventory *inv, const struct apt_package *p, const char *deb, struct err *e)
 {
-    const char *const argv[] = {"dpkg-deb", "--field", deb, NULL};
-    struct tool t = {.argv = argv, .package = "dpkg", .in = SPAWN_NULL, .timeout_s = 60};
-    own_free char *path = str_printf("var/lib/dpkg/status.d/%s", p->name);
-    own_free char *text = NULL;
+    own_free char *path = NULL, *text = NULL;
 
-    if (tool_capture(&t, &text, e) < 0)
+    if (apt_read_status(p, deb, &path, &text, e) < 0)
         return -1;
     inventory_add(inv, path, text, strlen(text));
     return 0;
