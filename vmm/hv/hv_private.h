@@ -37,6 +37,7 @@ struct hv {
     pthread_mutex_t patience; /* guards the rest, which the loop's thread looks at, and `dom` and
                                  `qemu_fd` against their end there */
     uint64_t asked_ms, asked_until_ms; /* the question under way; 0: none */
+    uint64_t armed_until_ms;           /* when late_timer fires; 0: never */
     _Atomic uint64_t late_ms;          /* QEMU was killed after it had not answered for so long */
 };
 

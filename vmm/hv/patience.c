@@ -16,21 +16,14 @@
 #include <dirent.h>
 #include <libvirt/virterror.h>
 #include <signal.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-
-static void close_dir(DIR **d)
-{
-    if (*d)
-        closedir(*d);
-}
 
 /* In our own pid namespace there is no other QEMU than those of this root. */
 static void kill_starting(const struct hv *h)
 {
     own_free char *path = str_printf("%s/run/qemu", h->root);
-    __attribute__((cleanup(close_dir))) DIR *d = opendir(path);
+    own_closedir DIR *d = opendir(path);
 
     for (struct dirent *en; d && (en = readdir(d));) {
         const char *dot = strrchr(en->d_name, '.');
@@ -53,7 +46,7 @@ static void end_qemu(struct hv *h)
         virDomainDestroy(h->dom);
 }
 
-/* In the loop's thread. The next question may have begun meanwhile. */
+/* In the loop's thread, once in a while: the timer is not moved for each question. */
 static void on_late(int timer, void *opaque)
 {
     struct hv *h = opaque;
@@ -65,6 +58,7 @@ static void on_late(int timer, void *opaque)
         again = (int)(h->asked_until_ms - now) + 1;
     else if (h->asked_until_ms)
         end_qemu(h);
+    h->armed_until_ms = again < 0 ? 0 : now + (uint64_t)again;
     virEventUpdateTimeout(timer, again);
     pthread_mutex_unlock(&h->patience);
 }
@@ -87,7 +81,10 @@ void hv_ask_within(struct hv *h, uint64_t ms)
     pthread_mutex_lock(&h->patience);
     h->asked_ms = ms;
     h->asked_until_ms = clock_mono_ms() + ms;
-    virEventUpdateTimeout(h->late_timer, (int)ms);
+    if (!h->armed_until_ms || h->armed_until_ms > h->asked_until_ms) {
+        h->armed_until_ms = h->asked_until_ms;
+        virEventUpdateTimeout(h->late_timer, (int)ms);
+    }
     pthread_mutex_unlock(&h->patience);
 }
 
@@ -95,7 +92,6 @@ void hv_answered(struct hv *h)
 {
     pthread_mutex_lock(&h->patience);
     h->asked_until_ms = 0;
-    virEventUpdateTimeout(h->late_timer, -1);
     pthread_mutex_unlock(&h->patience);
 }
 
