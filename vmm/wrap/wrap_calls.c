@@ -156,7 +156,9 @@ static int refuse_events(scmp_filter_ctx ctx)
 {
     static const unsigned commands[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
     static const unsigned requests[] = {FIOSETOWN, SIOCSPGRP};
-    int r = 0;
+    /* KVM_RUN is an ioctl, and one with a rule for its arguments is decided by the filter each
+     * time: it is looked for first. */
+    int r = seccomp_syscall_priority(ctx, SCMP_SYS(ioctl), UINT8_MAX);
 
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]) && r >= 0; i++)
         r = seccomp_rule_add(ctx, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(fcntl), 1,
