@@ -528,7 +528,7 @@ static int run_sealed(struct rig *r, const char *public, struct unpack_result *r
     own_strv struct strv to = {0};
 
     strv_add(&to, public);
-    return unpack_seal(UNPACK_PATH, r->spool, r->out, &to, 100000, 15000, ret, &err);
+    return unpack_listed(UNPACK_PATH, r->spool, r->out, &to, 100000, 15000, NULL, ret, &err);
 }
 
 /* What is in the sealed file, as an archive in memory. */

@@ -144,16 +144,9 @@ int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const s
     return r;
 }
 
-int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
-                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
-{
-    return unpack_listed(unpack_path, spool_fd, out_dir_fd, to, max_bytes, timeout_ms, NULL, ret,
-                         e);
-}
-
 int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
                uint64_t timeout_ms, struct unpack_result *ret, struct err *e)
 {
-    return unpack_seal(unpack_path, spool_fd, out_dir_fd, &(struct strv){0}, max_bytes, timeout_ms,
-                       ret, e);
+    return unpack_listed(unpack_path, spool_fd, out_dir_fd, &(struct strv){0}, max_bytes,
+                         timeout_ms, NULL, ret, e);
 }

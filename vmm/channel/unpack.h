@@ -26,24 +26,21 @@ struct unpack_result {
 int unpack_run(const char *unpack_path, int spool_fd, int out_dir_fd, uint64_t max_bytes,
                uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
 
-/*
- * The same, but nobody here can read what comes out: it becomes the one file UNPACK_SEALED, a tar
- * archive sealed to the public keys `to` (seal/age.h). When it fails there is none.
- */
-int unpack_seal(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
-                uint64_t max_bytes, uint64_t timeout_ms, struct unpack_result *ret, struct err *e);
-
 /* Is told of each file that was made, but for those of a sealed archive: its name, escaped, and
  * what was written; of the first 1000 of them. */
 struct unpack_list {
     void (*made)(void *arg, const char *name, uint64_t bytes, const char *sha256);
     void *arg;
 };
-/* unpack_run(), or with `to` not empty unpack_seal(); `list` may be NULL. */
+/*
+ * The same, and with `to` not empty nobody here can read what comes out: it becomes the one file
+ * UNPACK_SEALED, a tar archive sealed to the public keys `to` (seal/age.h). When it fails there is
+ * none. `list` may be NULL.
+ */
+#define UNPACK_SEALED "out.tar.age"
 int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const struct strv *to,
                   uint64_t max_bytes, uint64_t timeout_ms, const struct unpack_list *list,
                   struct unpack_result *ret, struct err *e);
-#define UNPACK_SEALED "out.tar.age"
 
 /*
  * Writes what is in `spool_fd` to `out_fd` as one JSON string, quotes included, in ASCII only:
