@@ -11,9 +11,6 @@
 #include "run/sample.h"
 #include "run/serve.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 struct alarm {
     struct alert_state state;
     struct alert_sample now;
@@ -75,7 +72,7 @@ static void tell(struct keeper *k, size_t rule, const char *text)
     doc_set_str(d, "action", alert_action_name(r->action));
     doc_set_str(d, "text", text);
     folder_journal_event(k->folder, type, doc_copy(d), &ignored);
-    recording_add(k, false, type, d);
+    recording_add(k, type, d);
     (void)snprintf(m.text, sizeof(m.text), "%s", text);
     control_hint(k->control_fd, &m);
 }
@@ -177,7 +174,7 @@ void alarm_turn(struct keeper *k)
         a->now.cpu_ns = s.user_ns + s.system_ns;
         a->now.resident_bytes = s.resident_bytes;
     }
-    a->now.disk_bytes = recording_disk_bytes(k);
+    a->now.disk_bytes = sample_disk_bytes(k->state_fd);
     look_at_jobs(k);
     if (a->asks_guest)
         look_at_guest(k);

@@ -1,8 +1,6 @@
 /* alert: whether a rule about what a guest does is met. See alert.h. */
 #include "run/alert.h"
 
-#include "base/own.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -19,11 +19,11 @@ struct run_denied {
 void denied_add(struct run_denied *d, const struct wire_denied *m);
 /* Returns new: array of {"kind", "call" or "number", "count"}. */
 struct doc *denied_to_doc(const struct run_denied *d);
+/* Returns new: one row, as there. */
+struct doc *denied_row_to_doc(const struct wire_denied *m);
 /* One line about refused calls, but for those that ordinary programs try and do without; false:
  * there is nothing worth it. */
 bool denied_line(const struct run_denied *d, char *ret_text, size_t size);
-/* Returns new: one row, as there. */
-struct doc *denied_row_to_doc(const struct wire_denied *m);
 /* The same of one row, as soon as it is known; its count is not. */
 bool denied_first_line(const struct wire_denied *m, char *ret_text, size_t size);
 /* Of a kind that has one row at most. */

@@ -9,7 +9,6 @@
 #include "run/template.h"
 #include "shared/net.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 /* ---- rows ------------------------------------------------------------------------------------ */

@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/stat.h>
 
 #define SAVE_MS 120000u
@@ -27,13 +26,10 @@ static int check(const struct keeper *k, struct err *e)
 /* "evidence/ID", made. */
 static int open_dir(struct keeper *k, int *ret_fd, struct err *e)
 {
-    own_free char *all = str_printf("%s/" ALARM_DIR, k->data);
-    own_free char *path =
-        str_printf("%s/%s", all, k->recording ? k->folder->record : k->folder->id);
+    own_free char *path = str_printf("%s/" ALARM_DIR "/%s", k->data,
+                                     k->recording ? k->folder->record : k->folder->id);
 
-    if ((mkdir(all, 0700) < 0 && errno != EEXIST) || (mkdir(path, 0700) < 0 && errno != EEXIST))
-        return err_sys(e, ERR_HOST, errno, "cannot make the folder of evidence");
-    return file_open_dir(path, ret_fd, e);
+    return file_make_dirs(path, 0700, e) < 0 ? -1 : file_open_dir(path, ret_fd, e);
 }
 
 /* What was there of an earlier alert gives way: its digest stays in the record. */
@@ -82,7 +78,7 @@ static int put_on_record(struct keeper *k, const char *name, int fd, struct err 
     doc_set_str(d, "name", name);
     doc_set_u64(d, "bytes", bytes);
     doc_set_str(d, "sha256", sha256);
-    recording_add(k, false, "evidence", d);
+    recording_add(k, "evidence", d);
     return 0;
 }
 
@@ -133,6 +129,6 @@ int evidence_take(struct keeper *k, uint64_t met_ms, struct err *e)
     rc = save(k, e);
     if (rc < 0)
         doc_set_str(d, "error", e->text);
-    recording_add(k, false, "frozen", d);
+    recording_add(k, "frozen", d);
     return rc;
 }

@@ -239,16 +239,10 @@ static bool may_be_open(const char *target, const char *const *files)
     return false;
 }
 
-static void close_dir(DIR **d)
-{
-    if (*d)
-        closedir(*d);
-}
-
 static void read_files(const struct fence_process *p, struct fence *f)
 {
     own_free char *path = str_printf("/proc/%d/fd", (int)p->pid);
-    __attribute__((cleanup(close_dir))) DIR *d = opendir(path);
+    own_closedir DIR *d = opendir(path);
     unsigned n = 0;
 
     for (struct dirent *en; d && (en = readdir(d));) {
@@ -307,9 +301,10 @@ void fence_read_guards(pid_t qemu, struct fence *f)
     const struct fence_process p = {.who = "qemu", .pid = qemu};
     own_free char *its = proc_file(qemu, "cgroup"), *ours = proc_file(getpid(), "cgroup");
     own_free char *label = proc_file(qemu, "attr/current");
+    const long abi = landlock_abi();
 
-    if (landlock_abi() > 0)
-        SAY(f, &p, "landlock", FENCE_HOLDS, "set before QEMU began, ABI %ld", landlock_abi());
+    if (abi > 0)
+        SAY(f, &p, "landlock", FENCE_HOLDS, "set before QEMU began, ABI %ld", abi);
     else
         SAY(f, &p, "landlock", FENCE_ABSENT, "this host's kernel has none");
     if (its && ours && strcmp(its, ours) != 0)

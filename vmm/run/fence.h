@@ -59,12 +59,13 @@ struct fence_process {
     const char *const *files; /* NULL-terminated; NULL: no file at all */
     bool any_file;            /* it was given files by those who may: not looked at */
 };
-/* User, privileges, seccomp, namespaces, core dumps, network and open files of one process. */
+/* User, privileges, seccomp, tracer, namespaces, network, core dumps and open files of a process.
+ */
 void fence_read_process(const struct fence_process *p, struct fence *f);
+/* User, privileges, seccomp and core dumps only: of a process that has a network by duty. */
+void fence_read_rights(const struct fence_process *p, struct fence *f);
 /* Has a signal stopped it? */
 bool fence_is_stopped(pid_t pid);
-/* The same without namespaces, network and files: of a process that has a network by duty. */
-void fence_read_rights(const struct fence_process *p, struct fence *f);
 /* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows. */
 void fence_read_guards(pid_t qemu, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */

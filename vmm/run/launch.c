@@ -186,7 +186,7 @@ static int watch(struct launch *l, struct err *e)
 }
 
 /* What is known when the keeper could not say it itself. */
-static void judge(struct launch *l, const char *id)
+static void judge(struct launch *l)
 {
     struct run_result *r = &l->result;
 
@@ -195,9 +195,9 @@ static void judge(struct launch *l, const char *id)
 
         memset(r, 0, sizeof(*r));
         r->timing = began;
-        snprintf(r->id, sizeof(r->id), "%s", id);
+        snprintf(r->id, sizeof(r->id), "%s", l->id);
         if (!l->killed)
-            err_set(&r->err, ERR_HOST, "the keeper of '%s' died (see 'lazaret doctor')", id);
+            err_set(&r->err, ERR_HOST, "the keeper of '%s' died (see 'lazaret doctor')", l->id);
     }
     if (l->killed) {
         r->signal = l->last_signal;
@@ -305,17 +305,16 @@ int launch_all(struct launch *l, struct keeper *k, struct err *e)
     if (l->gateway > 0)
         end_child(l->gateway);
     if (rc == 0)
-        judge(l, k->folder->id);
+        judge(l);
     l->result.debug = k->plan->debug; /* whoever said how it ended */
     return rc;
 }
 
-void launch_close_record(struct launch *l, const struct plan *plan, const struct folder *f,
-                         bool kept)
+void launch_close_record(struct launch *l, const struct folder *f, bool kept)
 {
     struct err why;
 
-    if (recording_close(plan, l->c, f, kept, &why) < 0)
+    if (recording_close(l->plan, l->c, f, kept, &why) < 0)
         run_note(&l->result, "its record is not whole: %s", why.text);
 }
 

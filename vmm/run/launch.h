@@ -46,8 +46,7 @@ int launch_check(const struct plan *plan, const struct run_config *c, struct err
 /* 0: l->result says how it went; -1: it could not begin. No process is left in either case. */
 int launch_all(struct launch *l, struct keeper *k, struct err *e);
 /* The folder is swept or kept: the end of its record. */
-void launch_close_record(struct launch *l, const struct plan *plan, const struct folder *f,
-                         bool kept);
+void launch_close_record(struct launch *l, const struct folder *f, bool kept);
 /* Closes what it holds; accepts one that was never used. */
 void launch_done(struct launch *l);
 

@@ -69,27 +69,18 @@ static int choose_name(const struct marks *m, const char *name, struct mark *ret
 
 /* ---- taking one ------------------------------------------------------------------------------ */
 
-/* The guest has written its disk, and nothing is under way. */
-static int hold(struct keeper *k, struct err *e)
+static int hold_channel(struct keeper *k, uint64_t until, struct err *e)
 {
-    uint64_t until = clock_mono_ms() + SYNC_MS;
-
-    if (egress_hold(k, until, e) < 0)
-        return -1;
     k->synced = false;
-    if (channel_sync(k->channel, e) < 0) {
-        egress_resume(k, &(struct err){0});
+    if (channel_sync(k->channel, e) < 0)
         return -1;
-    }
     while (!k->synced) {
         if (k->held) {
             k->release = true;
-            egress_resume(k, &(struct err){0});
             return serve_check_going(k, e);
         }
         if (clock_mono_ms() >= until) {
             k->release = true;
-            egress_resume(k, &(struct err){0});
             return err_set(e, ERR_GUEST, "the guest did not write out its disk in time");
         }
         if (keeper_pump(k, until, NULL, 0, e) < 0)
@@ -98,8 +89,20 @@ static int hold(struct keeper *k, struct err *e)
     if (k->synced_how == WIRE_SYNC_DONE)
         return 0;
     channel_resume(k->channel, &(struct err){0});
-    egress_resume(k, &(struct err){0});
     return err_set(e, ERR_GUEST, "the guest could not write out its disk (is it full?)");
+}
+
+/* The guest has written its disk, and nothing is under way. */
+static int hold(struct keeper *k, struct err *e)
+{
+    uint64_t until = clock_mono_ms() + SYNC_MS;
+
+    if (egress_hold(k, until, e) < 0)
+        return -1;
+    if (hold_channel(k, until, e) == 0)
+        return 0;
+    egress_resume(k, &(struct err){0});
+    return -1;
 }
 
 static int make_file(struct keeper *k, const struct mark *m, int *ret_fd, struct err *e)

@@ -53,28 +53,27 @@ static void add(struct doc *list, unsigned layer, const char *name, const char *
     doc_add(list, d);
 }
 
+static void add_rows(struct doc *list, const struct fence *f)
+{
+    for (uint32_t i = 0; i < f->n && i < FENCE_ROWS_MAX; i++)
+        add(list, f->rows[i].layer, f->rows[i].name, fence_verdict_name(f->rows[i].verdict),
+            f->rows[i].text, "host");
+}
+
 static int outside(const char *data_dir, const char *name, struct doc *list, struct err *e)
 {
-    static const char *const verdicts[] = {
-        [FENCE_HOLDS] = "holds", [FENCE_BROKEN] = "broken", [FENCE_ABSENT] = "absent"};
     struct fence gateway = {0};
     struct talk_answer a;
 
     if (sandbox_ask(data_dir, name, &(struct talk_request){.what = TALK_FENCE}, ASK_S, &a, e) < 0)
         return -1;
-    for (uint32_t i = 0; i < a.fence.n && i < FENCE_ROWS_MAX; i++) {
-        const struct fence_row *r = &a.fence.rows[i];
-
-        add(list, r->layer, r->name, fence_verdict_name(r->verdict), r->text, "host");
-    }
+    add_rows(list, &a.fence);
     if (a.fence.gateway > 0)
         fence_read_rights(
             &(struct fence_process){
                 .who = "gateway", .pid = a.fence.gateway, .not_uid = 0, .filters = 1},
             &gateway);
-    for (uint32_t i = 0; i < gateway.n; i++)
-        add(list, gateway.rows[i].layer, gateway.rows[i].name, verdicts[gateway.rows[i].verdict],
-            gateway.rows[i].text, "host");
+    add_rows(list, &gateway);
     return 0;
 }
 

@@ -61,9 +61,9 @@ static void add(struct keeper *k, enum record_by by, const char *type, struct do
         note(r, record_add(r->record, by, type, members, &e), &e);
 }
 
-void recording_add(struct keeper *k, bool by_guest, const char *type, struct doc *members)
+void recording_add(struct keeper *k, const char *type, struct doc *members)
 {
-    add(k, by_guest ? RECORD_GUEST : RECORD_HOST, type, members);
+    add(k, RECORD_HOST, type, members);
 }
 
 int recording_check(const struct keeper *k, struct err *e)
@@ -325,7 +325,7 @@ void recording_egress(struct keeper *k, const struct gateway_event *try)
     own_free char *to = NULL;
     struct doc *d;
 
-    if (!k->recording || !k->recording->content)
+    if (!recording_has_content(k))
         return;
     to = egress_destination(try);
     d = doc_new_object();
@@ -383,23 +383,11 @@ void recording_words(struct keeper *k, const char *text)
 {
     struct doc *d;
 
-    if (!k->recording || !k->recording->content)
+    if (!recording_has_content(k))
         return;
     d = doc_new_object();
     doc_set_str(d, "text", text);
     add(k, RECORD_GUEST, "words", d);
-}
-
-uint64_t recording_disk_bytes(const struct keeper *k)
-{
-    static const char *const names[] = {FOLDER_SCRATCH, FOLDER_DISK};
-    uint64_t bytes = 0;
-    struct stat st;
-
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (fstatat(k->state_fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
-            bytes += (uint64_t)st.st_blocks * 512;
-    return bytes;
 }
 
 /* A guest that has gone is told of elsewhere: then there is nothing to count. */
@@ -414,7 +402,7 @@ void recording_sample(struct keeper *k)
     doc_set_u64(d, "user_ns", s.user_ns);
     doc_set_u64(d, "system_ns", s.system_ns);
     doc_set_u64(d, "resident_bytes", s.resident_bytes);
-    doc_set_u64(d, "disk_bytes", recording_disk_bytes(k));
+    doc_set_u64(d, "disk_bytes", sample_disk_bytes(k->state_fd));
     add(k, RECORD_HOST, "sample", d);
 }
 
@@ -436,11 +424,16 @@ void recording_plain(struct keeper *k, const char *what)
     add(k, RECORD_HOST, what, NULL);
 }
 
+bool recording_has_content(const struct keeper *k)
+{
+    return k->recording && k->recording->content;
+}
+
 void recording_output(struct keeper *k, const char *name, uint64_t bytes, const char *sha256)
 {
     struct doc *d;
 
-    if (!k->recording || !k->recording->content)
+    if (!recording_has_content(k))
         return;
     d = doc_new_object();
     doc_set_str(d, "guest_name", name);
@@ -461,7 +454,7 @@ void recording_outputs(struct keeper *k, uint64_t listed)
     doc_set_u64(d, "folders", r->out_folders);
     doc_set_u64(d, "bytes", r->out_bytes);
     doc_set_u64(d, "refused", r->out_refused);
-    doc_set_u64(d, "listed", k->recording->content ? listed : 0);
+    doc_set_u64(d, "listed", listed);
     doc_set_bool(d, "sealed", r->out_sealed);
     add(k, RECORD_HOST, "outputs", d);
 }

@@ -71,18 +71,18 @@ struct gateway_event;
 /* A destination that was not tried before, as the gateway has decided. */
 void recording_egress(struct keeper *k, const struct gateway_event *try);
 void recording_words(struct keeper *k, const char *text);
-/* What the guest's disk takes on the host. */
-uint64_t recording_disk_bytes(const struct keeper *k);
 void recording_sample(struct keeper *k);
 /* "mark", "revert", "forget" or "fork". */
 void recording_mark(struct keeper *k, const char *what, const char *name, const char *parent);
 /* "pause" or "resume". */
 void recording_plain(struct keeper *k, const char *what);
+/* Does it take what the guest may name: outputs, arguments, words? */
+bool recording_has_content(const struct keeper *k);
 void recording_output(struct keeper *k, const char *name, uint64_t bytes, const char *sha256);
 void recording_outputs(struct keeper *k, uint64_t listed);
 /* The line that it ends with by now; false: there is none. */
 bool recording_where(const struct keeper *k, struct record_head *ret);
-/* Anything else; takes `members`. `by_guest`: all of it is the guest's word. */
-void recording_add(struct keeper *k, bool by_guest, const char *type, struct doc *members);
+/* Anything else that the host saw; takes `members`. */
+void recording_add(struct keeper *k, const char *type, struct doc *members);
 
 #endif

@@ -63,14 +63,13 @@ int run_capture_open(struct run_capture *ret, struct err *e)
 }
 
 /* Every process is gone: the last word, and the end of the folder. */
-static int finish(struct launch *l, const struct plan *plan, const struct folder *folder,
-                  struct err *e)
+static int finish(struct launch *l, const struct folder *folder, struct err *e)
 {
     struct err late;
 
     if (folder_sweep(l->c->data_dir, FOLDER_RUN, folder->id, l->c->keep_logs, &late) < 0)
         return err_set(e, ERR_HOST, "%s (finish with 'lazaret gc')", late.text);
-    launch_close_record(l, plan, folder, l->c->keep_logs);
+    launch_close_record(l, folder, l->c->keep_logs);
     timing_note(&l->result.timing, TIMING_DOWN);
     return l->c->keep_logs ? folder_write_result(folder->fd, &l->result, e) : 0;
 }
@@ -82,7 +81,7 @@ static int run_in(struct launch *l, struct keeper *k, struct err *e)
         folder_sweep(l->c->data_dir, FOLDER_RUN, k->folder->id, false, &(struct err){0});
         return -1;
     }
-    return finish(l, k->plan, k->folder, e);
+    return finish(l, k->folder, e);
 }
 
 /* What the job reads: nothing, the caller's stdin, or what is carried from their terminal. */

@@ -4,11 +4,12 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "run/folder.h"
 
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define FIELD_UTIME 14u
 #define FIELD_STIME 15u
@@ -49,4 +50,16 @@ int sample_read(pid_t pid, struct sample *ret)
         return -1;
     text[n] = '\0';
     return sample_parse(text, ret);
+}
+
+uint64_t sample_disk_bytes(int state_fd)
+{
+    static const char *const names[] = {FOLDER_SCRATCH, FOLDER_DISK};
+    uint64_t bytes = 0;
+    struct stat st;
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (fstatat(state_fd, names[i], &st, AT_SYMLINK_NOFOLLOW) == 0)
+            bytes += (uint64_t)st.st_blocks * 512;
+    return bytes;
 }

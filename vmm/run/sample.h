@@ -18,6 +18,8 @@ struct sample {
 
 /* 0; -1: there is no such process. */
 int sample_read(pid_t pid, struct sample *ret);
+/* What the guest's disk takes on the host, by the files of a run or sandbox in its `state_fd`. */
+uint64_t sample_disk_bytes(int state_fd);
 /* The text of /proc/PID/stat (proc_pid_stat(5)), whose second field its process chooses. */
 int sample_parse(const char *stat, struct sample *ret);
 

@@ -97,7 +97,7 @@ static void clean_up(struct launch *l, const struct plan *plan, const struct fol
 
     if (folder_sweep(l->c->data_dir, FOLDER_SANDBOX, f->id, keep, &late) < 0)
         return;
-    launch_close_record(l, plan, f, keep);
+    launch_close_record(l, f, keep);
     last = l->result;
     if (plan->amnesic)
         forget_words(&last);

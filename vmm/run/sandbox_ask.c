@@ -15,8 +15,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#define ANSWER_S 30 /* for what libvirt has to do */
-
 int sandbox_reach(const char *data_dir, const char *name, int *ret_fd, struct err *e)
 {
     own_close int folder = -1;
@@ -41,9 +39,9 @@ int sandbox_say_gone(const char *name, struct err *e)
                    name);
 }
 
-int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r,
-                    unsigned patience_s, struct talk_answer *ret, int fds[TALK_GIVEN_MAX],
-                    struct err *e)
+int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r, const int *give,
+                    size_t n_give, unsigned patience_s, struct talk_answer *ret,
+                    int fds[TALK_GIVEN_MAX], struct err *e)
 {
     const struct timeval patience = {.tv_sec = patience_s};
     own_close int fd = -1;
@@ -52,7 +50,7 @@ int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request 
     if (sandbox_reach(data_dir, name, &fd, e) < 0)
         return -1;
     if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-        talk_ask(fd, r, NULL, 0, e) < 0 || talk_hear_fds(fd, ret, fds) != 1)
+        talk_ask(fd, r, give, n_give, e) < 0 || talk_hear_fds(fd, ret, fds) != 1)
         return sandbox_say_gone(name, e);
     if (ret->said == TALK_DONE && ret->result.err.class == ERR_NONE)
         return 0;
@@ -69,7 +67,7 @@ int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, 
 {
     int fds[TALK_GIVEN_MAX];
 
-    if (sandbox_ask_fds(data_dir, name, r, patience_s, ret, fds, e) < 0)
+    if (sandbox_ask_fds(data_dir, name, r, NULL, 0, patience_s, ret, fds, e) < 0)
         return -1;
     for (size_t i = 0; i < TALK_GIVEN_MAX; i++)
         own_close_p(&fds[i]);
@@ -92,8 +90,8 @@ int sandbox_files(const char *data_dir, const char *name, int *ret_fd, struct er
         return 0;
     }
     if (amnesia_no_cores(e) < 0 ||
-        sandbox_ask_fds(data_dir, name, &(struct talk_request){.what = TALK_FILES}, ANSWER_S, &a,
-                        fds, e) < 0)
+        sandbox_ask_fds(data_dir, name, &(struct talk_request){.what = TALK_FILES}, NULL, 0,
+                        SANDBOX_ANSWER_S, &a, fds, e) < 0)
         return -1;
     own_close_p(&fds[TALK_GIVEN_SHARE]);
     if (fds[TALK_GIVEN_STATE] < 0)
@@ -105,7 +103,7 @@ int sandbox_files(const char *data_dir, const char *name, int *ret_fd, struct er
 static int ask(const char *data_dir, const char *name, struct talk_request *r,
                struct talk_answer *ret, struct err *e)
 {
-    return sandbox_ask(data_dir, name, r, ANSWER_S, ret, e);
+    return sandbox_ask(data_dir, name, r, SANDBOX_ANSWER_S, ret, e);
 }
 
 int sandbox_pause(const char *data_dir, const char *name, struct err *e)

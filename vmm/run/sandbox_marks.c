@@ -128,7 +128,7 @@ int sandbox_fork(const char *data_dir, const char *name, const char *mark, struc
     struct talk_answer a;
 
     if (set_name(&r, mark, e) < 0 ||
-        sandbox_ask_fds(data_dir, name, &r, PATIENCE_S, &a, fds, e) < 0)
+        sandbox_ask_fds(data_dir, name, &r, NULL, 0, PATIENCE_S, &a, fds, e) < 0)
         return -1;
     *ret = (struct run_from){.mark = a.forked,
                              .blank_input = a.blank_input,

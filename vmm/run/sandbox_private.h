@@ -14,13 +14,15 @@ int sandbox_say_gone(const char *name, struct err *e);
  */
 int sandbox_hold_supervisor(int folder_fd);
 
+#define SANDBOX_ANSWER_S 30 /* for what libvirt has to do */
+
 /* One request without a job, and its answer within so many seconds. */
 int sandbox_ask(const char *data_dir, const char *name, struct talk_request *r, unsigned patience_s,
                 struct talk_answer *ret, struct err *e);
 
-/* The same, with fds that come with the answer; -1 where none does. */
-int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r,
-                    unsigned patience_s, struct talk_answer *ret, int fds[TALK_GIVEN_MAX],
-                    struct err *e);
+/* The same, with fds that go with it, and those that come with the answer; -1 where none does. */
+int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request *r, const int *give,
+                    size_t n_give, unsigned patience_s, struct talk_answer *ret,
+                    int fds[TALK_GIVEN_MAX], struct err *e);
 
 #endif

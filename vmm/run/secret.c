@@ -79,14 +79,12 @@ static const char *name_at(const struct secrets *s, size_t i)
 static void move_to_env(struct secrets *s, size_t at)
 {
     const size_t last = s->sources.n - 1;
-    char *name = s->files.items[at], *source = s->sources.items[at];
+    own_free char *source = str_dup(s->sources.items[at]);
 
-    strv_add(&s->env, name);
-    free(name);
-    s->files.n--;
-    memmove(&s->files.items[at], &s->files.items[at + 1], (s->files.n - at) * sizeof(char *));
-    memmove(&s->sources.items[at], &s->sources.items[at + 1], (last - at) * sizeof(char *));
-    s->sources.items[last] = source;
+    strv_add(&s->env, s->files.items[at]);
+    strv_drop(&s->files, at);
+    strv_drop(&s->sources, at);
+    strv_add(&s->sources, source);
     if (s->n_fds == s->sources.n) {
         int fd = s->fds[at];
 

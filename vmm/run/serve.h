@@ -30,6 +30,8 @@ int serve_adopt_jobs(struct keeper *k, const struct mark *m, struct err *e);
  * end.
  */
 int serve_stand_still(struct keeper *k, const char *why, struct err *e);
+/* Stops the guest, since the fence does not hold: `why`. -1: it could not be stopped. */
+int serve_hold(struct keeper *k, const struct err *why, struct err *e);
 bool serve_is_paused(const struct keeper *k); /* false of a run */
 /* Tells every client how it ended, and closes. */
 void serve_undo(struct keeper *k);

@@ -3,7 +3,7 @@
  *
  * One cursor: whoever ends a step gives it all the time since the step before ended. So the steps
  * add up to the whole, and what nobody names is in the step that comes after it. Plain data: it
- * goes from launcher to keeper by fork, and back with the result. A step costs two clock reads.
+ * goes from launcher to keeper by fork, and back with the result. A step costs one clock read.
  */
 #ifndef LZ_RUN_TIMING_H
 #define LZ_RUN_TIMING_H

@@ -2,9 +2,9 @@
 #include "run/watch.h"
 
 #include "base/clock.h"
+#include "run/serve.h"
 
 #include <poll.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
 

@@ -29,7 +29,5 @@ const struct fence_row *watch_compare(const struct fence *first, const struct fe
                                       struct err *ret_why);
 /* Reads now. 0: it holds; -1: ERR_FENCE, which row does not. Nothing else happens. */
 int watch_read(struct keeper *k, struct err *e);
-/* Holds the sandbox's guest; what does not hold is `why`. -1: it could not be stopped. */
-int serve_hold(struct keeper *k, const struct err *why, struct err *e);
 
 #endif

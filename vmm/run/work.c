@@ -204,7 +204,8 @@ static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct er
     struct listed listed = {.k = k};
     const struct unpack_list list = {.made = take_made, .arg = &listed};
     int rc = unpack_listed(k->c->unpack_path, spool, k->out_fd, &k->plan->out_recipients,
-                           k->plan->out_max_bytes, time_ms, k->recording ? &list : NULL, &u, e);
+                           k->plan->out_max_bytes, time_ms, recording_has_content(k) ? &list : NULL,
+                           &u, e);
 
     umask(ours);
     k->result.collected = true;
