@@ -103,10 +103,8 @@ void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
             continue;
 
         new.command = new.destinations = (struct strv){0};
-        for (size_t j = 0; j < old->command.n; j++)
-            strv_add(&new.command, old->command.items[j]);
-        for (size_t j = 0; j < old->destinations.n; j++)
-            strv_add(&new.destinations, old->destinations.items[j]);
+        strv_add_all(&new.command, &old->command);
+        strv_add_all(&new.destinations, &old->destinations);
         new.from = str_dup(old->from);
         alert_rules_take(r, &new);
     }

@@ -66,8 +66,7 @@ void net_rules_add_all(struct net_rules *to, const struct net_rules *from)
         copy.host = dup_or_null(r->host);
         copy.path_prefix = dup_or_null(r->path_prefix);
         copy.methods = (struct strv){0};
-        for (size_t k = 0; k < r->methods.n; k++)
-            strv_add(&copy.methods, r->methods.items[k]);
+        strv_add_all(&copy.methods, &r->methods);
         copy.secret = dup_or_null(r->secret);
         copy.header = dup_or_null(r->header);
         copy.from = dup_or_null(r->from);

@@ -22,7 +22,6 @@ int plan_take_user(const char *text, const char *name, uint64_t *uid, uint64_t *
 int plan_put_env(struct plan *p, const struct strv *env, const char *name, const char *from,
                  struct err *e);
 void plan_put_env_defaults(struct plan *p);
-void plan_add_all(struct strv *to, const struct strv *from);
 int plan_check_utf8(const struct strv *v, const char *name, struct err *e);
 int plan_check_process(const struct plan *p, const char *workdir, struct err *e);
 
