@@ -1,7 +1,7 @@
 /* record: whether a guest has a record, and what of it is on it: by wish and policies. */
 #include "plan/record.h"
 
-#include "plan/resolve.h"
+#include "plan/plan.h"
 #include "record/redact.h"
 #include "seal/key.h"
 
