@@ -198,8 +198,7 @@ static int squash(const struct strv *folders, const char *path, uid_t uid, gid_t
                      .timeout_s = PACK_TIMEOUT_S};
 
     strv_add(&argv, "mksquashfs");
-    for (size_t i = 0; i < folders->n; i++)
-        strv_add(&argv, folders->items[i]);
+    strv_add_all(&argv, folders);
     strv_add(&argv, path);
     for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
         strv_add(&argv, options[i]);

@@ -65,8 +65,7 @@ static int root_resolve(const struct apt *a, const struct recipe *r, struct apt_
 
     for (size_t i = 0; r->variant == RECIPE_MINBASE && system_patterns[i]; i++)
         strv_add(&patterns, system_patterns[i]);
-    for (size_t i = 0; i < r->packages.n; i++)
-        strv_add(&patterns, r->packages.items[i]);
+    strv_add_all(&patterns, &r->packages);
     if (patterns.n == 0)
         return 0;
     return apt_resolve(a, (const char *const *)patterns.items, ret, e);

@@ -338,6 +338,12 @@ bool strv_has(const struct strv *v, const char *text)
     return false;
 }
 
+void strv_add_all(struct strv *to, const struct strv *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        strv_add(to, from->items[i]);
+}
+
 void strv_add_new(struct strv *to, const struct strv *from)
 {
     for (size_t i = 0; i < from->n; i++)

@@ -76,6 +76,8 @@ void strv_add(struct strv *v, const char *text); /* copies */
 void strv_drop(struct strv *v, size_t at);       /* the one at `at`; the rest keeps its order */
 /* False for a list that is NULL, too. */
 bool strv_has(const struct strv *v, const char *text);
+/* Adds all, also what is there already. */
+void strv_add_all(struct strv *to, const struct strv *from);
 /* Adds those that are not there yet. */
 void strv_add_new(struct strv *to, const struct strv *from);
 void strv_addf(struct strv *v, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -124,8 +124,7 @@ int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const s
     strv_add(&argv, unpack_path);
     strv_addf(&argv, "%" PRIu64, max_bytes);
     strv_add(&argv, list ? UNPACK_LIST : UNPACK_NO_LIST);
-    for (size_t i = 0; i < to->n; i++)
-        strv_add(&argv, to->items[i]);
+    strv_add_all(&argv, to);
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return err_sys(e, ERR_HOST, errno, "socketpair");
     ours = pair[0];

@@ -1,25 +1,10 @@
 /* cmd_manifest: `lazaret manifest diff`: what one manifest allows more than another. */
-#include "base/file.h"
 #include "base/own.h"
-#include "cli/cli.h"
+#include "cli/options.h"
 #include "plan/widen.h"
 
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-
-static int read_one(const char *path, struct request *ret, struct err *e)
-{
-    own_free char *text = NULL;
-    size_t len;
-
-    if (file_read(AT_FDCWD, path, REQUEST_MAX, &text, &len, e) < 0 ||
-        request_parse(text, len, path, ret, e) < 0) {
-        e->class = ERR_USAGE;
-        return -1;
-    }
-    return 0;
-}
 
 /* The texts are of a file that may be anybody's. */
 static void print_rows(const struct doc *rows)
@@ -51,7 +36,8 @@ static int diff(int argc, char **argv)
         return status;
     if (argc != 3)
         return cli_misuse("manifest", "diff needs two manifests");
-    if (read_one(argv[1], &from, &e) < 0 || read_one(argv[2], &to, &e) < 0 ||
+    if (options_read_request(argv[1], &from, NULL, &e) < 0 ||
+        options_read_request(argv[2], &to, NULL, &e) < 0 ||
         request_widens(&from, &to, &rows, &e) < 0)
         return cli_fail(&e);
     if (json)

@@ -104,7 +104,7 @@ static int format(const char *data_dir, struct str *s, struct err *e)
 {
     own_doc struct doc *all = NULL, *live = NULL;
 
-    if (run_list(data_dir, true, &all, e) < 0 || live_stats(data_dir, NULL, &live, e) < 0)
+    if (run_list(data_dir, true, &all, e) < 0 || live_stats(data_dir, all, NULL, &live, e) < 0)
         return -1;
     add_states(s, all);
     for (size_t i = 0; i < COUNT(of_sandbox); i++) {

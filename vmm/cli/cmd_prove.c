@@ -121,8 +121,6 @@ int cmd_prove(int argc, char **argv)
         (o.keep_logs || o.given.of[KEY_MAX_MARKS].set || o.given.of[KEY_MARK_EACH_EXEC].set))
         status =
             cli_misuse("prove", "it keeps nothing: --keep-logs and marks are for 'lazaret up'");
-    if (status < 0 && o.timing)
-        status = cli_misuse("prove", "--timing is for 'lazaret run'");
     if (status < 0 && o.given.of[KEY_DEBUG].set)
         status = cli_misuse("prove", "with --debug nothing is promised");
     if (status >= 0)

@@ -1,6 +1,4 @@
 /* cmd_record: `lazaret record`: ls, show, export, statement, key. */
-#include "base/file.h"
-#include "base/log.h"
 #include "base/own.h"
 #include "cli/cli.h"
 #include "record/bundle.h"
@@ -10,12 +8,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#define LEDGER_MAX (1u << 30)
 
 const char help_record[] =
     "usage: lazaret record ls [--json]\n"
@@ -124,7 +119,6 @@ static int show(const struct asked *a, struct err *e)
 
 static int export(const struct asked *a, struct err *e)
 {
-    own_free char *path = str_printf("%s/" LEDGER_DIR "/" LEDGER_FILE, a->data_dir);
     own_free char *ledger = NULL, *pem = NULL;
     own_close int fd = -1, out = -1;
     char id[RECORD_ID_SIZE];
@@ -134,7 +128,7 @@ static int export(const struct asked *a, struct err *e)
     /* The ledger before the record: of one that is written to, the record may know more, and that
      * is no contradiction. */
     if (open_asked(a, id, &fd, e) < 0 || ledger_public(a->data_dir, &pem, &key, e) < 0 ||
-        file_read(AT_FDCWD, path, LEDGER_MAX, &ledger, &len, e) < 0)
+        ledger_read(a->data_dir, &ledger, &len, e) < 0)
         return -1;
     out = open(a->out, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (out < 0)
@@ -151,18 +145,9 @@ static int export(const struct asked *a, struct err *e)
 /* Only of what is whole: a statement is for those who will not look again. */
 static int check_whole(const struct asked *a, int fd, const char *id, struct err *e)
 {
-    own_free char *path = str_printf("%s/" LEDGER_DIR "/" LEDGER_FILE, a->data_dir);
-    own_free char *ledger = NULL, *pem = NULL;
     struct verify_report r;
-    struct sign_public key;
-    size_t len;
 
-    if (ledger_public(a->data_dir, &pem, &key, e) < 0 ||
-        file_read(AT_FDCWD, path, LEDGER_MAX, &ledger, &len, e) < 0 ||
-        verify_record(
-            &(struct verify_from){
-                .record_fd = fd, .ledger = ledger, .ledger_len = len, .trusted = &key, .id = id},
-            &r, e) < 0)
+    if (verify_own(a->data_dir, fd, id, &r, e) < 0)
         return -1;
     return r.verdict == VERIFY_WHOLE
                ? 0

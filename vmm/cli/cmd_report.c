@@ -1,6 +1,5 @@
 /* cmd_report: `lazaret report` and `events`: what is on record, as a page, or line by line as it
  * comes. */
-#include "base/file.h"
 #include "base/own.h"
 #include "cli/cli.h"
 #include "cli/output_file.h"
@@ -10,12 +9,10 @@
 #include "report/report.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <syslog.h>
-#include <unistd.h>
 
 const char help_report[] =
     "usage: lazaret report [-o FILE] RUN\n"
@@ -40,23 +37,12 @@ const char help_events[] =
 static int open_and_verify(const char *data_dir, const char *run, int *ret_fd,
                            struct verify_report *ret, struct err *e)
 {
-    own_free char *path = str_printf("%s/" LEDGER_DIR "/" LEDGER_FILE, data_dir);
-    own_free char *pem = NULL, *ledger = NULL;
     own_close int fd = -1;
     char id[RECORD_ID_SIZE];
-    struct sign_public key;
-    size_t len;
 
     if (record_find(data_dir, run, id, e) < 0 || record_open(data_dir, id, &fd, e) < 0 ||
-        ledger_public(data_dir, &pem, &key, e) < 0 ||
-        file_read(AT_FDCWD, path, LEDGER_MAX, &ledger, &len, e) < 0 ||
-        verify_record(
-            &(struct verify_from){
-                .record_fd = fd, .ledger = ledger, .ledger_len = len, .trusted = &key, .id = id},
-            ret, e) < 0)
+        verify_own(data_dir, fd, id, ret, e) < 0)
         return -1;
-    if (lseek(fd, 0, SEEK_SET) < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot read record '%s'", id);
     *ret_fd = own_steal_fd(fd);
     return 0;
 }

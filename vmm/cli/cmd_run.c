@@ -83,8 +83,7 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
         plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0) {
         status = cli_fail(&e);
     } else {
-        secrets_split(&o->secrets, &plan->gateway_secrets, &o->gateway_secrets);
-        secrets_follow(&o->secrets, &plan->secret_env);
+        options_sort_secrets(o, plan);
         status = run(o, paths, plan, &f.from);
     }
     fork_end(paths->data_dir, &f);

@@ -33,8 +33,6 @@ static int parse_up(int argc, char **argv, struct options *o, const char **ret_n
     if (optind + !first < argc)
         return cli_misuse(argv[0], "unexpected argument '%s'", argv[optind + !first]);
     request_drop(&o->given, KEY_COMMAND); /* it was the name */
-    if (o->timing)
-        return cli_misuse("up", "--timing is for 'lazaret run'");
     return options_for_sandbox("up", o);
 }
 

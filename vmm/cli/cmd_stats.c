@@ -153,10 +153,12 @@ static int watch(const char *data_dir, const char *only, bool again, uint64_t in
     int status = 0;
 
     do {
+        own_doc struct doc *all = NULL;
         struct doc *list = NULL;
         uint64_t now_ms = clock_mono_ms();
 
-        if (live_stats(data_dir, only, &list, &e) < 0) {
+        if (run_list(data_dir, false, &all, &e) < 0 ||
+            live_stats(data_dir, all, only, &list, &e) < 0) {
             status = cli_fail(&e);
             break;
         }

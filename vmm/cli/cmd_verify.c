@@ -64,9 +64,8 @@ static int find_key(const struct asked *a, const char *data_dir, struct sign_pub
 static int read_ledger(const struct asked *a, const char *data_dir, char **ret, size_t *ret_len,
                        struct err *e)
 {
-    own_free char *own = str_printf("%s/" LEDGER_DIR "/" LEDGER_FILE, data_dir);
-
-    return file_read(AT_FDCWD, a->ledger ? a->ledger : own, LEDGER_MAX, ret, ret_len, e);
+    return a->ledger ? file_read(AT_FDCWD, a->ledger, LEDGER_MAX, ret, ret_len, e)
+                     : ledger_read(data_dir, ret, ret_len, e);
 }
 
 static int verify_in_ledger(const struct asked *a, const char *data_dir, int fd, const char *id,

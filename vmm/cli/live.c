@@ -14,14 +14,13 @@ static bool is_up(const struct doc *row)
            (strcmp(state, "running") == 0 || strcmp(state, "paused") == 0);
 }
 
-int live_stats(const char *data_dir, const char *only, struct doc **ret, struct err *e)
+int live_stats(const char *data_dir, const struct doc *rows, const char *only, struct doc **ret,
+               struct err *e)
 {
-    own_doc struct doc *all = NULL, *list = doc_new_array();
+    own_doc struct doc *list = doc_new_array();
 
-    if (run_list(data_dir, false, &all, e) < 0)
-        return -1;
-    for (size_t i = 0; i < doc_len(all); i++) {
-        const struct doc *row = doc_at(all, i);
+    for (size_t i = 0; i < doc_len(rows); i++) {
+        const struct doc *row = doc_at(rows, i);
         struct doc *d = NULL;
 
         if ((only && strcmp(cli_text(row, "id"), only) != 0) || !is_up(row) ||

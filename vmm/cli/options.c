@@ -230,6 +230,8 @@ int options_parse(int argc, char **argv, const char *help, struct options *ret)
 int options_for_sandbox(const char *command, struct options *o)
 {
     o->wish.use = KEY_OF_UP; /* what the table says of it is the resolver's */
+    if (o->timing)
+        return cli_misuse(command, "--timing is for 'lazaret run'");
     if (o->wish.interactive || o->wish.tty)
         return cli_misuse(command, "-i and -t are for 'lazaret exec'");
     if (o->keep || o->from)
@@ -331,6 +333,12 @@ static int resolve(struct options *o, const struct cli_paths *paths, const char 
     return 0;
 }
 
+void options_sort_secrets(struct options *o, const struct plan *plan)
+{
+    secrets_split(&o->secrets, &plan->gateway_secrets, &o->gateway_secrets);
+    secrets_follow(&o->secrets, &plan->secret_env);
+}
+
 int options_resolve(struct options *o, const struct cli_paths *paths, struct plan **ret,
                     struct err *e)
 {
@@ -350,10 +358,8 @@ int options_resolve(struct options *o, const struct cli_paths *paths, struct pla
         return -1;
     o->wish.from = &from;
     rc = resolve(o, paths, plan_wish_text(&o->wish, KEY_ACCEL), ret, e);
-    if (rc == 0)
-        secrets_follow(&o->secrets, &(*ret)->secret_env);
     o->wish.from = NULL;
     if (rc == 0)
-        secrets_split(&o->secrets, &(*ret)->gateway_secrets, &o->gateway_secrets);
+        options_sort_secrets(o, *ret);
     return rc;
 }

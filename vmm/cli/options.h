@@ -53,11 +53,16 @@ int options_after(const char *text, enum sandbox_after *ret, struct err *e);
  * emulation by default. */
 int options_accel(const char *accel, const struct cli_paths *paths, struct plan_wish *w,
                   struct err *e);
+/* Reads one manifest. Returns new: its text, if `ret_text` is not NULL. ERR_USAGE. */
+int options_read_request(const char *path, struct request *ret, char **ret_text, struct err *e);
 /* Reads the manifest and the policies that apply, and finds the folders that are named. */
 int options_read(struct options *o, struct err *e);
 /* The same, asks the image what it would have run, decides the accelerator, and resolves; says
- * what was trimmed. */
+ * what was trimmed, and sorts secrets. */
 int options_resolve(struct options *o, const struct cli_paths *paths, struct plan **ret,
                     struct err *e);
+/* Of a plan that was resolved: which secrets are the gateway's, and which go into the environment.
+ */
+void options_sort_secrets(struct options *o, const struct plan *plan);
 
 #endif

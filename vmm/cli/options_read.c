@@ -60,18 +60,29 @@ static int find_folders(struct request *r, enum key k, struct err *e)
     return 0;
 }
 
-static int read_manifest(struct options *o, struct err *e)
+int options_read_request(const char *path, struct request *ret, char **ret_text, struct err *e)
 {
     own_free char *text = NULL;
     size_t len;
 
-    if (!o->manifest_file)
-        return 0;
-    if (file_read(AT_FDCWD, o->manifest_file, REQUEST_MAX, &text, &len, e) < 0 ||
-        request_parse(text, len, o->manifest_file, &o->manifest, e) < 0) {
+    if (file_read(AT_FDCWD, path, REQUEST_MAX, &text, &len, e) < 0 ||
+        request_parse(text, len, path, ret, e) < 0) {
         e->class = ERR_USAGE;
         return -1;
     }
+    if (ret_text)
+        *ret_text = own_steal_ptr(text);
+    return 0;
+}
+
+static int read_manifest(struct options *o, struct err *e)
+{
+    own_free char *text = NULL;
+
+    if (!o->manifest_file)
+        return 0;
+    if (options_read_request(o->manifest_file, &o->manifest, &text, e) < 0)
+        return -1;
     recording_files_add(&o->files, "manifest", o->manifest_file, text);
     o->wish.manifest = &o->manifest;
     return 0;

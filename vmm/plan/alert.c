@@ -2,6 +2,8 @@
 #include "plan/alert.h"
 
 #include "base/own.h"
+#include "plan/net.h"
+#include "plan/text.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -103,10 +105,8 @@ void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
             continue;
 
         new.command = new.destinations = (struct strv){0};
-        for (size_t j = 0; j < old->command.n; j++)
-            strv_add(&new.command, old->command.items[j]);
-        for (size_t j = 0; j < old->destinations.n; j++)
-            strv_add(&new.destinations, old->destinations.items[j]);
+        strv_add_all(&new.command, &old->command);
+        strv_add_all(&new.destinations, &old->destinations);
         new.from = str_dup(old->from);
         alert_rules_take(r, &new);
     }
@@ -140,15 +140,9 @@ static int read_number(const struct doc *d, const char *key, bool is_span, bool 
                        uint64_t *ret, struct err *e)
 {
     own_free char *text = NULL;
-    const char *given;
-    uint64_t n;
 
-    if (doc_get_u64(d, key, &n, &(struct err){0}) == 0)
-        text = str_printf("%" PRIu64, n);
-    else if (doc_get_str(d, key, &given, &(struct err){0}) == 0)
-        text = str_dup(given);
-    else
-        return err_set(e, ERR_USAGE, "%s: neither a whole number nor a text with one", key);
+    if (text_number(d, key, &text, e) < 0)
+        return err_wrap(e, "%s", key);
     if (is_span)
         return str_parse_duration(text, key, ALERT_FOR_MAX, ret, e);
     return is_size ? str_parse_size(text, key, 1, UINT64_MAX, ret, e)
@@ -211,16 +205,11 @@ static int read_lists(const struct doc *d, struct alert_rule *r, struct err *e)
     return 0;
 }
 
-static void done_p(struct alert_rule *r)
-{
-    alert_rule_done(r);
-}
-
 int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e)
 {
     static const char *const keys[] = {"when",    "above",        "for",  "action",
                                        "command", "destinations", "from", NULL};
-    __attribute__((cleanup(done_p))) struct alert_rule r = {0};
+    own_alert_rule struct alert_rule r = {0};
     size_t when = 0, action = 0;
 
     if (!doc_is_object(d))
@@ -303,15 +292,8 @@ char *alert_rule_text(const struct alert_rule *r)
 
 bool alert_is_canary(const struct alert_rule *r, const char *host)
 {
-    size_t len = strlen(host);
-
-    for (size_t i = 0; i < r->destinations.n; i++) {
-        const char *d = r->destinations.items[i];
-        size_t tail = strlen(d) - 1;
-
-        if (strcmp(d, host) == 0 ||
-            (d[0] == '*' && len > tail && strcmp(host + len - tail, d + 1) == 0))
+    for (size_t i = 0; i < r->destinations.n; i++)
+        if (net_host_fits(r->destinations.items[i], host))
             return true;
-    }
     return false;
 }

@@ -75,6 +75,7 @@ void alert_rules_done(struct alert_rules *r);
  * place. `from` is copied. */
 int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e);
 void alert_rule_done(struct alert_rule *r);
+#define own_alert_rule __attribute__((cleanup(alert_rule_done)))
 /* Takes it. */
 void alert_rules_take(struct alert_rules *r, struct alert_rule *rule);
 /* But those that are there already. */
@@ -82,7 +83,7 @@ void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more);
 /* Returns new: a list of objects, with "from". */
 struct doc *alert_rules_to_doc(const struct alert_rules *r);
 int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct err *e);
-/* Returns new: "cpu above 90 % for 30.000 s: log", for people. */
+/* Returns new: "cpu above 90 % in 30.000 s: log", for people. */
 char *alert_rule_text(const struct alert_rule *r);
 /* `host` is lower case. */
 bool alert_is_canary(const struct alert_rule *r, const char *host);

@@ -21,13 +21,13 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->declared = (struct plan_declared){0};
     plan_record_copy(&p->record, &base->record);
     memset(p->decided, 0, sizeof(p->decided));
-    plan_add_all(&p->inputs, &base->inputs);
-    plan_add_all(&p->declared.read, &base->declared.read);
-    plan_add_all(&p->declared.write, &base->declared.write);
-    plan_add_all(&p->declared.exec, &base->declared.exec);
+    strv_add_all(&p->inputs, &base->inputs);
+    strv_add_all(&p->declared.read, &base->declared.read);
+    strv_add_all(&p->declared.write, &base->declared.write);
+    strv_add_all(&p->declared.exec, &base->declared.exec);
     net_rules_add_all(&p->network, &base->network);
     policies_add_network(&p->network_policies, &base->network_policies);
-    plan_add_all(&p->gateway_secrets, &base->gateway_secrets);
+    strv_add_all(&p->gateway_secrets, &base->gateway_secrets);
     alert_rules_add_all(&p->alerts, &base->alerts);
 }
 
@@ -57,7 +57,7 @@ int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan 
     p->workdir = str_dup(x->workdir && x->workdir[0] ? x->workdir : base->workdir);
     p->interactive = x->interactive;
     p->tty = x->tty;
-    plan_add_all(&p->argv, x->argv);
+    strv_add_all(&p->argv, x->argv);
     if (p->argv.n == 0 || p->argv.items[0][0] == '\0')
         return err_set(e, ERR_USAGE, "no command (put it behind '--')");
     plan_put_env_defaults(p);
@@ -142,9 +142,9 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     if (plan_wish_text(w, KEY_OUTPUT_MAX) && !first->out)
         return err_set(e, ERR_USAGE, "--out-max needs --out");
     if (w->manifest)
-        plan_add_all(&env, &w->manifest->of[KEY_ENV].texts);
+        strv_add_all(&env, &w->manifest->of[KEY_ENV].texts);
     if (w->command_line)
-        plan_add_all(&env, &w->command_line->of[KEY_ENV].texts);
+        strv_add_all(&env, &w->command_line->of[KEY_ENV].texts);
     if (plan_derive(base,
                     &(struct plan_exec){.argv = command ? &command->of[KEY_COMMAND].texts : &none,
                                         .env = &env,
@@ -164,7 +164,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     p->out_max_bytes = first->out_max_bytes;
     if (plan_resolve_record(w, p, e) < 0)
         return -1;
-    plan_add_all(&p->trimmed, &first->trimmed);
+    strv_add_all(&p->trimmed, &first->trimmed);
     if (policies_add_alerts(&w->policies, &p->alerts, e) < 0)
         return -1;
     *ret = own_steal_ptr(p);

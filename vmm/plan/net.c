@@ -66,8 +66,7 @@ void net_rules_add_all(struct net_rules *to, const struct net_rules *from)
         copy.host = dup_or_null(r->host);
         copy.path_prefix = dup_or_null(r->path_prefix);
         copy.methods = (struct strv){0};
-        for (size_t k = 0; k < r->methods.n; k++)
-            strv_add(&copy.methods, r->methods.items[k]);
+        strv_add_all(&copy.methods, &r->methods);
         copy.secret = dup_or_null(r->secret);
         copy.header = dup_or_null(r->header);
         copy.from = dup_or_null(r->from);
@@ -363,6 +362,16 @@ int net_rule_parse(const char *text, enum net_use use, const char *from, struct 
     return 0;
 }
 
+/* Returns new. */
+static char *join_methods(const struct strv *methods)
+{
+    own_str struct str s = {0};
+
+    for (size_t i = 0; i < methods->n; i++)
+        str_addf(&s, "%s%s", i ? "+" : "", methods->items[i]);
+    return str_steal(&s);
+}
+
 /* Returns new: a member's text; of "methods" a list, of numbers either form. */
 static int member_text(const struct doc *d, const char *key, char **ret, struct err *e)
 {
@@ -371,13 +380,10 @@ static int member_text(const struct doc *d, const char *key, char **ret, struct 
 
     if (strcmp(key, "methods") == 0) {
         own_strv struct strv methods = {0};
-        own_str struct str s = {0};
 
         if (doc_get_strv(d, key, &methods, e) < 0)
             return -1;
-        for (size_t i = 0; i < methods.n; i++)
-            str_addf(&s, "%s%s", i ? "+" : "", methods.items[i]);
-        *ret = str_steal(&s);
+        *ret = join_methods(&methods);
         return 0;
     }
     if (doc_get_u64(d, key, &n, &(struct err){0}) == 0) {
@@ -468,18 +474,9 @@ char *net_rule_url(const struct net_rule *r)
     return str_steal(&s);
 }
 
-static char *methods_text(const struct net_rule *r)
-{
-    own_str struct str s = {0};
-
-    for (size_t i = 0; i < r->methods.n; i++)
-        str_addf(&s, "%s%s", i ? "+" : "", r->methods.items[i]);
-    return str_steal(&s);
-}
-
 char *net_rule_text(const struct net_rule *r)
 {
-    own_free char *url = net_rule_url(r), *methods = methods_text(r);
+    own_free char *url = net_rule_url(r), *methods = join_methods(&r->methods);
     own_str struct str s = {0};
 
     str_add(&s, url);

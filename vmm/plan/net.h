@@ -41,7 +41,8 @@
 #define NET_RULE_BYTES_MAX   (1ull << 50) /* also of a rate */
 #define NET_RULE_STREAMS_MAX 256u
 #define NET_RULE_HEADER      "Authorization: Bearer {}" /* of a secret that names none */
-#define NET_RULE_DOMAIN      ".lazaret" /* ends the host of every clear-side origin */
+#define NET_RULE_DOMAIN      ".lazaret"      /* ends the host of every clear-side origin */
+#define NET_FROM_LIVE        "lazaret allow" /* who said a rule that a sandbox got later */
 
 enum net_scheme {
     NET_HTTPS, /* a raw connection whose TLS names this host; clear-side: made by the gateway */
@@ -100,6 +101,10 @@ int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err
 int net_bounds_from_doc(const struct doc *list, struct net_rules *ret, struct err *e);
 
 /* ---- what a rule lets through ---- */
+
+/* `pattern`: the host of a rule, or a canary. `host`: one name or address, or (of a rule that is
+ * bounded) "*." and a name. */
+bool net_host_fits(const char *pattern, const char *host);
 
 /*
  * A raw connection to `host` (UNTRUSTED: a name in lower case, or an address): the rule, NULL:

@@ -8,17 +8,16 @@
 #include <stdio.h>
 #include <string.h>
 
-/* `host` is one name or address, or (of a rule that is bounded) "*." and a name. */
-static bool host_fits(const char *rule, const char *host)
+bool net_host_fits(const char *pattern, const char *host)
 {
     size_t len = strlen(host), tail;
 
-    if (strcmp(rule, "*") == 0 || strcmp(rule, host) == 0)
+    if (strcmp(pattern, "*") == 0 || strcmp(pattern, host) == 0)
         return true;
-    if (rule[0] != '*')
+    if (pattern[0] != '*')
         return false;
-    tail = strlen(rule + 1);
-    return len > tail && strcmp(host + len - tail, rule + 1) == 0;
+    tail = strlen(pattern + 1);
+    return len > tail && strcmp(host + len - tail, pattern + 1) == 0;
 }
 
 /* The one spelling that rules have. */
@@ -41,7 +40,7 @@ const struct net_rule *net_match_tunnel(const struct net_rules *r, const char *h
     for (size_t i = 0; i < r->n; i++) {
         const struct net_rule *rule = &r->items[i];
 
-        if (rule->name || rule->port != port || !host_fits(rule->host, host))
+        if (rule->name || rule->port != port || !net_host_fits(rule->host, host))
             continue;
         if (strcmp(rule->host, host) == 0)
             return rule;
@@ -137,7 +136,7 @@ bool net_covers_destination(const struct net_rule *policy, const struct net_rule
 
     if (policy->scheme != rule->scheme && (policy->scheme != NET_TCP || rule->name))
         return false;
-    if (policy->port != rule->port || !host_fits(policy->host, rule->host) ||
+    if (policy->port != rule->port || !net_host_fits(policy->host, rule->host) ||
         (requests && !rule->name))
         return false;
     return !policy->path_prefix ||

@@ -203,11 +203,8 @@ static int take_network(const struct text *t, struct policy *p, struct err *e)
     p->ranges.set = true;
     if (doc_get_strv(t->d, ranges, &texts, e) < 0)
         return text_wrong(t, ranges, "not a list of texts", e);
-    if (net_ranges_parse(&texts, &p->ranges.ranges, e) < 0) {
-        own_free char *why = str_dup(e->text);
-
-        return text_wrong(t, ranges, why, e);
-    }
+    if (net_ranges_parse(&texts, &p->ranges.ranges, e) < 0)
+        return text_wrap(t, ranges, e);
     return 0;
 }
 

@@ -31,7 +31,6 @@
 
 #define POLICY_FORMAT  "lazaret-policy"
 #define POLICY_VERSION 1u
-#define PLAN_LIVE      "lazaret allow" /* who asked for a rule that a sandbox got later */
 /* What may be required: NULL-terminated. */
 extern const char *const policy_layers[];
 

@@ -18,11 +18,8 @@ int policy_take_alerts(const struct text *t, struct policy *p, struct err *e)
         char place[REQUEST_PLACE];
 
         text_place(t->file, lines_near(&t->lines, path), place);
-        if (alert_rule_read(doc_at(list, i), place, &r, e) < 0) {
-            own_free char *why = str_dup(e->text);
-
-            return text_wrong(t, path, why, e);
-        }
+        if (alert_rule_read(doc_at(list, i), place, &r, e) < 0)
+            return text_wrap(t, path, e);
         alert_rules_take(&p->alerts, &r);
     }
     return 0;

@@ -43,8 +43,8 @@ static char *what(const struct net_rule *r)
 
     if (r->from && strchr(r->from, ':'))
         return str_printf("%s: network: %s", r->from, url);
-    return str_printf("%s: %s", r->from && strcmp(r->from, PLAN_LIVE) == 0 ? PLAN_LIVE : "--allow",
-                      url);
+    return str_printf(
+        "%s: %s", r->from && strcmp(r->from, NET_FROM_LIVE) == 0 ? NET_FROM_LIVE : "--allow", url);
 }
 
 /* The rule that it is judged by: one that covers it as it is, or else the first that may. */

@@ -1,7 +1,7 @@
 /* record: whether a guest has a record, and what of it is on it: by wish and policies. */
 #include "plan/record.h"
 
-#include "plan/resolve.h"
+#include "plan/plan.h"
 #include "record/redact.h"
 #include "seal/key.h"
 
@@ -45,8 +45,8 @@ int plan_resolve_record(const struct plan_wish *w, struct plan *p, struct err *e
 void plan_record_copy(struct plan_record *to, const struct plan_record *from)
 {
     *to = (struct plan_record){.off = from->off, .no_content = from->no_content};
-    plan_add_all(&to->redact, &from->redact);
-    plan_add_all(&to->recipients, &from->recipients);
+    strv_add_all(&to->redact, &from->redact);
+    strv_add_all(&to->recipients, &from->recipients);
 }
 
 void plan_record_done(struct plan_record *r)

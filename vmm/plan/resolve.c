@@ -298,12 +298,6 @@ static int resolve_env(const struct plan_wish *w, struct plan *p, struct err *e)
     return env_put_request(p, w->command_line, e);
 }
 
-void plan_add_all(struct strv *to, const struct strv *from)
-{
-    for (size_t i = 0; i < from->n; i++)
-        strv_add(to, from->items[i]);
-}
-
 /* As docker does it: arguments replace the image's command and go to its entrypoint; another
  * entrypoint drops both of the image's. */
 static int resolve_command(const struct plan_wish *w, struct plan *p, struct err *e)
@@ -317,11 +311,11 @@ static int resolve_command(const struct plan_wish *w, struct plan *p, struct err
     if (entrypoint && entrypoint[0])
         strv_add(&p->argv, entrypoint);
     else if (w->from && !entrypoint)
-        plan_add_all(&p->argv, w->from->entrypoint);
+        strv_add_all(&p->argv, w->from->entrypoint);
     if (!given && w->from && !entrypoint)
-        plan_add_all(&p->argv, w->from->command);
+        strv_add_all(&p->argv, w->from->command);
     if (given)
-        plan_add_all(&p->argv, given);
+        strv_add_all(&p->argv, given);
     if (p->argv.n == 0)
         return err_set(e, ERR_USAGE,
                        "no command, and image '%s' has none of its own (put it behind '--': "

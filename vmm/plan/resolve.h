@@ -1,4 +1,4 @@
-/* resolve: what the parts of the resolver share (resolve.c, resolve_data.c, derive.c). */
+/* resolve: what the parts of the resolver share. */
 #ifndef LZ_PLAN_RESOLVE_H
 #define LZ_PLAN_RESOLVE_H
 
@@ -22,7 +22,6 @@ int plan_take_user(const char *text, const char *name, uint64_t *uid, uint64_t *
 int plan_put_env(struct plan *p, const struct strv *env, const char *name, const char *from,
                  struct err *e);
 void plan_put_env_defaults(struct plan *p);
-void plan_add_all(struct strv *to, const struct strv *from);
 int plan_check_utf8(const struct strv *v, const char *name, struct err *e);
 int plan_check_process(const struct plan *p, const char *workdir, struct err *e);
 
@@ -42,13 +41,14 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
                          struct err *e);
 /* The rules of a request, in place of those of the same name or destination; NULL: none. */
 int plan_put_rules(const struct request *r, struct net_rules *rules, struct err *e);
-/* Behind the network: what a rule names is the gateway's, the rest is the job's. */
-/* Adds to `rest` the names that are not the gateway's. */
+/* Behind the network: what a rule names is the gateway's. Adds to `rest` the names that are not the
+ * gateway's. */
 int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                                  struct strv *rest, struct err *e);
-/* Then: those of a manifest, all of them and no other, where it says; and within the policies. */
-int plan_sort_secrets(const struct plan_wish *w, struct plan *p, struct err *e);
+/* The same, and the rest is the job's. */
 int plan_resolve_secrets(const struct strv *files, const struct strv *env, struct plan *p,
                          struct err *e);
+/* Then: those of a manifest, all of them and no other, where it says; and within the policies. */
+int plan_sort_secrets(const struct plan_wish *w, struct plan *p, struct err *e);
 
 #endif

@@ -140,7 +140,7 @@ static int resolve_recipients(const struct plan_wish *w, struct plan *p, struct 
         if (seal_public_parse(keys->items[i], &key, e) < 0)
             return err_wrap(e, "%s: number %zu", name, i + 1);
     plan_decide_by(w, p, KEY_OUTPUT_RECIPIENTS, "default");
-    plan_add_all(&p->out_recipients, keys);
+    strv_add_all(&p->out_recipients, keys);
     return 0;
 }
 

@@ -135,7 +135,7 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
     for (size_t i = 0; i < texts->n; i++) {
         struct net_rule r = {0};
 
-        if (net_rule_parse(texts->items[i], NET_OF_WISH, PLAN_LIVE, &r, e) < 0)
+        if (net_rule_parse(texts->items[i], NET_OF_WISH, NET_FROM_LIVE, &r, e) < 0)
             return err_wrap(e, "'%s'", texts->items[i]);
         net_rules_take(&rules, &r);
     }

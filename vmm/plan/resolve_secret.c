@@ -6,7 +6,6 @@
 #include "plan/resolve.h"
 #include "shared/wire.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The names that a manifest lists under `k`. */
@@ -24,14 +23,6 @@ static size_t place_of(const struct strv *v, const char *name)
     while (i < v->n && strcmp(v->items[i], name) != 0)
         i++;
     return i;
-}
-
-static void move(struct strv *from, size_t at, struct strv *to)
-{
-    strv_add(to, from->items[at]);
-    free(from->items[at]);
-    memmove(&from->items[at], &from->items[at + 1], (from->n - at) * sizeof(from->items[0]));
-    from->n--;
 }
 
 static int check_names(const struct plan_wish *w, enum key k, struct err *e)
@@ -64,10 +55,12 @@ static int sort_given(const struct plan_wish *w, struct plan *p, struct err *e)
             return err_set(e, ERR_USAGE, "--secret-env: '%s' is to be a file (%s)",
                            p->secret_env.items[i], request_place(w->manifest, KEY_SECRETS, what));
     for (size_t i = 0; i < p->secrets.n;) {
-        if (strv_has(env, p->secrets.items[i]))
-            move(&p->secrets, i, &p->secret_env);
-        else
+        if (strv_has(env, p->secrets.items[i])) {
+            strv_add(&p->secret_env, p->secrets.items[i]);
+            strv_drop(&p->secrets, i);
+        } else {
             i++;
+        }
     }
     for (int of_env = 0; of_env < 2; of_env++) {
         const struct strv *given = of_env ? &p->secret_env : &p->secrets;

@@ -29,6 +29,14 @@ int text_wrong(const struct text *t, const char *path, const char *why, struct e
                    text_place(t->file, lines_near(&t->lines, path), place), path, why);
 }
 
+int text_wrap(const struct text *t, const char *path, struct err *e)
+{
+    char place[REQUEST_PLACE];
+
+    e->class = ERR_USAGE;
+    return err_wrap(e, "%s: %s", text_place(t->file, lines_near(&t->lines, path), place), path);
+}
+
 int text_number(const struct doc *d, const char *key, char **ret, struct err *e)
 {
     const char *text;
@@ -76,11 +84,8 @@ int text_rules(const struct text *t, const char *key, enum net_use use, struct n
         char place[REQUEST_PLACE];
 
         text_place(t->file, lines_near(&t->lines, path), place);
-        if (net_rule_read(list, i, use, place, &r, e) < 0) {
-            own_free char *why = str_dup(e->text);
-
-            return text_wrong(t, path, why, e);
-        }
+        if (net_rule_read(list, i, use, place, &r, e) < 0)
+            return text_wrap(t, path, e);
         if (add_rule(t, path, ret, &r, e) < 0)
             return -1;
     }

@@ -28,5 +28,7 @@ int text_rules(const struct text *t, const char *key, enum net_use use, struct n
                struct err *e);
 /* Sets "FILE:LINE: PATH: why". Returns -1. */
 int text_wrong(const struct text *t, const char *path, const char *why, struct err *e);
+/* The same with what `e` says as why. */
+int text_wrap(const struct text *t, const char *path, struct err *e);
 
 #endif

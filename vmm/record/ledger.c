@@ -302,3 +302,10 @@ bool ledger_line_is_signed(const struct ledger_line *h, const char *text,
 {
     return strcmp(h->key, by->id) == 0 && sign_is_good(by, text, h->signed_bytes, h->signature);
 }
+
+int ledger_read(const char *data_dir, char **ret, size_t *ret_len, struct err *e)
+{
+    own_free char *path = str_printf("%s/" LEDGER_DIR "/" LEDGER_FILE, data_dir);
+
+    return file_read(AT_FDCWD, path, LEDGER_MAX, ret, ret_len, e);
+}

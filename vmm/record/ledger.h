@@ -55,5 +55,7 @@ bool ledger_line_is_signed(const struct ledger_line *h, const char *text,
 
 /* The public key's file of a data folder; returns new, read. ERR_USAGE: there is none. */
 int ledger_public(const char *data_dir, char **ret_pem, struct sign_public *ret, struct err *e);
+/* The ledger of a data folder, as it is now; returns new. */
+int ledger_read(const char *data_dir, char **ret, size_t *ret_len, struct err *e);
 
 #endif

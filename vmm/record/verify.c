@@ -227,3 +227,18 @@ int verify_record(const struct verify_from *from, struct verify_report *ret, str
         *ret = report;
     return rc;
 }
+
+int verify_own(const char *data_dir, int record_fd, const char *id, struct verify_report *ret,
+               struct err *e)
+{
+    own_free char *ledger = NULL, *pem = NULL;
+    struct sign_public key;
+    size_t len;
+
+    if (ledger_public(data_dir, &pem, &key, e) < 0 || ledger_read(data_dir, &ledger, &len, e) < 0)
+        return -1;
+    return verify_record(
+        &(struct verify_from){
+            .record_fd = record_fd, .ledger = ledger, .ledger_len = len, .trusted = &key, .id = id},
+        ret, e);
+}

@@ -37,5 +37,8 @@ struct verify_from {
 };
 /* -1: it could not be looked at. */
 int verify_record(const struct verify_from *from, struct verify_report *ret, struct err *e);
+/* One of a data folder, by its own ledger and key. */
+int verify_own(const char *data_dir, int record_fd, const char *id, struct verify_report *ret,
+               struct err *e);
 
 #endif

@@ -51,7 +51,7 @@ static int change(const struct serve *s, const struct talk_command *c, struct ne
     for (size_t i = 0; i < c->argv.n; i++) {
         struct net_rule r = {0};
 
-        if (net_rule_parse(c->argv.items[i], NET_OF_WISH, PLAN_LIVE, &r, e) < 0)
+        if (net_rule_parse(c->argv.items[i], NET_OF_WISH, NET_FROM_LIVE, &r, e) < 0)
             return err_wrap(e, "'%s'", c->argv.items[i]);
         plan_put_rule(ret, &r);
     }
