@@ -64,6 +64,8 @@ struct gateway;
 
 /* Why something was refused (enum net_why), for people: "no rule allows it". */
 const char *gateway_why_text(uint32_t why);
+/* Returns new: where a try leads, "host:port" or, with port 0, an origin's http://NAME.lazaret. */
+char *gateway_destination(const char *host, unsigned port);
 
 /*
  * Launcher: starts the program at `path` in this network namespace. It ends when the other end of
