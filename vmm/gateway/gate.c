@@ -384,9 +384,8 @@ size_t gate_poll(struct gate *g, struct pollfd *p)
 {
     size_t n = g->n_name_polls = names_poll(g->names, p);
 
-    for (size_t i = 0; i < g->n_curl_polls; i++)
-        p[n++] = (struct pollfd){.fd = g->curl_polls[i].fd, .events = g->curl_polls[i].events};
-    g->n_polled = n;
+    memcpy(p + n, g->curl_polls, g->n_curl_polls * sizeof(p[0]));
+    n = g->n_polled = n + g->n_curl_polls;
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         size_t more = tunnel_poll(&g->streams[i], p + n);
 
