@@ -6,12 +6,10 @@
 #include "base/str.h"
 #include "gateway/refuse.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <string.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 /* What one buffer of frames and one look at the clock can cause at most. */
 #define EVENTS_SPARE (4u * NET_STREAMS_MAX + 16u)
 

@@ -7,10 +7,13 @@
  *   rules, and the guest's port (an fd), and takes fixed-size events. The keeper never reads the
  *   port, and the gateway has no file: names of hosts are all that it says of the guest.
  *
- *   gateway_start -> gateway_new -> gateway_secret ... -> gateway_rules -> gateway_port -> READY
- *   gateway_rules again: a live change. gateway_port again: another guest, or one that was
- * restored. gateway_hold -> HELD -> gateway_resume: nothing is under way meanwhile, so the guest
- * can be saved.
+ *     gateway_start -> gateway_new -> gateway_secret ... -> gateway_rules -> gateway_port -> READY
+ *
+ *   gateway_rules again: a live change. gateway_port again: another guest, or a restored one.
+ *
+ *     gateway_hold -> HELD -> gateway_resume
+ *
+ *   Nothing is under way meanwhile, so the guest can be saved.
  */
 #ifndef LZ_GATEWAY_GATEWAY_H
 #define LZ_GATEWAY_GATEWAY_H
