@@ -280,30 +280,23 @@ static size_t input_room(struct proxy *p, const struct client *c)
 static void said(struct proxy *p, struct client *c, size_t n)
 {
     uint8_t *at = outbox_payload(&p->outbox);
-    bool whole = c->mode == CLIENT_CONNECT || c->mode == CLIENT_SOCKS;
     struct net_header h = {.type = NET_DATA, .stream = c->stream};
+    const bool forward = c->mode == CLIENT_FORWARD;
     ssize_t own = (ssize_t)n;
     size_t used = n;
 
-    if (!whole && c->mode == CLIENT_FORWARD) {
-        /* Its framing goes along: only the end of it is of interest. */
-        static uint8_t copy[CLIENT_DATA_MAX];
-
-        memcpy(copy, at, n);
-        own = http_body_take(&c->body, copy, n, &used);
-        own = own < 0 ? own : (ssize_t)used;
-    } else if (!whole) {
-        own = http_body_take(&c->body, at, n, &used);
-    }
+    if (is_http(c))
+        own = http_body_take(&c->body, at, n, forward ? NULL : at, &used);
     if (own < 0) {
         talk_refuse(c, NET_WHY_REQUEST, 400, NULL, 0);
         part(p, c, NET_WHY_PEER);
         return;
     }
-    h.length = (uint32_t)own;
-    if (own > 0 && net_session_note(&p->session, NET_TO_HOST, &h, at) == 0)
-        outbox_commit(&p->outbox, NET_DATA, c->stream, (size_t)own);
-    if (!whole && http_body_is_over(&c->body))
+    /* FORWARD: its framing goes along, only the end of it is of interest. */
+    h.length = forward ? (uint32_t)used : (uint32_t)own;
+    if (h.length > 0 && net_session_note(&p->session, NET_TO_HOST, &h, at) == 0)
+        outbox_commit(&p->outbox, NET_DATA, c->stream, h.length);
+    if (is_http(c) && http_body_is_over(&c->body))
         c->eof = true;
 }
 
