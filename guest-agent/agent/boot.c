@@ -263,7 +263,7 @@ int boot_find_port(const char *wanted)
         n = name_fd < 0 ? -1 : read(name_fd, name, sizeof(name) - 1);
         if (name_fd >= 0)
             close(name_fd);
-        else if (en->d_name[0] != '.' && fd == -ENODEV)
+        else if (en->d_name[0] != '.')
             unnamed = true;
         name[n > 0 ? n : 0] = '\0';
         name[strcspn(name, "\n")] = '\0';

@@ -31,6 +31,25 @@ void client_open(struct client *c, int fd, uint32_t exec, enum proxy_socket from
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
+/* One request and its answer, rather than bytes. */
+static bool is_http(const struct client *c)
+{
+    return c->mode == CLIENT_FORWARD || c->mode == CLIENT_ORIGIN;
+}
+
+static bool is_under_way(const struct client *c)
+{
+    return c->state == CLIENT_WAITING || c->state == CLIENT_FLOWING;
+}
+
+/* Closing breaks the connection off then, rather than ends it. */
+static void set_reset(const struct client *c)
+{
+    const struct linger at_once = {.l_onoff = 1};
+
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 /* Nobody; but the stream's affairs stay. */
 static void let_go(struct client *c)
 {
@@ -54,18 +73,14 @@ static void part(struct proxy *p, struct client *c, uint32_t why)
 
 void client_drop(struct proxy *p, struct client *c, bool reset)
 {
-    const struct linger at_once = {.l_onoff = 1};
-
     if (reset && c->fd >= 0)
-        (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        set_reset(c);
     part(p, c, NET_WHY_PEER);
     let_go(c);
 }
 
 void client_lost(struct client *c)
 {
-    const struct linger at_once = {.l_onoff = 1};
-
     c->last_word = false;
     if (c->state == CLIENT_NONE || c->state == CLIENT_ASKING || c->state == CLIENT_CALLING ||
         c->state == CLIENT_LEAVING)
@@ -74,7 +89,7 @@ void client_lost(struct client *c)
         talk_refuse(c, NET_WHY_PEER, 502, NULL, 0);
         return;
     }
-    (void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+    set_reset(c);
     let_go(c);
 }
 
@@ -265,30 +280,23 @@ static size_t input_room(struct proxy *p, const struct client *c)
 static void said(struct proxy *p, struct client *c, size_t n)
 {
     uint8_t *at = outbox_payload(&p->outbox);
-    bool whole = c->mode == CLIENT_CONNECT || c->mode == CLIENT_SOCKS;
     struct net_header h = {.type = NET_DATA, .stream = c->stream};
+    const bool forward = c->mode == CLIENT_FORWARD;
     ssize_t own = (ssize_t)n;
     size_t used = n;
 
-    if (!whole && c->mode == CLIENT_FORWARD) {
-        /* Its framing goes along: only the end of it is of interest. */
-        static uint8_t copy[CLIENT_DATA_MAX];
-
-        memcpy(copy, at, n);
-        own = http_body_take(&c->body, copy, n, &used);
-        own = own < 0 ? own : (ssize_t)used;
-    } else if (!whole) {
-        own = http_body_take(&c->body, at, n, &used);
-    }
+    if (is_http(c))
+        own = http_body_take(&c->body, at, n, forward ? NULL : at, &used);
     if (own < 0) {
         talk_refuse(c, NET_WHY_REQUEST, 400, NULL, 0);
         part(p, c, NET_WHY_PEER);
         return;
     }
-    h.length = (uint32_t)own;
-    if (own > 0 && net_session_note(&p->session, NET_TO_HOST, &h, at) == 0)
-        outbox_commit(&p->outbox, NET_DATA, c->stream, (size_t)own);
-    if (!whole && http_body_is_over(&c->body))
+    /* FORWARD: its framing goes along, only the end of it is of interest. */
+    h.length = forward ? (uint32_t)used : (uint32_t)own;
+    if (h.length > 0 && net_session_note(&p->session, NET_TO_HOST, &h, at) == 0)
+        outbox_commit(&p->outbox, NET_DATA, c->stream, h.length);
+    if (is_http(c) && http_body_is_over(&c->body))
         c->eof = true;
 }
 
@@ -329,10 +337,10 @@ static bool read_in(struct proxy *p, struct client *c)
         return errno == EAGAIN || errno == EINTR;
     if (n > 0)
         said(p, c, (size_t)n);
-    else if (c->mode == CLIENT_CONNECT || c->mode == CLIENT_SOCKS)
-        c->eof = true;
-    else
+    else if (is_http(c))
         return false; /* in the middle of its request */
+    else
+        c->eof = true;
     return true;
 }
 
@@ -409,11 +417,9 @@ static void tell(struct proxy *p, struct client *c)
 /* FLOWING: nothing more comes from the host, and it has all that came. */
 static void end_output(struct proxy *p, struct client *c)
 {
-    bool http = c->mode == CLIENT_FORWARD || c->mode == CLIENT_ORIGIN;
-
     if (!c->over || c->chunked || !is_drained(c))
         return;
-    if (http || c->closed || (c->eof && (c->eof_told || c->last_word))) {
+    if (is_http(c) || c->closed || (c->eof && (c->eof_told || c->last_word))) {
         part(p, c, NET_WHY_DONE);
         c->state = CLIENT_LEAVING;
         c->deadline_ms = boot_now_ms() + CLIENT_LINGER_MS;
@@ -436,8 +442,6 @@ static void check_deadline(struct proxy *p, struct client *c)
 
 void client_pump(struct proxy *p, struct client *c, short revents)
 {
-    bool http = c->mode == CLIENT_FORWARD || c->mode == CLIENT_ORIGIN;
-
     if (c->state == CLIENT_NONE && !c->last_word)
         return;
     if (c->state == CLIENT_ASKING && revents)
@@ -446,10 +450,9 @@ void client_pump(struct proxy *p, struct client *c, short revents)
         talk_call(p, c);
     if (c->head_due)
         talk_forward(p, c);
-    if ((c->state == CLIENT_WAITING || c->state == CLIENT_FLOWING) &&
-        ((revents & POLLERR) || (http && c->eof && (revents & POLLRDHUP))))
+    if (is_under_way(c) && ((revents & POLLERR) || (is_http(c) && c->eof && (revents & POLLRDHUP))))
         client_drop(p, c, false);
-    if ((c->state == CLIENT_WAITING || c->state == CLIENT_FLOWING) && !read_in(p, c))
+    if (is_under_way(c) && !read_in(p, c))
         client_drop(p, c, false);
     if (c->state != CLIENT_NONE && !write_out(c))
         client_drop(p, c, false);
@@ -464,16 +467,15 @@ void client_pump(struct proxy *p, struct client *c, short revents)
 
 bool client_fill(struct proxy *p, const struct client *c, struct pollfd *ret)
 {
-    bool http = c->mode == CLIENT_FORWARD || c->mode == CLIENT_ORIGIN;
     short events = 0;
 
     if (c->state == CLIENT_NONE)
         return false;
     if (c->state == CLIENT_ASKING || (c->state == CLIENT_LEAVING && is_drained(c)))
         events = POLLIN;
-    else if ((c->state == CLIENT_WAITING || c->state == CLIENT_FLOWING) && input_room(p, c) > 0)
+    else if (is_under_way(c) && input_room(p, c) > 0)
         events = POLLIN;
-    else if (http && c->eof && (c->state == CLIENT_WAITING || c->state == CLIENT_FLOWING))
+    else if (is_http(c) && c->eof && is_under_way(c))
         events = POLLRDHUP;
     if (!is_drained(c))
         events |= POLLOUT;

@@ -522,6 +522,8 @@ void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
 
 void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbox *o)
 {
+    bool last;
+
     check_deadlines(x);
     if (x->link >= 0 && fds[EXEC_LINK].fd == x->link && fds[EXEC_LINK].revents)
         hear(x);
@@ -540,7 +542,7 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     stream_pump(x, fds, o);
     if (is_still(x) && !x->counted && x->mark == 0)
         ask_for_all(x);
-    (void)send_denials(x, false, o);
-    if (is_still(x) && x->counted && send_denials(x, true, o) && send_exit(x, o))
+    last = is_still(x) && x->counted;
+    if (send_denials(x, last, o) && last && send_exit(x, o))
         finish(x);
 }

@@ -68,12 +68,9 @@ static int parse_line(const char *p, size_t len, struct http_head *ret)
         (second[8] != '0' && second[8] != '1'))
         return -EBADMSG;
     ret->old = second[8] == '0';
-    if (ret->method_len > NET_METHOD_MAX || !is_visible(ret->target, ret->target_len))
-        return -EBADMSG;
-    for (size_t i = 0; i < ret->method_len; i++)
-        if (p[i] < 'A' || p[i] > 'Z')
-            return -EBADMSG;
-    return ret->method_len > 0 ? 0 : -EBADMSG;
+    return net_is_method(ret->method, ret->method_len) && is_visible(ret->target, ret->target_len)
+               ? 0
+               : -EBADMSG;
 }
 
 /* What the headers say about framing, each at most once. */
@@ -139,10 +136,7 @@ static int add_header(const char *p, size_t len, struct net_list *list, struct f
 /* Where the line ends, or NULL. */
 static const char *line_end(const char *at, const char *end)
 {
-    for (; at + 1 < end; at++)
-        if (at[0] == '\r' && at[1] == '\n')
-            return at;
-    return NULL;
+    return memmem(at, (size_t)(end - at), "\r\n", 2);
 }
 
 ssize_t http_head_parse(const char *p, size_t len, uint8_t list[NET_HEADER_LIST_MAX],
@@ -348,7 +342,8 @@ static int take_framing(struct http_body *b, uint8_t c)
     }
 }
 
-ssize_t http_body_take(struct http_body *b, uint8_t *p, size_t len, size_t *ret_used)
+ssize_t http_body_take(struct http_body *b, const uint8_t *p, size_t len, uint8_t *out,
+                       size_t *ret_used)
 {
     size_t at = 0, kept = 0;
 
@@ -362,7 +357,8 @@ ssize_t http_body_take(struct http_body *b, uint8_t *p, size_t len, size_t *ret_
             continue;
         }
         n = n < b->left ? n : (size_t)b->left;
-        memmove(p + kept, p + at, n);
+        if (out)
+            memmove(out + kept, p + at, n);
         kept += n;
         at += n;
         b->left -= n;

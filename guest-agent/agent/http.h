@@ -60,16 +60,17 @@ struct http_body {
     enum http_body_at at;
     uint64_t left;   /* of the plain body or the chunk */
     unsigned digits; /* of a chunk's size */
-    size_t line;     /* bytes of an extension, or of a line of the trailer */
-    size_t extra;    /* bytes of all of these so far */
+    size_t line;     /* bytes of a line of the trailer */
+    size_t extra;    /* bytes of extensions and trailer so far */
 };
 void http_body_init(struct http_body *b, uint64_t body);
 bool http_body_is_over(const struct http_body *b);
 /*
- * Goes on over `len` bytes: the bytes that are the body's own are moved to the front. Returns how
- * many there are; *ret_used is how far it went: less than `len` only where the body is over.
- * -EBADMSG: these are no chunks.
+ * Goes on over `len` bytes: the bytes that are the body's own are moved to `out` (it may be `p`;
+ * NULL: nowhere). Returns how many there are; *ret_used is how far it went: less than `len` only
+ * where the body is over. -EBADMSG: these are no chunks.
  */
-ssize_t http_body_take(struct http_body *b, uint8_t *p, size_t len, size_t *ret_used);
+ssize_t http_body_take(struct http_body *b, const uint8_t *p, size_t len, uint8_t *out,
+                       size_t *ret_used);
 
 #endif

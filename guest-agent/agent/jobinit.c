@@ -3,13 +3,14 @@
  *
  * How it works
  *   It runs confined as the command will be: same user, no capabilities, seccomp. It shows the
- * agent its network namespace, and waits for GO on the link (link.h), so nothing of the job runs
- * before the agent has set up its terminal; takes on itself what the plan declares (declared.h),
- * which all that it starts inherits; starts the command in a session of its own; then reaps
- * whatever the command left behind, passes signals on, and ends when the command has ended: the
- * kernel then kills the rest of the pid namespace. Secrets for the environment come with GO, in a
- * memfd. They are in the command's environment only: here they are wiped once it runs. Must not:
- * hold the job's stdin, stdout or stderr, or the job's pipes would never end.
+ *   agent its network namespace, and waits for GO on the link (link.h), so nothing of the job runs
+ *   before the agent has set up its terminal; takes on itself what the plan declares (declared.h),
+ *   which all that it starts inherits; starts the command in a session of its own; then reaps
+ *   whatever the command left behind, passes signals on, and ends when the command has ended: the
+ *   kernel then kills the rest of the pid namespace. Secrets for the environment come with GO, in a
+ *   memfd. They are in the command's environment only: here they are wiped once it runs.
+ *
+ * Must not: hold the job's stdin, stdout or stderr, or the job's pipes would never end.
  */
 #include "agent/jobinit.h"
 

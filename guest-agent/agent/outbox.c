@@ -42,10 +42,7 @@ uint8_t *outbox_payload(struct outbox *o)
 
 void outbox_commit(struct outbox *o, uint16_t type, uint32_t stream, size_t length)
 {
-    const struct wire_header h = {.type = type, .stream = stream, .length = (uint32_t)length};
-
-    wire_header_format(o->buf + o->end, &h);
-    bytes_put_u32(o->buf + o->end, o->magic);
+    wire_header_put(o->buf + o->end, o->magic, type, stream, (uint32_t)length);
     o->end += WIRE_HEADER_SIZE + length;
 }
 

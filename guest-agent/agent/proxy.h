@@ -10,9 +10,10 @@
  *   protocol, of the client's own number. The host decides; its refusal is the answer.
  *   A client is read only while the host has given credit and the outbox has room; what comes from
  *   the host waits in the client's ring, which is as large as the window. So a slow client or a
- * slow destination costs its own ring and nobody's time. Between HELD and RESUME nothing moves.
- * HELLO ends all streams: the clients see a connection that broke off. Must not: trust a client (it
- * is the job), need memory without a bound, or outlive the agent.
+ *   slow destination costs its own ring and nobody's time. Between HELD and RESUME nothing moves.
+ *   HELLO ends all streams: the clients see a connection that broke off.
+ *
+ * Must not: trust a client (it is the job), need memory without a bound, or outlive the agent.
  */
 #ifndef LZ_AGENT_PROXY_H
 #define LZ_AGENT_PROXY_H

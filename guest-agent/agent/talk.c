@@ -89,11 +89,17 @@ static void destination(const struct client *c, char ret[NET_NAME_MAX + 32])
                        m->name[0] ? m->name : "?", m->port);
 }
 
-static void refuse_socks(struct client *c, uint8_t code)
+/* The reply to its request; the address in it is left zero. */
+static void put_socks(struct client *c, uint8_t code)
 {
     const char reply[10] = {SOCKS_VERSION, (char)code, 0, SOCKS_IPV4};
 
     talk_put(c, reply, sizeof(reply));
+}
+
+static void refuse_socks(struct client *c, uint8_t code)
+{
+    put_socks(c, code);
     leave(c);
 }
 
@@ -159,11 +165,15 @@ static void consume(struct client *c, size_t used)
 }
 
 /* A tunnel to an origin ends here: what comes through it is HTTP. */
-static void grant_inner(struct proxy *p, struct client *c, size_t used, const char *reply,
-                        size_t len)
+static void grant_inner(struct proxy *p, struct client *c, size_t used)
 {
+    static const char granted[] = "HTTP/1.1 200 Granted\r\n\r\n";
+
     c->inner = true;
-    talk_put(c, reply, len);
+    if (c->mode == CLIENT_SOCKS)
+        put_socks(c, SOCKS_DONE);
+    else
+        talk_put(c, granted, sizeof(granted) - 1);
     consume(c, used);
     if (c->head_len > 0)
         talk_hear(p, c);
@@ -206,7 +216,6 @@ static bool split_target(const struct http_head *h, struct target *ret)
 
 static void hear_connect(struct proxy *p, struct client *c, const struct http_head *h, size_t used)
 {
-    static const char granted[] = "HTTP/1.1 200 Granted\r\n\r\n";
     int rc = http_place_of_authority(h->target, h->target_len, 0, &c->place);
 
     if (c->inner || c->from != PROXY_HTTP)
@@ -216,7 +225,7 @@ static void hear_connect(struct proxy *p, struct client *c, const struct http_he
     else if (rc < 0)
         not_understood(c, 400, "CONNECT wants a name and a port");
     else if (c->place.kind == NET_ORIGIN)
-        grant_inner(p, c, used, granted, sizeof(granted) - 1);
+        grant_inner(p, c, used);
     else
         call(c, CLIENT_CONNECT, used);
 }
@@ -314,7 +323,6 @@ static size_t socks_name(const uint8_t *p, size_t len, char name[NET_NAME_MAX + 
 
 static void hear_socks(struct proxy *p, struct client *c)
 {
-    static const char granted[10] = {SOCKS_VERSION, SOCKS_DONE, 0, SOCKS_IPV4};
     const uint8_t *at = (const uint8_t *)c->head;
     char name[NET_NAME_MAX + 3];
     size_t n;
@@ -336,7 +344,7 @@ static void hear_socks(struct proxy *p, struct client *c)
     else if (rc < 0)
         refuse_socks(c, rc == -EPERM ? SOCKS_REFUSED : SOCKS_NO_HOST);
     else if (c->place.kind == NET_ORIGIN)
-        grant_inner(p, c, n + 2, granted, sizeof(granted));
+        grant_inner(p, c, n + 2);
     else
         call(c, CLIENT_SOCKS, n + 2);
 }
@@ -407,14 +415,13 @@ void talk_call(struct proxy *p, struct client *c)
 void talk_opened(struct client *c)
 {
     static const char established[] = "HTTP/1.1 200 Connection established\r\n\r\n";
-    static const char granted[10] = {SOCKS_VERSION, SOCKS_DONE, 0, SOCKS_IPV4};
 
     c->state = CLIENT_FLOWING;
     c->answered = true;
     if (c->mode == CLIENT_CONNECT)
         talk_put(c, established, sizeof(established) - 1);
     else if (c->mode == CLIENT_SOCKS)
-        talk_put(c, granted, sizeof(granted));
+        put_socks(c, SOCKS_DONE);
     else
         c->head_due = true;
 }

@@ -98,12 +98,13 @@ struct traced {
 struct tracer {
     pid_t init;
     unsigned exec;
+    size_t used; /* of all: nobody has been behind it */
     struct traced all[TRACED_MAX];
 };
 
 static struct traced *find(struct tracer *t, pid_t pid)
 {
-    for (size_t i = 0; i < TRACED_MAX; i++)
+    for (size_t i = 0; i < t->used; i++)
         if (t->all[i].pid == pid)
             return &t->all[i];
     return NULL;
@@ -147,6 +148,8 @@ static void on_entry(struct tracer *t, pid_t pid, const struct __ptrace_syscall_
 
     if (!d)
         d = find(t, 0);
+    if (!d && t->used < TRACED_MAX)
+        d = &t->all[t->used++];
     if (!d)
         return;
     d->pid = pid;

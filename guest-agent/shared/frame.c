@@ -101,13 +101,19 @@ int wire_header_parse(const uint8_t raw[WIRE_HEADER_SIZE], struct wire_header *r
     return 0;
 }
 
+void wire_header_put(uint8_t raw[WIRE_HEADER_SIZE], uint32_t magic, uint16_t type, uint32_t stream,
+                     uint32_t length)
+{
+    bytes_put_u32(raw, magic);
+    bytes_put_u16(raw + 4, type);
+    bytes_put_u16(raw + 6, 0);
+    bytes_put_u32(raw + 8, stream);
+    bytes_put_u32(raw + 12, length);
+}
+
 void wire_header_format(uint8_t raw[WIRE_HEADER_SIZE], const struct wire_header *h)
 {
-    bytes_put_u32(raw, WIRE_MAGIC);
-    bytes_put_u16(raw + 4, h->type);
-    bytes_put_u16(raw + 6, 0);
-    bytes_put_u32(raw + 8, h->stream);
-    bytes_put_u32(raw + 12, h->length);
+    wire_header_put(raw, WIRE_MAGIC, h->type, h->stream, h->length);
 }
 
 void wire_reader_init(struct wire_reader *r)

@@ -3,6 +3,7 @@
 #include "shared/net.h"
 
 #include "shared/bytes.h"
+#include "shared/wire.h"
 
 #include <errno.h>
 #include <string.h>
@@ -91,11 +92,7 @@ int net_header_parse(const uint8_t raw[NET_HEADER_SIZE], struct net_header *ret)
 
 void net_header_format(uint8_t raw[NET_HEADER_SIZE], const struct net_header *h)
 {
-    bytes_put_u32(raw, NET_MAGIC);
-    bytes_put_u16(raw + 4, h->type);
-    bytes_put_u16(raw + 6, 0);
-    bytes_put_u32(raw + 8, h->stream);
-    bytes_put_u32(raw + 12, h->length);
+    wire_header_put(raw, NET_MAGIC, h->type, h->stream, h->length);
 }
 
 void net_reader_init(struct net_reader *r)

@@ -196,6 +196,8 @@ bool net_is_origin(const char *name, size_t len);
  * the '?' may be "." or "..", with dots escaped or not: prefixes of paths must mean what they say.
  */
 bool net_is_path(const char *path, size_t len);
+/* An HTTP method: 1 to NET_METHOD_MAX letters A-Z. */
+bool net_is_method(const char *method, size_t len);
 
 /* ---- messages: fixed layouts, little-endian, no padding ---------------------------------------
  */

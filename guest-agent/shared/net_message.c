@@ -316,10 +316,10 @@ static bool is_body(uint64_t n)
     return n <= NET_BODY_MAX || n == NET_BODY_UNKNOWN;
 }
 
-static bool is_method(const char *p, size_t len)
+bool net_is_method(const char *method, size_t len)
 {
     for (size_t i = 0; i < len; i++)
-        if (p[i] < 'A' || p[i] > 'Z')
+        if (method[i] < 'A' || method[i] > 'Z')
             return false;
     return len > 0 && len <= NET_METHOD_MAX;
 }
@@ -357,7 +357,7 @@ int net_request_parse(const uint8_t *p, size_t len, struct net_request *ret)
     m.method = (const char *)p + at;
     m.path = m.method + m.method_len;
     at += m.method_len + m.path_len;
-    if (!is_method(m.method, m.method_len) || !net_is_path(m.path, m.path_len))
+    if (!net_is_method(m.method, m.method_len) || !net_is_path(m.path, m.path_len))
         return -EBADMSG;
     if (parse_headers(p + at, len - at, bytes_get_u16(p + 12), &m.headers) < 0)
         return -EBADMSG;

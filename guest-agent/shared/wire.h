@@ -173,6 +173,9 @@ int wire_check(const struct wire_header *h, enum wire_dir dir, enum wire_state s
 /* Magic, known type, zero field, exec and kind in range, length within the cap: 0 or -EBADMSG. */
 int wire_header_parse(const uint8_t raw[WIRE_HEADER_SIZE], struct wire_header *ret);
 void wire_header_format(uint8_t raw[WIRE_HEADER_SIZE], const struct wire_header *h);
+/* The same of a protocol with another magic: net.h's headers are laid out alike. */
+void wire_header_put(uint8_t raw[WIRE_HEADER_SIZE], uint32_t magic, uint16_t type, uint32_t stream,
+                     uint32_t length);
 
 /*
  * A reader collects bytes and hands out whole frames; it never allocates. What was handed out is

@@ -41,18 +41,21 @@ static void head(const char *p, size_t len)
 static uint64_t body(const uint8_t *p, size_t len, size_t step)
 {
     static uint8_t copy[4096];
-    struct http_body b;
+    struct http_body b, still;
     uint64_t sum = 0;
 
     http_body_init(&b, NET_BODY_UNKNOWN);
     for (size_t at = 0; at < len && !http_body_is_over(&b);) {
-        size_t n = len - at < step ? len - at : step, used;
+        size_t n = len - at < step ? len - at : step, used, still_used = 0;
         ssize_t own;
 
+        still = b;
         memcpy(copy, p + at, n);
-        own = http_body_take(&b, copy, n, &used);
+        own = http_body_take(&b, copy, n, copy, &used);
+        MUST(http_body_take(&still, p + at, n, NULL, &still_used) == own);
         if (own < 0)
             return 1; /* how far it went before that is another matter */
+        MUST(still_used == used && still.at == b.at && still.left == b.left);
         MUST((size_t)own <= used && used <= n && (used == n || http_body_is_over(&b)));
         for (ssize_t i = 0; i < own; i++)
             sum = sum * 31 + copy[i] + 2;

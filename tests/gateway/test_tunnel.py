@@ -87,6 +87,10 @@ def what_no_rule_names_is_refused_and_not_looked_up():
             equal((ev.allowed, ev.host, ev.port, ev.rule), (0, host, port, 0))
             equal((text["destination"], text["rule"]), (f"{host}:{port}", None))
         equal(text["how_to_allow"], "--allow https://echo.test.evil.test")
+        for i, (port, to) in enumerate(((443, "https://[2001:db8::1]"), (80, "http://[2001:db8::1]"),
+                                        (25, "tcp://[2001:db8::1]:25"))):
+            text, _ = g.refused(i + 20, "2001:db8::1", port, "rule")
+            equal((text["destination"], text["how_to_allow"]), (f"[2001:db8::1]:{port}", f"--allow {to}"))
         check(not [n for n in names.asked if n.endswith("evil.test")], "a name was looked up")
 
 

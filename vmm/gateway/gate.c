@@ -6,12 +6,10 @@
 #include "base/str.h"
 #include "gateway/refuse.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <stdarg.h>
 #include <string.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 /* What one buffer of frames and one look at the clock can cause at most. */
 #define EVENTS_SPARE (4u * NET_STREAMS_MAX + 16u)
 
@@ -384,9 +382,8 @@ size_t gate_poll(struct gate *g, struct pollfd *p)
 {
     size_t n = g->n_name_polls = names_poll(g->names, p);
 
-    for (size_t i = 0; i < g->n_curl_polls; i++)
-        p[n++] = (struct pollfd){.fd = g->curl_polls[i].fd, .events = g->curl_polls[i].events};
-    g->n_polled = n;
+    memcpy(p + n, g->curl_polls, g->n_curl_polls * sizeof(p[0]));
+    n = g->n_polled = n + g->n_curl_polls;
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         size_t more = tunnel_poll(&g->streams[i], p + n);
 

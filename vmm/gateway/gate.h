@@ -94,17 +94,12 @@ struct gate_stream {
     uint16_t status;
 };
 
-struct gate_curl_poll {
-    int fd;
-    short events;
-};
-
 struct gate {
     struct names *names;
     CURLM *multi;
     X509_STORE *store;
     uint64_t curl_ms; /* libcurl wants to be called then; UINT64_MAX: no */
-    struct gate_curl_poll curl_polls[GATE_CURL_POLLS];
+    struct pollfd curl_polls[GATE_CURL_POLLS];
     size_t n_curl_polls, n_requests;
     struct rules rules;
 
@@ -171,7 +166,9 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r);
 /* Bytes went, up or down: against its limits. False: it was ended. */
 bool stream_count(struct gate_stream *s, uint64_t up, uint64_t down);
 
-/* tunnel.c */
+/* tunnel.c. An address and its text, without a port; false: it is none, but a name. */
+bool tunnel_read_address(const char *text, struct sockaddr_storage *ret);
+void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_ADDRESS_SIZE]);
 void tunnel_resolve(struct gate_stream *s);
 void tunnel_work(struct gate_stream *s); /* what time and flags ask for */
 size_t tunnel_poll(struct gate_stream *s, struct pollfd *p);

@@ -44,6 +44,13 @@ const char *gateway_why_text(uint32_t why)
     return why < NET_WHY_END ? texts[why] : "?";
 }
 
+char *gateway_destination(const char *host, unsigned port)
+{
+    if (port == 0)
+        return str_printf("http://%s." NET_ORIGIN_DOMAIN, host);
+    return str_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
+}
+
 /* ---- launcher -------------------------------------------------------------------------------- */
 
 /* Of the caller's environment it gets these, if they are there. */

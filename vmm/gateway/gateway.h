@@ -7,10 +7,13 @@
  *   rules, and the guest's port (an fd), and takes fixed-size events. The keeper never reads the
  *   port, and the gateway has no file: names of hosts are all that it says of the guest.
  *
- *   gateway_start -> gateway_new -> gateway_secret ... -> gateway_rules -> gateway_port -> READY
- *   gateway_rules again: a live change. gateway_port again: another guest, or one that was
- * restored. gateway_hold -> HELD -> gateway_resume: nothing is under way meanwhile, so the guest
- * can be saved.
+ *     gateway_start -> gateway_new -> gateway_secret ... -> gateway_rules -> gateway_port -> READY
+ *
+ *   gateway_rules again: a live change. gateway_port again: another guest, or a restored one.
+ *
+ *     gateway_hold -> HELD -> gateway_resume
+ *
+ *   Nothing is under way meanwhile, so the guest can be saved.
  */
 #ifndef LZ_GATEWAY_GATEWAY_H
 #define LZ_GATEWAY_GATEWAY_H
@@ -64,6 +67,8 @@ struct gateway;
 
 /* Why something was refused (enum net_why), for people: "no rule allows it". */
 const char *gateway_why_text(uint32_t why);
+/* Returns new: where a try leads, "host:port" or, with port 0, an origin's http://NAME.lazaret. */
+char *gateway_destination(const char *host, unsigned port);
 
 /*
  * Launcher: starts the program at `path` in this network namespace. It ends when the other end of

@@ -12,7 +12,6 @@
 
 #include "base/clock.h"
 #include "base/confine.h"
-#include "base/own.h"
 #include "shared/fds.h"
 
 #include <errno.h>
@@ -137,8 +136,19 @@ static int confine_all(struct err *e)
 
 /* ---- the keeper ------------------------------------------------------------------------------ */
 
-/* False: there is none. The end of the socket is the end of the keeper, and ours. */
-static void send_events(void);
+static void send_events(void)
+{
+    const struct gateway_event *ev;
+
+    while ((ev = gate_event(&gate))) {
+        if (send(GATEWAY_CONTROL, ev, sizeof(*ev), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+            if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
+                return;
+            _exit(0);
+        }
+        gate_event_taken(&gate);
+    }
+}
 
 /* The keeper has no more to say: what is open is closed and told, and that is all. */
 static _Noreturn void finish(void)
@@ -155,6 +165,7 @@ static _Noreturn void finish(void)
     _exit(0);
 }
 
+/* False: there is none now. The end of the socket is the end of the keeper, and ours. */
 static bool take_command(void)
 {
     struct gateway_command c;
@@ -175,20 +186,6 @@ static bool take_command(void)
         close(port);
     port = new_port;
     return true;
-}
-
-static void send_events(void)
-{
-    const struct gateway_event *ev;
-
-    while ((ev = gate_event(&gate))) {
-        if (send(GATEWAY_CONTROL, ev, sizeof(*ev), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
-            if (errno == EAGAIN || errno == EINTR || errno == ENOBUFS)
-                return;
-            _exit(0);
-        }
-        gate_event_taken(&gate);
-    }
 }
 
 /* ---- the guest ------------------------------------------------------------------------------- */

@@ -4,8 +4,6 @@
 #include "base/own.h"
 
 #include <ares.h>
-#include <errno.h>
-#include <netinet/in.h>
 #include <string.h>
 #include <sys/time.h>
 
@@ -16,7 +14,6 @@ struct names {
     ares_channel channel;
     struct pollfd polls[NAMES_POLLS_MAX];
     size_t n_polls, n_pending;
-    bool closing;
 };
 
 struct names_query {
@@ -81,7 +78,6 @@ void names_close(struct names *n)
 {
     if (!n)
         return;
-    n->closing = true;
     ares_destroy(n->channel);
     free(n);
 }

@@ -11,6 +11,7 @@
 #define LZ_GATEWAY_RECORD_H
 
 #include "gateway/gateway.h"
+#include "shared/net.h"
 
 #define GATEWAY_CONTROL 3 /* the gateway's fd */
 
@@ -26,7 +27,7 @@ struct gateway_command {
     uint32_t type;
     uint32_t guest; /* PORT: said again in READY and HELD */
     char name[GATEWAY_NAME_SIZE];
-    uint8_t nonce[16];
+    uint8_t nonce[NET_NONCE_SIZE];
 };
 
 #endif

@@ -5,8 +5,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "gateway/gate.h"
-
-#include <string.h>
+#include "plan/net.h"
 
 uint16_t refuse_status(uint32_t why)
 {
@@ -20,34 +19,25 @@ uint16_t refuse_status(uint32_t why)
     return why < NET_WHY_END && status[why] ? status[why] : 502;
 }
 
-/* "host:port", or http://NAME.lazaret */
-static char *destination(const struct gate_stream *s)
-{
-    if (s->open.kind == NET_ORIGIN)
-        return str_printf("http://%s." NET_ORIGIN_DOMAIN, s->open.name);
-    return str_printf(strchr(s->open.name, ':') ? "[%s]:%u" : "%s:%u", s->open.name, s->open.port);
-}
-
 static char *how_to_allow(const struct gate_stream *s)
 {
+    own_free char *wish = NULL;
+
     if (s->why == NET_WHY_ADDRESS)
         return str_dup("name the range of its address in the policy's network_ranges");
     if (s->why != NET_WHY_RULE && s->why != NET_WHY_GONE)
         return NULL;
     if (s->open.kind == NET_ORIGIN)
         return str_printf("a rule with the name '%s', its method and its path", s->open.name);
-    if (s->open.port == 443)
-        return str_printf("--allow https://%s", s->open.name);
-    if (s->open.port == 80)
-        return str_printf("--allow http://%s", s->open.name);
-    return str_printf(strchr(s->open.name, ':') ? "--allow tcp://[%s]:%u" : "--allow tcp://%s:%u",
-                      s->open.name, s->open.port);
+    wish = net_wish_for(s->open.name, s->open.port);
+    return str_printf("--allow %s", wish);
 }
 
 char *refuse_text(const struct gate_stream *s)
 {
     own_doc struct doc *d = doc_new_object();
-    own_free char *to = destination(s), *how = how_to_allow(s);
+    own_free char *to = gateway_destination(s->open.name, s->open.port);
+    own_free char *how = how_to_allow(s);
 
     doc_set_bool(d, "denied", true);
     doc_set_str(d, "destination", to);

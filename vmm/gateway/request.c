@@ -16,10 +16,6 @@
 #include "base/str.h"
 #include "gateway/request_private.h"
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
@@ -42,9 +38,9 @@ static int watch(CURL *easy, curl_socket_t fd, int what, void *arg, void *socket
     }
     if (i == GATE_CURL_POLLS)
         return -1;
-    g->curl_polls[i].fd = fd;
-    g->curl_polls[i].events =
-        (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0));
+    g->curl_polls[i] = (struct pollfd){.fd = fd,
+                                       .events = (short)((what & CURL_POLL_IN ? POLLIN : 0) |
+                                                         (what & CURL_POLL_OUT ? POLLOUT : 0))};
     if (i == g->n_curl_polls)
         g->n_curl_polls++;
     return 0;
@@ -74,18 +70,13 @@ static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_so
 static int look_at_connection(void *arg, char *peer, char *own, int peer_port, int own_port)
 {
     struct request *r = arg;
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-    const struct sockaddr *a = NULL;
+    struct sockaddr_storage address;
+    const struct sockaddr *a = (const struct sockaddr *)(const void *)&address;
 
     (void)peer_port;
     (void)own_port;
-    if (inet_pton(AF_INET, peer, &v4.sin_addr) == 1)
-        a = (const struct sockaddr *)(const void *)&v4;
-    else if (inet_pton(AF_INET6, peer, &v6.sin6_addr) == 1)
-        a = (const struct sockaddr *)(const void *)&v6;
     snprintf(r->stream->address, sizeof(r->stream->address), "%s", peer);
-    if (a && rules_address_ok(&r->stream->gate->rules, a) &&
+    if (tunnel_read_address(peer, &address) && rules_address_ok(&r->stream->gate->rules, a) &&
         (strcmp(peer, own) != 0 || rules_address_is_named(a)))
         return CURL_PREREQFUNC_OK;
     r->why = NET_WHY_ADDRESS;
@@ -283,32 +274,20 @@ static char *resolved(const struct gate_stream *s)
 
     str_addf(&line, "%s:%u:", s->rule->host, s->rule->port);
     for (size_t i = 0; i < s->found.n; i++) {
-        const void *a = &s->found.addresses[i];
-        char text[INET6_ADDRSTRLEN] = "";
+        char text[GATEWAY_ADDRESS_SIZE];
 
-        if (s->found.addresses[i].ss_family == AF_INET)
-            inet_ntop(AF_INET, &((const struct sockaddr_in *)a)->sin_addr, text, sizeof(text));
-        else
-            inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)a)->sin6_addr, text, sizeof(text));
+        tunnel_format_address(&s->found.addresses[i], text);
         str_addf(&line, strchr(text, ':') ? "%s[%s]" : "%s%s", i ? "," : "", text);
     }
     return str_steal(&line);
-}
-
-static bool is_literal(const char *host)
-{
-    struct in6_addr ignored;
-
-    return inet_pton(AF_INET, host, &ignored) == 1 || inet_pton(AF_INET6, host, &ignored) == 1;
 }
 
 static void set_question(struct request *r)
 {
     CURL *c = r->easy;
     const struct rule *rule = r->stream->rule;
-    own_free char *url =
-        str_printf(strchr(rule->host, ':') ? "%s://[%s]:%u/" : "%s://%s:%u/",
-                   rule->scheme == RULE_HTTPS ? "https" : "http", rule->host, rule->port);
+    own_free char *url = str_printf(strchr(rule->host, ':') ? "%s://[%s]:%u/" : "%s://%s:%u/",
+                                    rule->tls ? "https" : "http", rule->host, rule->port);
 
     curl_easy_setopt(c, CURLOPT_URL, url);
     curl_easy_setopt(c, CURLOPT_REQUEST_TARGET, r->path);
@@ -357,8 +336,9 @@ static void set_limits(struct request *r)
 void request_resolved(struct gate_stream *s)
 {
     struct request *r = s->request;
+    struct sockaddr_storage ignored;
     /* libcurl reads an address by itself, and takes the colons of one in this list for its own. */
-    own_free char *line = is_literal(s->rule->host) ? NULL : resolved(s);
+    own_free char *line = tunnel_read_address(s->rule->host, &ignored) ? NULL : resolved(s);
 
     r->easy = curl_easy_init();
     r->resolve = line ? curl_slist_append(NULL, line) : NULL;

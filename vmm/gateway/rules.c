@@ -160,12 +160,8 @@ void rule_unref(struct rule *r)
     free(r);
 }
 
-static enum rule_scheme scheme_of(const struct net_rule *n)
-{
-    return n->scheme == NET_HTTPS ? RULE_HTTPS : n->scheme == NET_HTTP ? RULE_HTTP : RULE_TCP;
-}
-
-static struct rule *make_rule(struct rules *all, const struct net_rule *n, struct err *e)
+static struct rule *make_rule(struct rules *all, const struct net_rule *n, const char *text,
+                              struct err *e)
 {
     struct rule_secret *secret = n->secret ? find_secret(all, n->secret) : NULL;
     struct rule *r;
@@ -179,9 +175,9 @@ static struct rule *make_rule(struct rules *all, const struct net_rule *n, struc
     if (!r)
         abort();
     *r = (struct rule){.refs = 1,
-                       .text = net_rule_text(n),
+                       .text = str_dup(text),
                        .url = net_rule_url(n),
-                       .scheme = scheme_of(n),
+                       .tls = n->scheme == NET_HTTPS,
                        .host = str_dup(n->host),
                        .port = n->port,
                        .bytes_max = n->bytes_max,
@@ -223,7 +219,7 @@ int rules_replace(struct rules *r, int fd, struct err *e)
         own_free char *text = net_rule_text(&l->rules.items[i]);
         struct rule *same = find_same(r, text);
 
-        items[i] = same ? same : make_rule(r, &l->rules.items[i], e);
+        items[i] = same ? same : make_rule(r, &l->rules.items[i], text, e);
         if (!items[i]) {
             drop_items(items, i);
             return -1;

@@ -25,8 +25,6 @@ struct rule_secret {
     struct secret *value; /* the newest; NULL: it cannot go into a header */
 };
 
-enum rule_scheme { RULE_HTTPS, RULE_HTTP, RULE_TCP };
-
 /* Lives as long as the list or a stream names it. */
 struct rule {
     unsigned refs;
@@ -34,7 +32,7 @@ struct rule {
     uint32_t index; /* 1 and up, as long as it is not gone */
     char *text;     /* the whole of it: equal texts are the same rule */
     char *url;
-    enum rule_scheme scheme;
+    bool tls; /* its scheme is https */
     char *host;
     uint16_t port;
     uint64_t bytes_max, rate, streams_max; /* 0: none */

@@ -36,7 +36,7 @@ static void set_port(struct sockaddr_storage *a, uint16_t port)
         ((struct sockaddr_in6 *)any)->sin6_port = htons(port);
 }
 
-static void format_address(const struct sockaddr_storage *a, char *out)
+void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_ADDRESS_SIZE])
 {
     const void *any = a;
     const void *bytes = a->ss_family == AF_INET
@@ -47,15 +47,15 @@ static void format_address(const struct sockaddr_storage *a, char *out)
         out[0] = '\0';
 }
 
-static bool read_literal(const char *name, struct sockaddr_storage *ret)
+bool tunnel_read_address(const char *text, struct sockaddr_storage *ret)
 {
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
 
     memset(ret, 0, sizeof(*ret));
-    if (inet_pton(AF_INET, name, &v4.sin_addr) == 1)
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
         memcpy(ret, &v4, sizeof(v4));
-    else if (inet_pton(AF_INET6, name, &v6.sin6_addr) == 1)
+    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
         memcpy(ret, &v6, sizeof(v6));
     else
         return false;
@@ -99,7 +99,7 @@ void tunnel_resolve(struct gate_stream *s)
     struct names_query *q;
 
     s->stage = GATE_RESOLVING;
-    if (read_literal(host, &literal.addresses[0])) {
+    if (tunnel_read_address(host, &literal.addresses[0])) {
         take_answer(s, &literal);
         return;
     }
@@ -148,8 +148,8 @@ static bool is_ourselves(int fd, const struct sockaddr_storage *peer)
 
     if (getsockname(fd, (struct sockaddr *)(void *)&own, &size) < 0)
         return true;
-    format_address(&own, a);
-    format_address(peer, b);
+    tunnel_format_address(&own, a);
+    tunnel_format_address(peer, b);
     return strcmp(a, b) == 0;
 }
 
@@ -169,12 +169,12 @@ static void connected(struct gate_stream *s, size_t i)
     }
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    format_address(peer, s->address);
+    tunnel_format_address(peer, s->address);
     s->fd = fd;
     s->stage = GATE_FLOWING;
     s->readable = false;
     s->writable = true;
-    s->hello_seen = s->rule->scheme != RULE_HTTPS;
+    s->hello_seen = !s->rule->tls;
     s->until_ms = s->hello_seen ? UINT64_MAX : clock_mono_ms() + GATE_HELLO_MS;
     s->opened = true;
     stream_allowed(s);
@@ -257,7 +257,7 @@ static bool look_at_hello(struct gate_stream *s)
         return false;
     /* An address has no name that could be said: RFC 6066. */
     if ((found == SNI_NAME && strcmp(name, s->open.name) == 0) ||
-        (found == SNI_NONE && read_literal(s->open.name, &ignored))) {
+        (found == SNI_NONE && tunnel_read_address(s->open.name, &ignored))) {
         s->hello_seen = true;
         s->until_ms = UINT64_MAX;
         return true;

@@ -60,18 +60,6 @@ bool egress_add(struct run_egress *x, const struct gateway_event *ev)
     return is_new && !allowed;
 }
 
-static char *destination(const char *host, unsigned port)
-{
-    if (port == 0) /* an origin that no rule has */
-        return str_printf("http://%s." NET_ORIGIN_DOMAIN, host);
-    return str_printf(strchr(host, ':') ? "[%s]:%u" : "%s:%u", host, port);
-}
-
-char *egress_destination(const struct gateway_event *ev)
-{
-    return destination(ev->host, ev->port);
-}
-
 void egress_to_doc(const struct run_egress *x, struct doc *d)
 {
     struct doc *list;
@@ -81,7 +69,7 @@ void egress_to_doc(const struct run_egress *x, struct doc *d)
     list = doc_new_array();
     for (uint32_t i = 0; i < x->n; i++) {
         const struct egress_row *r = &x->rows[i];
-        own_free char *to = destination(r->host, r->port);
+        own_free char *to = gateway_destination(r->host, r->port);
         struct doc *row = doc_new_object();
 
         doc_set_str(row, "destination", to);
@@ -208,7 +196,7 @@ static struct run_result *result_of(struct keeper *k, uint32_t exec)
 
 static void note(struct run_result *r, const struct gateway_event *ev)
 {
-    own_free char *to = destination(ev->host, ev->port);
+    own_free char *to = gateway_destination(ev->host, ev->port);
     own_free char *wish = ev->port ? net_wish_for(ev->host, (uint16_t)ev->port) : NULL;
     uint32_t refused = count_refused(&r->egress);
 
@@ -226,7 +214,7 @@ static void note(struct run_result *r, const struct gateway_event *ev)
 /* A line for each destination, not for each try; none of what an amnesic guest did. */
 static int write_down(struct keeper *k, const struct gateway_event *ev, struct err *e)
 {
-    own_free char *to = destination(ev->host, ev->port);
+    own_free char *to = gateway_destination(ev->host, ev->port);
     own_free char *state = str_printf("refused: %s: %s", to, net_why_name(ev->why));
 
     return k->plan->amnesic ? 0 : folder_journal(k->folder, "egress", state, e);

@@ -37,8 +37,6 @@ struct run_egress {
     struct egress_row rows[EGRESS_ROWS_MAX];
 };
 
-/* Returns new: "host:port", as it is told. */
-char *egress_destination(const struct gateway_event *ev);
 /* Takes note of a TRY or CLOSED. True: a refused destination that was not seen before. */
 bool egress_add(struct run_egress *x, const struct gateway_event *ev);
 /* Sets "egress" and "egress_left_out", where there is a gateway. */

@@ -327,7 +327,7 @@ void recording_egress(struct keeper *k, const struct gateway_event *try)
 
     if (!recording_has_content(k))
         return;
-    to = egress_destination(try);
+    to = gateway_destination(try->host, try->port);
     d = doc_new_object();
     doc_set_u64(d, "guest_exec", try->exec);
     doc_set_str(d, "destination", to);
