@@ -37,6 +37,27 @@ bool record_is_id(const char *id)
     return true;
 }
 
+bool record_is_life(const char *id, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(id, name, len) == 0 && id[len] == '.' && !strchr(id + len + 1, '.');
+}
+
+bool record_id_of(const char *file, const char *suffix, char ret_id[RECORD_ID_SIZE])
+{
+    size_t len = strlen(file), behind = strlen(suffix);
+    char id[RECORD_ID_SIZE] = "";
+
+    if (len < behind || len - behind >= sizeof(id) || strcmp(file + len - behind, suffix) != 0)
+        return false;
+    memcpy(id, file, len - behind);
+    if (!record_is_id(id))
+        return false;
+    memcpy(ret_id, id, sizeof(id));
+    return true;
+}
+
 static struct record *make(const char *id, const struct strv *redact)
 {
     struct record *r = calloc(1, sizeof(*r));

@@ -20,7 +20,7 @@ struct entry {
 };
 
 struct entries {
-    struct entry *items; /* by id */
+    struct entry *items;
     size_t n;
 };
 
@@ -30,28 +30,14 @@ static void entries_done(struct entries *all)
 }
 #define own_entries __attribute__((cleanup(entries_done)))
 
-static bool ends_with(const char *text, size_t len, const char *end)
-{
-    size_t n = strlen(end);
-
-    return len > n && strcmp(text + len - n, end) == 0;
-}
-
 static bool read_name(const char *name, struct entry *ret)
 {
-    size_t len = strlen(name);
-
-    *ret = (struct entry){.sealed = ends_with(name, len, RECORD_SEALED)};
-    if (!ret->sealed && !ends_with(name, len, RECORD_SUFFIX))
-        return false;
-    len -= strlen(ret->sealed ? RECORD_SEALED : RECORD_SUFFIX);
-    if (len >= sizeof(ret->id))
-        return false;
-    memcpy(ret->id, name, len);
-    return record_is_id(ret->id);
+    *ret = (struct entry){0};
+    ret->sealed = record_id_of(name, RECORD_SEALED, ret->id);
+    return ret->sealed || record_id_of(name, RECORD_SUFFIX, ret->id);
 }
 
-/* The stamp of a record's id is its last 22 characters. */
+/* Lives of a sandbox come oldest first: their ids are its name and a time. */
 static int by_id(const void *a, const void *b)
 {
     return strcmp(((const struct entry *)a)->id, ((const struct entry *)b)->id);
@@ -61,7 +47,9 @@ static int by_age(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
 
-    return x->changed_ns < y->changed_ns ? -1 : x->changed_ns > y->changed_ns;
+    if (x->changed_ns == y->changed_ns)
+        return by_id(a, b);
+    return x->changed_ns < y->changed_ns ? -1 : 1;
 }
 
 static void add_entry(struct entries *all, const struct entry *one)
@@ -74,8 +62,9 @@ static void add_entry(struct entries *all, const struct entry *one)
     items[all->n++] = *one;
 }
 
-/* Without a folder there are none. */
-static int read_all(const char *data_dir, struct entries *ret, struct err *e)
+/* In that order. Without a folder there are none. */
+static int read_all(const char *data_dir, int (*order)(const void *a, const void *b),
+                    struct entries *ret, struct err *e)
 {
     own_free char *path = str_printf("%s/" RECORD_DIR, data_dir);
     own_closedir DIR *d = opendir(path);
@@ -97,18 +86,17 @@ static int read_all(const char *data_dir, struct entries *ret, struct err *e)
         add_entry(ret, &one);
     }
     if (ret->n > 0)
-        qsort(ret->items, ret->n, sizeof(*ret->items), by_id);
+        qsort(ret->items, ret->n, sizeof(*ret->items), order);
     return 0;
 }
 
 int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SIZE], struct err *e)
 {
     own_entries struct entries all = {0};
-    own_free char *life = str_printf("%s.", text);
     const struct entry *found = NULL, *newest = NULL;
     size_t n = 0;
 
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_id, &all, e) < 0)
         return -1;
     for (size_t i = 0; i < all.n && text[0]; i++) {
         const struct entry *one = &all.items[i];
@@ -118,7 +106,7 @@ int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SI
             found = one;
             break;
         }
-        if (str_starts_with(one->id, life) && !strchr(one->id + strlen(life), '.'))
+        if (record_is_life(one->id, text))
             newest = one;
         if (str_starts_with(one->id, text)) {
             found = one;
@@ -139,7 +127,7 @@ int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SI
 int record_open(const char *data_dir, const char *id, int *ret_fd, struct err *e)
 {
     own_free char *path = str_printf("%s/" RECORD_DIR "/%s" RECORD_SUFFIX, data_dir, id);
-    own_free char *sealed = str_printf("%s.age", path);
+    own_free char *sealed = str_printf("%s/" RECORD_DIR "/%s" RECORD_SEALED, data_dir, id);
 
     *ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (*ret_fd >= 0)
@@ -208,10 +196,8 @@ int record_list(const char *data_dir, struct doc **ret, struct err *e)
     own_entries struct entries all = {0};
     own_doc struct doc *list = doc_new_array();
 
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_age, &all, e) < 0)
         return -1;
-    if (all.n > 0)
-        qsort(all.items, all.n, sizeof(*all.items), by_age);
     for (size_t i = 0; i < all.n; i++)
         if (add_row(data_dir, &all.items[i], list, e) < 0)
             return -1;
@@ -254,11 +240,10 @@ int record_prune(const char *data_dir, uint64_t older_ms, uint64_t max_bytes, ui
     uint64_t now = clock_real_ns(), left = 0;
 
     *ret_removed = *ret_bytes = 0;
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_age, &all, e) < 0)
         return -1;
     if (all.n == 0)
         return 0;
-    qsort(all.items, all.n, sizeof(*all.items), by_age);
     for (size_t i = 0; i < all.n; i++)
         left += all.items[i].bytes;
     if (file_open_dir(path, &dir, e) < 0 || ledger_open(data_dir, &l, e) < 0)

@@ -26,16 +26,12 @@ struct follow {
     size_t n;
 };
 
-/* A life of a sandbox is NAME.ID, with an id that has no dot. */
-static bool is_of(const char *id, const char *only)
+static bool is_wanted(const struct follow *f, const char *id)
 {
-    size_t len = only ? strlen(only) : 0;
-
-    return !only || strcmp(id, only) == 0 ||
-           (strncmp(id, only, len) == 0 && id[len] == '.' && !strchr(id + len + 1, '.'));
+    return !f->only || strcmp(id, f->only) == 0 || record_is_life(id, f->only);
 }
 
-static struct file *find(struct follow *f, const char *id)
+static struct file *find(struct follow *f, const char id[RECORD_ID_SIZE])
 {
     struct file *more;
 
@@ -48,7 +44,7 @@ static struct file *find(struct follow *f, const char *id)
     f->files = more;
     more = &f->files[f->n++];
     *more = (struct file){0};
-    memcpy(more->id, id, strnlen(id, sizeof(more->id) - 1)); /* is_record() has looked */
+    memcpy(more->id, id, sizeof(more->id));
     return more;
 }
 
@@ -93,10 +89,9 @@ static int read_file(struct follow *f, struct file *file, follow_fn *each, void 
 
 static int is_record(const struct dirent *entry)
 {
-    const char *suffix = strstr(entry->d_name, RECORD_SUFFIX);
+    char id[RECORD_ID_SIZE];
 
-    return suffix && strcmp(suffix, RECORD_SUFFIX) == 0 &&
-           suffix - entry->d_name < RECORD_ID_SIZE && suffix > entry->d_name;
+    return record_id_of(entry->d_name, RECORD_SUFFIX, id);
 }
 
 /* Forgets those that were removed: a name may come again, with other lines. */
@@ -124,11 +119,11 @@ int follow_read(struct follow *f, follow_fn *each, void *arg, struct err *e)
     if (n < 0)
         return err_sys(e, ERR_HOST, errno, "cannot list the records");
     for (int i = 0; i < n; i++) {
-        struct file *file;
+        char id[RECORD_ID_SIZE];
 
-        names[i]->d_name[strlen(names[i]->d_name) - strlen(RECORD_SUFFIX)] = '\0';
-        if (rc == 0 && is_of(names[i]->d_name, f->only)) {
-            file = find(f, names[i]->d_name);
+        if (rc == 0 && record_id_of(names[i]->d_name, RECORD_SUFFIX, id) && is_wanted(f, id)) {
+            struct file *file = find(f, id);
+
             if (file)
                 file->seen = true;
             rc = file ? read_file(f, file, each, arg, e)
