@@ -141,54 +141,78 @@ int record_open(const char *data_dir, const char *id, int *ret_fd, struct err *e
 
 /* ---- ls -------------------------------------------------------------------------------------- */
 
-struct row {
-    struct doc *d;
-    char last[32];
-};
-
-static int take_line(const struct record_line *line, void *arg, struct err *e)
+/* The first line, which has all but the state. */
+static int take_begin(const struct record_line *line, void *arg, struct err *e)
 {
-    struct row *r = arg;
+    struct doc *row = arg;
     const struct doc *plan = NULL, *argv = NULL;
     const char *text;
     struct err none;
 
     (void)e;
-    snprintf(r->last, sizeof(r->last), "%s", line->type);
-    if (line->seq > 0)
-        return 0;
-    doc_set_str(r->d, "began", line->time);
+    doc_set_str(row, "began", line->time);
     if (doc_get_str(line->d, "kind", &text, &none) == 0)
-        doc_set_str(r->d, "kind", text);
+        doc_set_str(row, "kind", text);
     if (doc_get_str(line->d, "name", &text, &none) == 0)
-        doc_set_str(r->d, "name", text);
+        doc_set_str(row, "name", text);
     if (doc_get_object(line->d, "plan", &plan, &none) == 0 &&
         doc_get_array(plan, "command", &argv, &none) == 0)
-        doc_set(r->d, "command", doc_copy(argv));
+        doc_set(row, "command", doc_copy(argv));
+    return 1;
+}
+
+/* Is the last whole line its end? */
+static int is_closed(int fd, uint64_t bytes, bool *ret, struct err *e)
+{
+    own_free char *tail = malloc(RECORD_LINE_MAX + 1);
+    off_t from = bytes > RECORD_LINE_MAX + 1 ? (off_t)(bytes - RECORD_LINE_MAX - 1) : 0;
+    own_doc struct doc *d = NULL;
+    const char *end, *line, *type = "";
+    struct err none;
+    ssize_t n;
+
+    if (!tail)
+        return err_set(e, ERR_HOST, "out of memory");
+    n = pread(fd, tail, RECORD_LINE_MAX + 1, from);
+    if (n < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot read the record");
+    end = memrchr(tail, '\n', (size_t)n);
+    if (end) {
+        line = memrchr(tail, '\n', (size_t)(end - tail));
+        line = line ? line + 1 : tail;
+        if (doc_parse(line, (size_t)(end - line), "it", &d, &none) == 0 && doc_is_object(d))
+            doc_get_str(d, "type", &type, &none);
+    }
+    *ret = strcmp(type, "destroyed") == 0;
+    return 0;
+}
+
+static int read_row(const char *data_dir, const struct entry *one, struct doc *row, struct err *e)
+{
+    own_close int fd = -1;
+    enum record_ends ends;
+    bool closed = false;
+    char why[256];
+
+    if (record_open(data_dir, one->id, &fd, e) < 0 ||
+        record_read(fd, take_begin, row, &ends, why, sizeof(why), e) < 0 ||
+        is_closed(fd, one->bytes, &closed, e) < 0)
+        return -1;
+    doc_set_str(row, "state", closed ? "closed" : "open");
     return 0;
 }
 
 static int add_row(const char *data_dir, const struct entry *one, struct doc *list, struct err *e)
 {
-    struct row r = {.d = doc_new_object()};
-    own_close int fd = -1;
-    enum record_ends ends;
-    char why[256];
-    int rc = 0;
+    struct doc *row = doc_new_object();
 
-    doc_add(list, r.d);
-    doc_set_str(r.d, "id", one->id);
-    doc_set_u64(r.d, "bytes", one->bytes);
+    doc_add(list, row);
+    doc_set_str(row, "id", one->id);
+    doc_set_u64(row, "bytes", one->bytes);
     if (!one->sealed)
-        rc = record_open(data_dir, one->id, &fd, e) < 0 ||
-                     record_read(fd, take_line, &r, &ends, why, sizeof(why), e) < 0
-                 ? -1
-                 : 0;
-    doc_set_str(r.d, "state",
-                one->sealed                        ? "sealed"
-                : strcmp(r.last, "destroyed") == 0 ? "closed"
-                                                   : "open");
-    return rc;
+        return read_row(data_dir, one, row, e);
+    doc_set_str(row, "state", "sealed");
+    return 0;
 }
 
 int record_list(const char *data_dir, struct doc **ret, struct err *e)
