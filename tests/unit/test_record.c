@@ -495,13 +495,18 @@ START_TEST(what_a_policy_does_not_want_is_out_before_the_line_is_hashed)
         OK(record_add(r, RECORD_HOST, "begin", begin_members(), &err));
         doc_set_strv(d, "argv", argv);
         OK(record_add(r, RECORD_HOST, "exec", d, &err));
-        OK(record_add_file(r, "policy", "p.json", "{\"a\": \"my own name\"}", &err));
+        OK(record_add_file(r, "policy", "p.json", "{\"a\": \"my own name\"}", true, &err));
+        OK(record_add_file(r, "policy", "q.json", "my own name", false, &err));
         finish(r, &l);
     }
     text = get(RECORD, &len);
     ck_assert_ptr_nonnull(strstr(text, "\"Bearer [redacted] yes\""));
     ck_assert_ptr_nonnull(strstr(text, "{\\\"a\\\": \\\"[redacted]\\\"}"));
     ck_assert_ptr_nonnull(strstr(text, "\"redacted\":true"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\"q.json\",\"bytes\":11,\"sha256\":"
+                     "\"b9c26ab30b5e6ca6b7bc3dc4c3702d1294eba3e80f90aa4d00f4ddcf126272d1\""
+                     ",\"prev\":"));
     ck_assert_ptr_null(strstr(text, "0123/xyz"));
     ck_assert_ptr_null(strstr(text, "my own"));
     says(VERIFY_WHOLE, "");

@@ -15,8 +15,8 @@ static void make_with_file(const char *id)
     own_ledger struct ledger l = prepare();
     own_record struct record *r = start_record(id, &l);
 
-    OK(record_add_file(r, "policy", "/etc/p.json", "{\"a\": 1}", &err));
-    OK(record_add_file(r, "domain", "domain.xml", "<domain/>", &err));
+    OK(record_add_file(r, "policy", "/etc/p.json", "{\"a\": 1}", true, &err));
+    OK(record_add_file(r, "domain", "domain.xml", "<domain/>", true, &err));
     finish(r, &l);
 }
 

@@ -317,9 +317,9 @@ int record_add(struct record *r, enum record_by by, const char *type, struct doc
 }
 
 int record_add_file(struct record *r, const char *role, const char *name, const char *text,
-                    struct err *e)
+                    bool content, struct err *e)
 {
-    own_free char *redacted = redact_text(r->redact, text);
+    own_free char *redacted = content ? redact_text(r->redact, text) : NULL;
     const char *kept = redacted ? redacted : text;
     own_doc struct doc *d = doc_new_object();
     char hash[DIGEST_HEX_SIZE];
@@ -332,7 +332,8 @@ int record_add_file(struct record *r, const char *role, const char *name, const 
     doc_set_str(d, "sha256", hash);
     if (redacted)
         doc_set_bool(d, "redacted", true);
-    doc_set_str(d, "text", kept);
+    if (content)
+        doc_set_str(d, "text", kept);
     return record_add(r, RECORD_HOST, "file", own_steal_ptr(d), e);
 }
 

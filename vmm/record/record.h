@@ -74,9 +74,10 @@ static inline void record_free_p(struct record **r)
  * object, or NULL), whose keys are none of those of every line. 0 also if it was dropped. */
 int record_add(struct record *r, enum record_by by, const char *type, struct doc *members,
                struct err *e);
-/* A file that decided something: a `file` line with its text, redacted first. */
+/* A file that decided something: a `file` line with its text, redacted first. Without `content`
+ * only its size and hash, as it is. */
 int record_add_file(struct record *r, const char *role, const char *name, const char *text,
-                    struct err *e);
+                    bool content, struct err *e);
 /* False: no line yet. */
 bool record_head(const struct record *r, struct record_head *ret);
 /* It has lines that no head was signed for. */
