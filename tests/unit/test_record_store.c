@@ -4,9 +4,8 @@
 #include "record/store.h"
 #include "tests/unit/record_make.h"
 #include "tests/unit/suite.h"
+#include "tests/unit/tar_make.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <utime.h>
 
 /* A record with a policy on it, that is whole. */
@@ -89,26 +88,14 @@ START_TEST(a_file_beside_the_record_that_is_another_is_refused)
 }
 END_TEST
 
-static int tar_of(const char *name, const char *text, mode_t type)
+static int tar_of(const char *entry)
 {
-    int fd = memfd_create("tar", MFD_CLOEXEC);
-    struct archive *a = archive_write_new();
-    struct archive_entry *en = archive_entry_new();
+    own_str struct str tar = {0};
+    int fd;
 
-    archive_write_set_format_ustar(a);
-    ck_assert_int_eq(archive_write_open_fd(a, fd), ARCHIVE_OK);
-    archive_entry_set_pathname(en, name);
-    archive_entry_set_filetype(en, type);
-    archive_entry_set_perm(en, 0644);
-    if (type == AE_IFLNK)
-        archive_entry_set_symlink(en, text);
-    else
-        archive_entry_set_size(en, (la_int64_t)strlen(text));
-    ck_assert_int_eq(archive_write_header(a, en), ARCHIVE_OK);
-    if (type != AE_IFLNK)
-        archive_write_data(a, text, strlen(text));
-    archive_entry_free(en);
-    archive_write_free(a);
+    make_layer(&tar, entry);
+    make_end(&tar);
+    fd = make_fd(&tar);
     ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
     return fd;
 }
@@ -116,19 +103,17 @@ static int tar_of(const char *name, const char *text, mode_t type)
 START_TEST(what_is_no_bundle_is_said)
 {
     static const struct {
-        const char *name, *text;
-        mode_t type;
-        const char *why;
+        const char *entry, *why;
     } rows[] = {
-        {"record.jsonl", "{}\n", AE_IFREG, "it has not all of"},
-        {"record.jsonl", "/etc/passwd", AE_IFLNK, "an entry that is no file"},
-        {"key.pub", "no key", AE_IFREG, "is not a public key"},
+        {"f record.jsonl {}", "it has not all of"},
+        {"l record.jsonl /etc/passwd", "an entry that is no file"},
+        {"f key.pub no key", "is not a public key"},
     };
     own_close int empty = memfd_create("empty", MFD_CLOEXEC), cut = -1;
     struct bundle b;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        own_close int fd = tar_of(rows[i].name, rows[i].text, rows[i].type);
+        own_close int fd = tar_of(rows[i].entry);
 
         ck_assert_int_eq(bundle_open(fd, &b, &err), -1);
         ck_assert_msg(strstr(err.text, rows[i].why), "%s", err.text);
