@@ -223,24 +223,69 @@ START_TEST(a_record_is_whole_beside_one_that_was_removed)
 }
 END_TEST
 
+/* Of more bytes than its tail that is looked at. */
+static void make_large(const char *id)
+{
+    own_ledger struct ledger l = prepare();
+    own_record struct record *r = start_record(id, &l);
+    own_free char *big = malloc(RECORD_LINE_MAX - 1024);
+
+    ck_assert_ptr_nonnull(big);
+    memset(big, 'x', RECORD_LINE_MAX - 1024);
+    big[RECORD_LINE_MAX - 1025] = '\0';
+    for (unsigned i = 0; i < 2; i++)
+        OK(record_add_file(r, "policy", "p.json", big, true, &err));
+    finish(r, &l);
+}
+
+/* Without its last byte, which is a newline. */
+static void cut_last(const char *id)
+{
+    own_free char *name = str_printf(RECORD_DIR "/%s" RECORD_SUFFIX, id), *path = in_dir(name);
+    struct stat st;
+
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(truncate(path, st.st_size - 1), 0);
+}
+
 START_TEST(a_list_says_what_a_record_is_of_and_whether_it_is_closed)
 {
-    own_doc struct doc *rows = NULL;
-    const char *state;
+    static const struct {
+        const char *id, *state;
+    } rows[] = {
+        {RUN_ID, "closed"},
+        {"20261127-142215-abcdf0", "closed"},
+        {"20261127-142215-abcdf1", "open"},
+        {"20261127-142215-abcdf2", "open"},
+        {"box.20261127-142215-000001", "open"},
+    };
+    own_doc struct doc *list = NULL;
+    const char *text;
 
     begin();
-    make_with_file(RUN_ID);
+    make_with_file(rows[0].id);
+    make_large(rows[1].id);
+    make_large(rows[2].id);
+    cut_last(rows[2].id);
+    make_with_file(rows[3].id);
+    cut_last(rows[3].id);
     {
         own_ledger struct ledger l = prepare();
 
-        record_free(start_record("box.20261127-142215-000001", &l));
+        record_free(start_record(rows[4].id, &l));
     }
-    OK(record_list(dir, &rows, &err));
-    ck_assert_uint_eq(doc_len(rows), 2);
-    OK(doc_get_str(doc_at(rows, 0), "state", &state, &err));
-    ck_assert_str_eq(state, "closed");
-    OK(doc_get_str(doc_at(rows, 1), "state", &state, &err));
-    ck_assert_str_eq(state, "open");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        set_age(rows[i].id, 1000); /* at the same time: by their ids */
+    OK(record_list(dir, &list, &err));
+    ck_assert_uint_eq(doc_len(list), sizeof(rows) / sizeof(rows[0]));
+    for (size_t i = 0; i < doc_len(list); i++) {
+        OK(doc_get_str(doc_at(list, i), "id", &text, &err));
+        ck_assert_str_eq(text, rows[i].id);
+        OK(doc_get_str(doc_at(list, i), "state", &text, &err));
+        ck_assert_str_eq(text, rows[i].state);
+        OK(doc_get_str(doc_at(list, i), "kind", &text, &err));
+        ck_assert_str_eq(text, "run");
+    }
     end();
 }
 END_TEST
