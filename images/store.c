@@ -1,7 +1,6 @@
 /* store: the image store: files by their SHA-256 (blobs), and names for some of them. */
 #include "images/store.h"
 
-#include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
 
@@ -11,7 +10,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define BLOBS "blobs/sha256"
 #define TMP   "tmp"
@@ -129,20 +127,15 @@ static int sweep(struct store *s, struct err *e)
 
 static int wait_for_lock(const struct store *s, bool shared, struct err *e)
 {
-    uint64_t deadline_ms = clock_mono_ms() + (shared ? STORE_ADD_WAIT_MS : STORE_REMOVE_WAIT_MS);
     bool taken;
 
-    for (;;) {
-        if (file_try_lock(s->lock_fd, shared, &taken, e) < 0)
-            return -1;
-        if (taken)
-            return 0;
-        if (clock_mono_ms() >= deadline_ms)
-            return err_set(e, ERR_HOST,
-                           "another lazaret %s the image store '%s' (wait for it to end)",
-                           shared ? "removes from" : "works in", s->dir);
-        nanosleep(&(struct timespec){.tv_nsec = 5 * 1000 * 1000}, NULL);
-    }
+    if (file_wait_lock(s->lock_fd, shared, shared ? STORE_ADD_WAIT_MS : STORE_REMOVE_WAIT_MS,
+                       &taken, e) < 0)
+        return -1;
+    if (!taken)
+        return err_set(e, ERR_HOST, "another lazaret %s the image store '%s' (wait for it to end)",
+                       shared ? "removes from" : "works in", s->dir);
+    return 0;
 }
 
 static int take_lock(struct store *s, enum store_use use, struct err *e)

@@ -78,6 +78,20 @@ static inline struct ledger prepare(void)
     return l;
 }
 
+/* In a new folder: one that is whole. Without `more` there is less of it to flip and cut. */
+static inline void make_whole(bool more)
+{
+    own_ledger struct ledger l = {.fd = -1};
+    own_record struct record *r = NULL;
+
+    begin();
+    l = prepare();
+    r = start_record(RUN_ID, &l);
+    if (more)
+        go_on(r, &l);
+    finish(r, &l);
+}
+
 static inline char *get(const char *name, size_t *ret_len)
 {
     own_free char *path = in_dir(name);

@@ -60,7 +60,7 @@ static inline void fill(struct record *r, const char *text)
     OK(record_add(r, RECORD_HOST, "image", texts(text, KEYS("name", "digest", "root_hash")), &err));
     OK(record_add(r, RECORD_HOST, "up", texts(text, KEYS("accel", "machine", "qemu", "libvirt")),
                   &err));
-    OK(record_add_file(r, "manifest", text, text, &err));
+    OK(record_add_file(r, "manifest", text, text, true, &err));
     OK(record_add(r, RECORD_HOST, "layers", layers, &err));
     OK(record_add(r, RECORD_HOST, "exec", exec, &err));
     OK(record_add(r, RECORD_HOST, "secret", secret, &err));

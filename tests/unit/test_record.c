@@ -7,35 +7,11 @@
 
 /* ---- what others may do to it ---------------------------------------------------------------- */
 
-static void make_whole(void)
-{
-    own_ledger struct ledger l = {.fd = -1};
-    own_record struct record *r = NULL;
-
-    begin();
-    l = prepare();
-    r = start_record(RUN_ID, &l);
-    go_on(r, &l);
-    finish(r, &l);
-}
-
-/* With less to flip and cut. */
-static void make_short(void)
-{
-    own_ledger struct ledger l = {.fd = -1};
-    own_record struct record *r = NULL;
-
-    begin();
-    l = prepare();
-    r = start_record(RUN_ID, &l);
-    finish(r, &l);
-}
-
 START_TEST(a_record_as_it_was_written_is_whole)
 {
     struct verify_report r;
 
-    make_whole();
+    make_whole(true);
     r = look();
     ck_assert_msg(r.verdict == VERIFY_WHOLE, "%s", r.why);
     ck_assert_uint_eq(r.lines, 7);
@@ -52,7 +28,7 @@ START_TEST(one_flipped_bit_is_refused_wherever_it_is)
     own_files struct files f = {0};
     struct sign_public key;
 
-    make_short();
+    make_whole(false);
     key = our_key();
     f = get_files();
     for (size_t i = 0; i < f.record_len; i++) {
@@ -115,7 +91,7 @@ START_TEST(lines_swapped_dropped_inserted_or_cut_are_refused)
     own_free char *text = NULL;
     size_t len;
 
-    make_whole();
+    make_whole(true);
     text = get(RECORD, &len);
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         reorder(RECORD, text, rows[i].order);
@@ -130,7 +106,7 @@ START_TEST(every_cut_is_refused)
     own_files struct files f = {0};
     struct sign_public key;
 
-    make_short();
+    make_whole(false);
     key = our_key();
     f = get_files();
     while (f.record_len-- > 0)
@@ -171,7 +147,7 @@ START_TEST(one_cut_back_with_its_ledger_is_never_whole)
     own_free char *text = NULL, *heads = NULL;
     size_t len, heads_len;
 
-    make_whole();
+    make_whole(true);
     text = get(RECORD, &len);
     heads = get(HEADS, &heads_len);
     reorder(RECORD, text, "01234");
@@ -191,7 +167,7 @@ START_TEST(a_line_behind_the_end_is_refused)
     own_free char *text = NULL;
     size_t len;
 
-    make_whole();
+    make_whole(true);
     text = get(RECORD, &len);
     OK(ledger_open(dir, &l, &err));
     records = open_records();
@@ -210,7 +186,7 @@ START_TEST(another_key_is_refused)
     struct sign_public other;
     struct verify_report r;
 
-    make_whole();
+    make_whole(true);
     path = in_dir("other");
     OK(sign_key_make(path, &other, &err));
     r = look_with(&other, RUN_ID);
@@ -223,14 +199,13 @@ END_TEST
 /* Made anew from its first line, by one who can write everything but has another key. */
 START_TEST(one_that_was_forged_with_another_key_is_refused)
 {
-    own_free char *pem = NULL;
     struct sign_public key;
     struct verify_report r;
 
-    make_whole();
-    OK(ledger_public(dir, &pem, &key, &err));
+    make_whole(true);
+    key = our_key();
     end();
-    make_whole();
+    make_whole(true);
     r = look_with(&key, RUN_ID);
     ck_assert_int_eq(r.verdict, VERIFY_REFUSED);
     ck_assert_ptr_nonnull(strstr(r.why, "another key"));
@@ -240,12 +215,11 @@ END_TEST
 
 START_TEST(the_record_of_another_run_is_refused)
 {
-    own_free char *pem = NULL;
     struct sign_public key;
     struct verify_report r;
 
-    make_whole();
-    OK(ledger_public(dir, &pem, &key, &err));
+    make_whole(true);
+    key = our_key();
     r = look_with(&key, "20261127-142215-000000");
     ck_assert_int_eq(r.verdict, VERIFY_REFUSED);
     ck_assert_ptr_nonnull(strstr(r.why, "not of '20261127-142215-000000'"));
@@ -259,7 +233,7 @@ START_TEST(a_ledger_that_was_changed_is_refused)
     own_files struct files f = {0};
     struct sign_public key;
 
-    make_short();
+    make_whole(false);
     key = our_key();
     f = get_files();
     for (size_t i = 0; i < sizeof(orders) / sizeof(orders[0]); i++) {
@@ -495,13 +469,18 @@ START_TEST(what_a_policy_does_not_want_is_out_before_the_line_is_hashed)
         OK(record_add(r, RECORD_HOST, "begin", begin_members(), &err));
         doc_set_strv(d, "argv", argv);
         OK(record_add(r, RECORD_HOST, "exec", d, &err));
-        OK(record_add_file(r, "policy", "p.json", "{\"a\": \"my own name\"}", &err));
+        OK(record_add_file(r, "policy", "p.json", "{\"a\": \"my own name\"}", true, &err));
+        OK(record_add_file(r, "policy", "q.json", "my own name", false, &err));
         finish(r, &l);
     }
     text = get(RECORD, &len);
     ck_assert_ptr_nonnull(strstr(text, "\"Bearer [redacted] yes\""));
     ck_assert_ptr_nonnull(strstr(text, "{\\\"a\\\": \\\"[redacted]\\\"}"));
     ck_assert_ptr_nonnull(strstr(text, "\"redacted\":true"));
+    ck_assert_ptr_nonnull(
+        strstr(text, "\"q.json\",\"bytes\":11,\"sha256\":"
+                     "\"b9c26ab30b5e6ca6b7bc3dc4c3702d1294eba3e80f90aa4d00f4ddcf126272d1\""
+                     ",\"prev\":"));
     ck_assert_ptr_null(strstr(text, "0123/xyz"));
     ck_assert_ptr_null(strstr(text, "my own"));
     says(VERIFY_WHOLE, "");

@@ -4,9 +4,8 @@
 #include "record/store.h"
 #include "tests/unit/record_make.h"
 #include "tests/unit/suite.h"
+#include "tests/unit/tar_make.h"
 
-#include <archive.h>
-#include <archive_entry.h>
 #include <utime.h>
 
 /* A record with a policy on it, that is whole. */
@@ -15,8 +14,8 @@ static void make_with_file(const char *id)
     own_ledger struct ledger l = prepare();
     own_record struct record *r = start_record(id, &l);
 
-    OK(record_add_file(r, "policy", "/etc/p.json", "{\"a\": 1}", &err));
-    OK(record_add_file(r, "domain", "domain.xml", "<domain/>", &err));
+    OK(record_add_file(r, "policy", "/etc/p.json", "{\"a\": 1}", true, &err));
+    OK(record_add_file(r, "domain", "domain.xml", "<domain/>", true, &err));
     finish(r, &l);
 }
 
@@ -89,26 +88,14 @@ START_TEST(a_file_beside_the_record_that_is_another_is_refused)
 }
 END_TEST
 
-static int tar_of(const char *name, const char *text, mode_t type)
+static int tar_of(const char *entry)
 {
-    int fd = memfd_create("tar", MFD_CLOEXEC);
-    struct archive *a = archive_write_new();
-    struct archive_entry *en = archive_entry_new();
+    own_str struct str tar = {0};
+    int fd;
 
-    archive_write_set_format_ustar(a);
-    ck_assert_int_eq(archive_write_open_fd(a, fd), ARCHIVE_OK);
-    archive_entry_set_pathname(en, name);
-    archive_entry_set_filetype(en, type);
-    archive_entry_set_perm(en, 0644);
-    if (type == AE_IFLNK)
-        archive_entry_set_symlink(en, text);
-    else
-        archive_entry_set_size(en, (la_int64_t)strlen(text));
-    ck_assert_int_eq(archive_write_header(a, en), ARCHIVE_OK);
-    if (type != AE_IFLNK)
-        archive_write_data(a, text, strlen(text));
-    archive_entry_free(en);
-    archive_write_free(a);
+    make_layer(&tar, entry);
+    make_end(&tar);
+    fd = make_fd(&tar);
     ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
     return fd;
 }
@@ -116,19 +103,17 @@ static int tar_of(const char *name, const char *text, mode_t type)
 START_TEST(what_is_no_bundle_is_said)
 {
     static const struct {
-        const char *name, *text;
-        mode_t type;
-        const char *why;
+        const char *entry, *why;
     } rows[] = {
-        {"record.jsonl", "{}\n", AE_IFREG, "it has not all of"},
-        {"record.jsonl", "/etc/passwd", AE_IFLNK, "an entry that is no file"},
-        {"key.pub", "no key", AE_IFREG, "is not a public key"},
+        {"f record.jsonl {}", "it has not all of"},
+        {"l record.jsonl /etc/passwd", "an entry that is no file"},
+        {"f key.pub no key", "is not a public key"},
     };
     own_close int empty = memfd_create("empty", MFD_CLOEXEC), cut = -1;
     struct bundle b;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        own_close int fd = tar_of(rows[i].name, rows[i].text, rows[i].type);
+        own_close int fd = tar_of(rows[i].entry);
 
         ck_assert_int_eq(bundle_open(fd, &b, &err), -1);
         ck_assert_msg(strstr(err.text, rows[i].why), "%s", err.text);
@@ -238,24 +223,69 @@ START_TEST(a_record_is_whole_beside_one_that_was_removed)
 }
 END_TEST
 
+/* Of more bytes than its tail that is looked at. */
+static void make_large(const char *id)
+{
+    own_ledger struct ledger l = prepare();
+    own_record struct record *r = start_record(id, &l);
+    own_free char *big = malloc(RECORD_LINE_MAX - 1024);
+
+    ck_assert_ptr_nonnull(big);
+    memset(big, 'x', RECORD_LINE_MAX - 1024);
+    big[RECORD_LINE_MAX - 1025] = '\0';
+    for (unsigned i = 0; i < 2; i++)
+        OK(record_add_file(r, "policy", "p.json", big, true, &err));
+    finish(r, &l);
+}
+
+/* Without its last byte, which is a newline. */
+static void cut_last(const char *id)
+{
+    own_free char *name = str_printf(RECORD_DIR "/%s" RECORD_SUFFIX, id), *path = in_dir(name);
+    struct stat st;
+
+    ck_assert_int_eq(stat(path, &st), 0);
+    ck_assert_int_eq(truncate(path, st.st_size - 1), 0);
+}
+
 START_TEST(a_list_says_what_a_record_is_of_and_whether_it_is_closed)
 {
-    own_doc struct doc *rows = NULL;
-    const char *state;
+    static const struct {
+        const char *id, *state;
+    } rows[] = {
+        {RUN_ID, "closed"},
+        {"20261127-142215-abcdf0", "closed"},
+        {"20261127-142215-abcdf1", "open"},
+        {"20261127-142215-abcdf2", "open"},
+        {"box.20261127-142215-000001", "open"},
+    };
+    own_doc struct doc *list = NULL;
+    const char *text;
 
     begin();
-    make_with_file(RUN_ID);
+    make_with_file(rows[0].id);
+    make_large(rows[1].id);
+    make_large(rows[2].id);
+    cut_last(rows[2].id);
+    make_with_file(rows[3].id);
+    cut_last(rows[3].id);
     {
         own_ledger struct ledger l = prepare();
 
-        record_free(start_record("box.20261127-142215-000001", &l));
+        record_free(start_record(rows[4].id, &l));
     }
-    OK(record_list(dir, &rows, &err));
-    ck_assert_uint_eq(doc_len(rows), 2);
-    OK(doc_get_str(doc_at(rows, 0), "state", &state, &err));
-    ck_assert_str_eq(state, "closed");
-    OK(doc_get_str(doc_at(rows, 1), "state", &state, &err));
-    ck_assert_str_eq(state, "open");
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        set_age(rows[i].id, 1000); /* at the same time: by their ids */
+    OK(record_list(dir, &list, &err));
+    ck_assert_uint_eq(doc_len(list), sizeof(rows) / sizeof(rows[0]));
+    for (size_t i = 0; i < doc_len(list); i++) {
+        OK(doc_get_str(doc_at(list, i), "id", &text, &err));
+        ck_assert_str_eq(text, rows[i].id);
+        OK(doc_get_str(doc_at(list, i), "state", &text, &err));
+        ck_assert_str_eq(text, rows[i].state);
+        OK(doc_get_str(doc_at(list, i), "kind", &text, &err));
+        ck_assert_str_eq(text, "run");
+    }
     end();
 }
 END_TEST

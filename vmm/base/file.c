@@ -1,6 +1,7 @@
 /* file: whole files and folders, by directory fd. */
 #include "base/file.h"
 
+#include "base/clock.h"
 #include "base/own.h"
 #include "base/str.h"
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <ftw.h>
 #include <linux/openat2.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -214,6 +216,22 @@ int file_try_lock(int fd, bool shared, bool *ret_taken, struct err *e)
 
     if (!taken && errno != EWOULDBLOCK)
         return err_sys(e, ERR_HOST, errno, "cannot lock");
+    *ret_taken = taken;
+    return 0;
+}
+
+int file_wait_lock(int fd, bool shared, uint64_t wait_ms, bool *ret_taken, struct err *e)
+{
+    uint64_t until = clock_mono_ms() + wait_ms;
+    bool taken;
+
+    for (;;) {
+        if (file_try_lock(fd, shared, &taken, e) < 0)
+            return -1;
+        if (taken || clock_mono_ms() >= until)
+            break;
+        poll(NULL, 0, 5);
+    }
     *ret_taken = taken;
     return 0;
 }

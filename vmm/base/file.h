@@ -50,6 +50,8 @@ bool file_is_full(int fd, uint64_t min_bytes);
 
 /* Takes a flock, exclusive or shared; *ret_taken is false if somebody else's is in the way. */
 int file_try_lock(int fd, bool shared, bool *ret_taken, struct err *e);
+/* The same, but tries again for `wait_ms`. */
+int file_wait_lock(int fd, bool shared, uint64_t wait_ms, bool *ret_taken, struct err *e);
 
 /*
  * Reads on behind what is unread in a buffer (from *start to *end), which moves to its beginning.

@@ -131,7 +131,7 @@ int cmd_events(int argc, char **argv)
     if (p.json && p.to_syslog)
         return cli_misuse(argv[0], "--json and --syslog exclude each other");
     if (cli_paths_find(&paths, &e) < 0 ||
-        follow_open(paths.data_dir, argc == 2 ? argv[1] : NULL, true, &f, &e) < 0)
+        follow_open(paths.data_dir, argc == 2 ? argv[1] : NULL, &f, &e) < 0)
         return cli_fail(&e);
     if (p.to_syslog)
         openlog("lazaret", LOG_PID, LOG_USER);

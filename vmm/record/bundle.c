@@ -16,7 +16,6 @@
 #define RECORD_NAME "record.jsonl"
 #define HEADS_NAME  "heads.jsonl"
 #define KEY_NAME    "key.pub"
-#define RECORD_MOST (RECORD_BYTES_MAX + RECORD_TAIL_BYTES)
 
 static void free_reader(struct archive **a)
 {
@@ -189,7 +188,7 @@ static int take_record(struct archive *a, struct bundle *b, struct err *e)
         return err_sys(e, ERR_HOST, errno, "memfd_create");
     while ((n = archive_read_data(a, buf, sizeof(buf))) > 0) {
         size += (uint64_t)n;
-        if (size > RECORD_MOST)
+        if (size > RECORD_FILE_MAX)
             return no_bundle("its record is too large", e);
         if (file_write_all(b->record_fd, buf, (size_t)n) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot keep the record");

@@ -8,13 +8,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #define LOCK_WAIT_MS 10000u
+#define CUT_MAX      (2 * (size_t)LEDGER_LINE_MAX) /* that a crash may leave of a line */
 #define SIG_BEFORE   ",\"sig\":\""
 #define SIG_LEN      (sizeof(SIG_BEFORE) - 1 + 2 * (size_t)SIGN_BYTES + 2) /* with "} behind */
 
@@ -25,18 +25,11 @@ static const char *const states[] = {
 
 static int lock(int fd, struct err *e)
 {
-    uint64_t until = clock_mono_ms() + LOCK_WAIT_MS;
-    bool taken = false;
+    bool taken;
 
-    while (!taken) {
-        if (file_try_lock(fd, false, &taken, e) < 0)
-            return err_wrap(e, "the ledger of records");
-        if (!taken && clock_mono_ms() >= until)
-            return err_set(e, ERR_HOST, "another lazaret holds the ledger of records");
-        if (!taken)
-            poll(NULL, 0, 5);
-    }
-    return 0;
+    if (file_wait_lock(fd, false, LOCK_WAIT_MS, &taken, e) < 0)
+        return err_wrap(e, "the ledger of records");
+    return taken ? 0 : err_set(e, ERR_HOST, "another lazaret holds the ledger of records");
 }
 
 /* With the lock held. What a crash left of one, its public half, goes. */
@@ -112,12 +105,22 @@ int ledger_public(const char *data_dir, char **ret_pem, struct sign_public *ret,
 
 /* ---- adding ---------------------------------------------------------------------------------- */
 
-/* Where the last whole line ends; what is behind it goes. */
-static int find_end(int fd, off_t *ret, struct err *e)
+/* Where the line begins that ends behind `len` bytes. */
+static size_t line_start(const char *text, size_t len)
 {
-    char buf[2 * LEDGER_LINE_MAX];
+    const char *newline = memrchr(text, '\n', len);
+
+    return newline ? (size_t)(newline - text) + 1 : 0;
+}
+
+/* What the next line follows: the last whole one. What is behind that goes. */
+static int find_last(int fd, uint64_t *ret_seq, char ret_prev[DIGEST_HEX_SIZE], struct err *e)
+{
+    char buf[CUT_MAX + LEDGER_LINE_MAX + 1];
+    struct ledger_line last;
+    size_t end, start;
     struct stat st;
-    off_t from, at;
+    off_t from;
     ssize_t n;
 
     if (fstat(fd, &st) < 0)
@@ -126,38 +129,20 @@ static int find_end(int fd, off_t *ret, struct err *e)
     n = pread(fd, buf, sizeof(buf), from);
     if (n < 0)
         return err_sys(e, ERR_HOST, errno, "cannot read the ledger of records");
-    for (at = n; at > 0 && buf[at - 1] != '\n'; at--)
-        ;
-    if (at == 0 && from > 0)
+    end = line_start(buf, (size_t)n);
+    if ((size_t)n - end >= CUT_MAX)
         return err_set(e, ERR_HOST, "the ledger of records is damaged: its last line is too long");
-    if (from + at < st.st_size && ftruncate(fd, from + at) < 0)
+    if (end < (size_t)n && ftruncate(fd, from + (off_t)end) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot cut the ledger of records");
-    *ret = from + at;
-    return 0;
-}
-
-/* What the next line follows. */
-static int find_last(int fd, off_t end, uint64_t *ret_seq, char ret_prev[DIGEST_HEX_SIZE],
-                     struct err *e)
-{
-    char buf[LEDGER_LINE_MAX + 1];
-    struct ledger_line last;
-    off_t from = end > (off_t)sizeof(buf) ? end - (off_t)sizeof(buf) : 0;
-    size_t len, start;
-
     *ret_seq = 0;
     memcpy(ret_prev, RECORD_NO_HASH, DIGEST_HEX_SIZE);
     if (end == 0)
         return 0;
-    len = (size_t)(end - from) - 1;
-    if (pread(fd, buf, len, from) != (ssize_t)len)
-        return err_sys(e, ERR_HOST, errno, "cannot read the ledger of records");
-    for (start = len; start > 0 && buf[start - 1] != '\n'; start--)
-        ;
-    if (ledger_line_parse(buf + start, len - start, &last, e) < 0)
+    start = line_start(buf, end - 1);
+    if (ledger_line_parse(buf + start, end - 1 - start, &last, e) < 0)
         return err_wrap(e, "the ledger of records is damaged");
     *ret_seq = last.seq + 1;
-    return digest_bytes(buf + start, len - start, ret_prev, e);
+    return digest_bytes(buf + start, end - 1 - start, ret_prev, e);
 }
 
 static int format_line(const struct ledger *l, const struct record_head *h, enum ledger_state state,
@@ -188,10 +173,8 @@ static int add_locked(const struct ledger *l, const struct record_head *h, enum 
     own_str struct str line = {0};
     char prev[DIGEST_HEX_SIZE];
     uint64_t seq;
-    off_t end;
 
-    if (find_end(l->fd, &end, e) < 0 || find_last(l->fd, end, &seq, prev, e) < 0 ||
-        format_line(l, h, state, seq, prev, &line, e) < 0)
+    if (find_last(l->fd, &seq, prev, e) < 0 || format_line(l, h, state, seq, prev, &line, e) < 0)
         return -1;
     if (file_write_all(l->fd, line.data, line.len) < 0) /* what came of it goes with the next one */
         return err_sys(e, ERR_HOST, errno, "cannot write the ledger of records");

@@ -10,8 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define FILE_MAX (RECORD_BYTES_MAX + RECORD_TAIL_BYTES)
-
 struct reading {
     char prev[DIGEST_HEX_SIZE];
     uint64_t lines, end;
@@ -125,7 +123,7 @@ int record_read(int fd, record_line_fn *line, void *arg, enum record_ends *ret, 
         rc = take_lines(&r, (const char *)buf, &start, end, line, arg, e);
         if (rc == 0 && end - start > RECORD_LINE_MAX)
             rc = wrong(&r, "line %" PRIu64 " is too long", r.lines + 1);
-        if (rc == 0 && offset > FILE_MAX)
+        if (rc == 0 && offset > RECORD_FILE_MAX)
             rc = wrong(&r, "it is larger than any record");
     }
     if (rc < 0)

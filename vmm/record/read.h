@@ -5,8 +5,9 @@
 #include "record/record.h"
 
 /*
- * Reads a record line by line. Calls `line` for each, which ends it with -1. What is wrong with the
- * chain ends it too, and is said in *ret_why (`size` bytes, printable).
+ * Reads a record line by line. Calls `line` for each, which ends it with -1, or with 1: it has seen
+ * what it wants, and *ret and *ret_why say nothing. What is wrong with the chain ends it too, and
+ * is said in *ret_why (`size` bytes, printable).
  */
 enum record_ends {
     RECORD_ENDS_WELL,

@@ -37,6 +37,27 @@ bool record_is_id(const char *id)
     return true;
 }
 
+bool record_is_life(const char *id, const char *name)
+{
+    size_t len = strlen(name);
+
+    return strncmp(id, name, len) == 0 && id[len] == '.' && !strchr(id + len + 1, '.');
+}
+
+bool record_id_of(const char *file, const char *suffix, char ret_id[RECORD_ID_SIZE])
+{
+    size_t len = strlen(file), behind = strlen(suffix);
+    char id[RECORD_ID_SIZE] = "";
+
+    if (len < behind || len - behind >= sizeof(id) || strcmp(file + len - behind, suffix) != 0)
+        return false;
+    memcpy(id, file, len - behind);
+    if (!record_is_id(id))
+        return false;
+    memcpy(ret_id, id, sizeof(id));
+    return true;
+}
+
 static struct record *make(const char *id, const struct strv *redact)
 {
     struct record *r = calloc(1, sizeof(*r));
@@ -296,9 +317,9 @@ int record_add(struct record *r, enum record_by by, const char *type, struct doc
 }
 
 int record_add_file(struct record *r, const char *role, const char *name, const char *text,
-                    struct err *e)
+                    bool content, struct err *e)
 {
-    own_free char *redacted = redact_text(r->redact, text);
+    own_free char *redacted = content ? redact_text(r->redact, text) : NULL;
     const char *kept = redacted ? redacted : text;
     own_doc struct doc *d = doc_new_object();
     char hash[DIGEST_HEX_SIZE];
@@ -311,7 +332,8 @@ int record_add_file(struct record *r, const char *role, const char *name, const 
     doc_set_str(d, "sha256", hash);
     if (redacted)
         doc_set_bool(d, "redacted", true);
-    doc_set_str(d, "text", kept);
+    if (content)
+        doc_set_str(d, "text", kept);
     return record_add(r, RECORD_HOST, "file", own_steal_ptr(d), e);
 }
 

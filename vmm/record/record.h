@@ -30,9 +30,11 @@
 #define RECORD_LINE_MAX   (256u << 10)
 #define RECORD_BYTES_MAX  (64u << 20)
 #define RECORD_TAIL_BYTES (1u << 20) /* above that, for the last lines */
-#define RECORD_BURST      500u       /* lines by the guest at once ... */
-#define RECORD_RATE       50u        /* ... and a second */
+#define RECORD_FILE_MAX   (RECORD_BYTES_MAX + RECORD_TAIL_BYTES)
+#define RECORD_BURST      500u /* lines by the guest at once ... */
+#define RECORD_RATE       50u  /* ... and a second */
 #define RECORD_SUFFIX     ".jsonl"
+#define RECORD_SEALED     RECORD_SUFFIX ".age"
 #define RECORD_NO_HASH    "0000000000000000000000000000000000000000000000000000000000000000"
 
 enum record_by { RECORD_HOST, RECORD_GUEST };
@@ -44,8 +46,12 @@ struct record_head {
     char hash[DIGEST_HEX_SIZE];
 };
 
-/* True for what can be a record's id: the name of its file. */
+/* True for what can be a record's id: the name of its file without the suffix. */
 bool record_is_id(const char *id);
+/* True for a life of the sandbox `name`: NAME.ID, with an ID that has no dot. */
+bool record_is_life(const char *id, const char *name);
+/* The id in a file's name, with RECORD_SUFFIX or RECORD_SEALED; false: it is no such file's. */
+bool record_id_of(const char *file, const char *suffix, char ret_id[RECORD_ID_SIZE]);
 
 struct record;
 
@@ -68,9 +74,10 @@ static inline void record_free_p(struct record **r)
  * object, or NULL), whose keys are none of those of every line. 0 also if it was dropped. */
 int record_add(struct record *r, enum record_by by, const char *type, struct doc *members,
                struct err *e);
-/* A file that decided something: a `file` line with its text, redacted first. */
+/* A file that decided something: a `file` line with its text, redacted first. Without `content`
+ * only its size and hash, as it is. */
 int record_add_file(struct record *r, const char *role, const char *name, const char *text,
-                    struct err *e);
+                    bool content, struct err *e);
 /* False: no line yet. */
 bool record_head(const struct record *r, struct record_head *ret);
 /* It has lines that no head was signed for. */

@@ -20,7 +20,7 @@ struct entry {
 };
 
 struct entries {
-    struct entry *items; /* by id */
+    struct entry *items;
     size_t n;
 };
 
@@ -30,28 +30,14 @@ static void entries_done(struct entries *all)
 }
 #define own_entries __attribute__((cleanup(entries_done)))
 
-static bool ends_with(const char *text, size_t len, const char *end)
-{
-    size_t n = strlen(end);
-
-    return len > n && strcmp(text + len - n, end) == 0;
-}
-
 static bool read_name(const char *name, struct entry *ret)
 {
-    size_t len = strlen(name);
-
-    *ret = (struct entry){.sealed = ends_with(name, len, RECORD_SEALED)};
-    if (!ret->sealed && !ends_with(name, len, RECORD_SUFFIX))
-        return false;
-    len -= strlen(ret->sealed ? RECORD_SEALED : RECORD_SUFFIX);
-    if (len >= sizeof(ret->id))
-        return false;
-    memcpy(ret->id, name, len);
-    return record_is_id(ret->id);
+    *ret = (struct entry){0};
+    ret->sealed = record_id_of(name, RECORD_SEALED, ret->id);
+    return ret->sealed || record_id_of(name, RECORD_SUFFIX, ret->id);
 }
 
-/* The stamp of a record's id is its last 22 characters. */
+/* Lives of a sandbox come oldest first: their ids are its name and a time. */
 static int by_id(const void *a, const void *b)
 {
     return strcmp(((const struct entry *)a)->id, ((const struct entry *)b)->id);
@@ -61,7 +47,9 @@ static int by_age(const void *a, const void *b)
 {
     const struct entry *x = a, *y = b;
 
-    return x->changed_ns < y->changed_ns ? -1 : x->changed_ns > y->changed_ns;
+    if (x->changed_ns == y->changed_ns)
+        return by_id(a, b);
+    return x->changed_ns < y->changed_ns ? -1 : 1;
 }
 
 static void add_entry(struct entries *all, const struct entry *one)
@@ -74,8 +62,9 @@ static void add_entry(struct entries *all, const struct entry *one)
     items[all->n++] = *one;
 }
 
-/* Without a folder there are none. */
-static int read_all(const char *data_dir, struct entries *ret, struct err *e)
+/* In that order. Without a folder there are none. */
+static int read_all(const char *data_dir, int (*order)(const void *a, const void *b),
+                    struct entries *ret, struct err *e)
 {
     own_free char *path = str_printf("%s/" RECORD_DIR, data_dir);
     own_closedir DIR *d = opendir(path);
@@ -97,18 +86,17 @@ static int read_all(const char *data_dir, struct entries *ret, struct err *e)
         add_entry(ret, &one);
     }
     if (ret->n > 0)
-        qsort(ret->items, ret->n, sizeof(*ret->items), by_id);
+        qsort(ret->items, ret->n, sizeof(*ret->items), order);
     return 0;
 }
 
 int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SIZE], struct err *e)
 {
     own_entries struct entries all = {0};
-    own_free char *life = str_printf("%s.", text);
     const struct entry *found = NULL, *newest = NULL;
     size_t n = 0;
 
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_id, &all, e) < 0)
         return -1;
     for (size_t i = 0; i < all.n && text[0]; i++) {
         const struct entry *one = &all.items[i];
@@ -118,7 +106,7 @@ int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SI
             found = one;
             break;
         }
-        if (str_starts_with(one->id, life) && !strchr(one->id + strlen(life), '.'))
+        if (record_is_life(one->id, text))
             newest = one;
         if (str_starts_with(one->id, text)) {
             found = one;
@@ -139,7 +127,7 @@ int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SI
 int record_open(const char *data_dir, const char *id, int *ret_fd, struct err *e)
 {
     own_free char *path = str_printf("%s/" RECORD_DIR "/%s" RECORD_SUFFIX, data_dir, id);
-    own_free char *sealed = str_printf("%s.age", path);
+    own_free char *sealed = str_printf("%s/" RECORD_DIR "/%s" RECORD_SEALED, data_dir, id);
 
     *ret_fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (*ret_fd >= 0)
@@ -153,54 +141,78 @@ int record_open(const char *data_dir, const char *id, int *ret_fd, struct err *e
 
 /* ---- ls -------------------------------------------------------------------------------------- */
 
-struct row {
-    struct doc *d;
-    char last[32];
-};
-
-static int take_line(const struct record_line *line, void *arg, struct err *e)
+/* The first line, which has all but the state. */
+static int take_begin(const struct record_line *line, void *arg, struct err *e)
 {
-    struct row *r = arg;
+    struct doc *row = arg;
     const struct doc *plan = NULL, *argv = NULL;
     const char *text;
     struct err none;
 
     (void)e;
-    snprintf(r->last, sizeof(r->last), "%s", line->type);
-    if (line->seq > 0)
-        return 0;
-    doc_set_str(r->d, "began", line->time);
+    doc_set_str(row, "began", line->time);
     if (doc_get_str(line->d, "kind", &text, &none) == 0)
-        doc_set_str(r->d, "kind", text);
+        doc_set_str(row, "kind", text);
     if (doc_get_str(line->d, "name", &text, &none) == 0)
-        doc_set_str(r->d, "name", text);
+        doc_set_str(row, "name", text);
     if (doc_get_object(line->d, "plan", &plan, &none) == 0 &&
         doc_get_array(plan, "command", &argv, &none) == 0)
-        doc_set(r->d, "command", doc_copy(argv));
+        doc_set(row, "command", doc_copy(argv));
+    return 1;
+}
+
+/* Is the last whole line its end? */
+static int is_closed(int fd, uint64_t bytes, bool *ret, struct err *e)
+{
+    own_free char *tail = malloc(RECORD_LINE_MAX + 1);
+    off_t from = bytes > RECORD_LINE_MAX + 1 ? (off_t)(bytes - RECORD_LINE_MAX - 1) : 0;
+    own_doc struct doc *d = NULL;
+    const char *end, *line, *type = "";
+    struct err none;
+    ssize_t n;
+
+    if (!tail)
+        return err_set(e, ERR_HOST, "out of memory");
+    n = pread(fd, tail, RECORD_LINE_MAX + 1, from);
+    if (n < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot read the record");
+    end = memrchr(tail, '\n', (size_t)n);
+    if (end) {
+        line = memrchr(tail, '\n', (size_t)(end - tail));
+        line = line ? line + 1 : tail;
+        if (doc_parse(line, (size_t)(end - line), "it", &d, &none) == 0 && doc_is_object(d))
+            doc_get_str(d, "type", &type, &none);
+    }
+    *ret = strcmp(type, "destroyed") == 0;
+    return 0;
+}
+
+static int read_row(const char *data_dir, const struct entry *one, struct doc *row, struct err *e)
+{
+    own_close int fd = -1;
+    enum record_ends ends;
+    bool closed = false;
+    char why[256];
+
+    if (record_open(data_dir, one->id, &fd, e) < 0 ||
+        record_read(fd, take_begin, row, &ends, why, sizeof(why), e) < 0 ||
+        is_closed(fd, one->bytes, &closed, e) < 0)
+        return -1;
+    doc_set_str(row, "state", closed ? "closed" : "open");
     return 0;
 }
 
 static int add_row(const char *data_dir, const struct entry *one, struct doc *list, struct err *e)
 {
-    struct row r = {.d = doc_new_object()};
-    own_close int fd = -1;
-    enum record_ends ends;
-    char why[256];
-    int rc = 0;
+    struct doc *row = doc_new_object();
 
-    doc_add(list, r.d);
-    doc_set_str(r.d, "id", one->id);
-    doc_set_u64(r.d, "bytes", one->bytes);
+    doc_add(list, row);
+    doc_set_str(row, "id", one->id);
+    doc_set_u64(row, "bytes", one->bytes);
     if (!one->sealed)
-        rc = record_open(data_dir, one->id, &fd, e) < 0 ||
-                     record_read(fd, take_line, &r, &ends, why, sizeof(why), e) < 0
-                 ? -1
-                 : 0;
-    doc_set_str(r.d, "state",
-                one->sealed                        ? "sealed"
-                : strcmp(r.last, "destroyed") == 0 ? "closed"
-                                                   : "open");
-    return rc;
+        return read_row(data_dir, one, row, e);
+    doc_set_str(row, "state", "sealed");
+    return 0;
 }
 
 int record_list(const char *data_dir, struct doc **ret, struct err *e)
@@ -208,10 +220,8 @@ int record_list(const char *data_dir, struct doc **ret, struct err *e)
     own_entries struct entries all = {0};
     own_doc struct doc *list = doc_new_array();
 
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_age, &all, e) < 0)
         return -1;
-    if (all.n > 0)
-        qsort(all.items, all.n, sizeof(*all.items), by_age);
     for (size_t i = 0; i < all.n; i++)
         if (add_row(data_dir, &all.items[i], list, e) < 0)
             return -1;
@@ -254,11 +264,10 @@ int record_prune(const char *data_dir, uint64_t older_ms, uint64_t max_bytes, ui
     uint64_t now = clock_real_ns(), left = 0;
 
     *ret_removed = *ret_bytes = 0;
-    if (read_all(data_dir, &all, e) < 0)
+    if (read_all(data_dir, by_age, &all, e) < 0)
         return -1;
     if (all.n == 0)
         return 0;
-    qsort(all.items, all.n, sizeof(*all.items), by_age);
     for (size_t i = 0; i < all.n; i++)
         left += all.items[i].bytes;
     if (file_open_dir(path, &dir, e) < 0 || ledger_open(data_dir, &l, e) < 0)

@@ -6,8 +6,6 @@
 
 #include <stdbool.h>
 
-#define RECORD_SEALED RECORD_SUFFIX ".age"
-
 /* `text`: an id, the beginning of just one, or a sandbox's name, whose newest it is. ERR_USAGE. */
 int record_find(const char *data_dir, const char *text, char ret_id[RECORD_ID_SIZE], struct err *e);
 /* Opens it. ERR_USAGE: it is sealed. */

@@ -86,14 +86,14 @@ static int take_head(struct verifying *v, const struct ledger_line *h, const cha
 static int read_ledger(struct verifying *v, struct err *e)
 {
     const char *text = v->from->ledger, *end = text + v->from->ledger_len, *newline;
+    const char *last = NULL;
     char prev[DIGEST_HEX_SIZE] = RECORD_NO_HASH;
     uint64_t n = 0, last_seq = 0;
-    bool last_is_good = true;
+    struct ledger_line h;
 
     for (; (newline = memchr(text, '\n', (size_t)(end - text))) && !v->refused;
          text = newline + 1) {
         size_t len = (size_t)(newline - text);
-        struct ledger_line h;
         struct err bad;
 
         if (ledger_line_parse(text, len, &h, &bad) < 0)
@@ -105,11 +105,10 @@ static int read_ledger(struct verifying *v, struct err *e)
         if (digest_bytes(text, len, prev, e) < 0)
             return -1;
         last_seq = h.seq;
+        last = text;
         n++;
-        if (newline + 1 == end || !memchr(newline + 1, '\n', (size_t)(end - newline - 1)))
-            last_is_good = ledger_line_is_signed(&h, text, v->from->trusted);
     }
-    if (!last_is_good)
+    if (last && !ledger_line_is_signed(&h, last, v->from->trusted))
         refuse(v, "the ledger does not end with a line that was signed with this key");
     return 0;
 }
@@ -140,7 +139,8 @@ static int first_line(const struct record_line *line, void *arg, struct err *e)
     struct verifying *v = arg;
 
     (void)e;
-    return v->begun ? 0 : take_begin(v, line);
+    take_begin(v, line);
+    return 1;
 }
 
 static int take_line(const struct record_line *line, void *arg, struct err *e)

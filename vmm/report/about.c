@@ -80,8 +80,8 @@ static void about_sample(const struct doc *d, struct str *s)
 
 static void about_any(const struct doc *d, struct str *s)
 {
-    static const char *const texts[] = {"name",  "role", "action", "mark",   "guest_name", "class",
-                                        "error", "text", "rule",   "folder", "why",        NULL};
+    static const char *const texts[] = {"name", "action", "mark",   "guest_name", "class", "error",
+                                        "text", "rule",   "folder", "why",        NULL};
     static const char *const numbers[] = {"status", "files",   "bytes",     "refused", "guest",
                                           "host",   "boot_ms", "frozen_ms", NULL};
 
@@ -91,8 +91,8 @@ static void about_any(const struct doc *d, struct str *s)
         add_number(s, d, numbers[i]);
 }
 
-/* Types with words of their own. */
-static const struct {
+/* Types with words or a mood of their own. */
+static const struct kind {
     const char *type;
     enum report_mood mood;
     void (*about)(const struct doc *d, struct str *s);
@@ -105,24 +105,25 @@ static const struct {
     {"frozen", REPORT_BAD, about_any},      {"dropped", REPORT_CARE, about_any},
     {"mark", REPORT_GOOD, about_any},       {"revert", REPORT_GOOD, about_any},
     {"fork", REPORT_GOOD, about_any},       {"file", REPORT_PLAIN, about_file},
-    {"sample", REPORT_PLAIN, about_sample}, {"end", REPORT_PLAIN, about_any},
-    {"destroyed", REPORT_PLAIN, about_any},
+    {"sample", REPORT_PLAIN, about_sample},
 };
+
+static const struct kind *find_kind(const char *type)
+{
+    static const struct kind any = {NULL, REPORT_PLAIN, about_any};
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+        if (strcmp(type, kinds[i].type) == 0)
+            return &kinds[i];
+    return &any;
+}
 
 void report_about(const struct report_line *line, struct str *ret)
 {
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (strcmp(line->type, kinds[i].type) == 0) {
-            kinds[i].about(line->d, ret);
-            return;
-        }
-    about_any(line->d, ret);
+    find_kind(line->type)->about(line->d, ret);
 }
 
 enum report_mood report_mood(const struct report_line *line)
 {
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-        if (strcmp(line->type, kinds[i].type) == 0)
-            return kinds[i].mood;
-    return REPORT_PLAIN;
+    return find_kind(line->type)->mood;
 }

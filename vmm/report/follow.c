@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
+#include <sys/stat.h>
 
 struct file {
     char id[RECORD_ID_SIZE];
@@ -26,16 +27,12 @@ struct follow {
     size_t n;
 };
 
-/* A life of a sandbox is NAME.ID, with an id that has no dot. */
-static bool is_of(const char *id, const char *only)
+static bool is_wanted(const struct follow *f, const char *id)
 {
-    size_t len = only ? strlen(only) : 0;
-
-    return !only || strcmp(id, only) == 0 ||
-           (strncmp(id, only, len) == 0 && id[len] == '.' && !strchr(id + len + 1, '.'));
+    return !f->only || strcmp(id, f->only) == 0 || record_is_life(id, f->only);
 }
 
-static struct file *find(struct follow *f, const char *id)
+static struct file *find(struct follow *f, const char id[RECORD_ID_SIZE])
 {
     struct file *more;
 
@@ -48,7 +45,7 @@ static struct file *find(struct follow *f, const char *id)
     f->files = more;
     more = &f->files[f->n++];
     *more = (struct file){0};
-    memcpy(more->id, id, strnlen(id, sizeof(more->id) - 1)); /* is_record() has looked */
+    memcpy(more->id, id, sizeof(more->id));
     return more;
 }
 
@@ -64,20 +61,24 @@ static int give_line(const char *id, const char *text, size_t len, follow_fn *ea
     return each(id, &line, arg, e);
 }
 
-/* Every whole line behind the offset; without `each` they are passed over. */
+/* Every whole line behind the offset. */
 static int read_file(struct follow *f, struct file *file, follow_fn *each, void *arg, struct err *e)
 {
     own_free char *name = str_printf("%s" RECORD_SUFFIX, file->id);
-    own_close int fd = openat(f->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    own_close int fd = -1;
+    struct stat st;
     ssize_t n;
 
-    if (fd < 0) /* gone meanwhile */
+    /* Of all records few grow at a time. */
+    if (fstatat(f->dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size > file->offset)
+        fd = openat(f->dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) /* or gone meanwhile */
         return 0;
     while ((n = pread(fd, f->buf, RECORD_LINE_MAX + 1, (off_t)file->offset)) > 0) {
         const char *at = f->buf, *newline;
 
         while ((newline = memchr(at, '\n', (size_t)(f->buf + n - at)))) {
-            if (each && give_line(file->id, at, (size_t)(newline - at), each, arg, e) < 0)
+            if (give_line(file->id, at, (size_t)(newline - at), each, arg, e) < 0)
                 return err_wrap(e, "record '%s'", file->id);
             at = newline + 1;
         }
@@ -93,10 +94,9 @@ static int read_file(struct follow *f, struct file *file, follow_fn *each, void 
 
 static int is_record(const struct dirent *entry)
 {
-    const char *suffix = strstr(entry->d_name, RECORD_SUFFIX);
+    char id[RECORD_ID_SIZE];
 
-    return suffix && strcmp(suffix, RECORD_SUFFIX) == 0 &&
-           suffix - entry->d_name < RECORD_ID_SIZE && suffix > entry->d_name;
+    return record_id_of(entry->d_name, RECORD_SUFFIX, id);
 }
 
 /* Forgets those that were removed: a name may come again, with other lines. */
@@ -124,11 +124,11 @@ int follow_read(struct follow *f, follow_fn *each, void *arg, struct err *e)
     if (n < 0)
         return err_sys(e, ERR_HOST, errno, "cannot list the records");
     for (int i = 0; i < n; i++) {
-        struct file *file;
+        char id[RECORD_ID_SIZE];
 
-        names[i]->d_name[strlen(names[i]->d_name) - strlen(RECORD_SUFFIX)] = '\0';
-        if (rc == 0 && is_of(names[i]->d_name, f->only)) {
-            file = find(f, names[i]->d_name);
+        if (rc == 0 && record_id_of(names[i]->d_name, RECORD_SUFFIX, id) && is_wanted(f, id)) {
+            struct file *file = find(f, id);
+
             if (file)
                 file->seen = true;
             rc = file ? read_file(f, file, each, arg, e)
@@ -141,8 +141,7 @@ int follow_read(struct follow *f, follow_fn *each, void *arg, struct err *e)
     return rc;
 }
 
-int follow_open(const char *data_dir, const char *only, bool old, struct follow **ret,
-                struct err *e)
+int follow_open(const char *data_dir, const char *only, struct follow **ret, struct err *e)
 {
     own_free char *path = str_printf("%s/" RECORD_DIR, data_dir);
     own_follow struct follow *f = calloc(1, sizeof(*f));
@@ -160,8 +159,6 @@ int follow_open(const char *data_dir, const char *only, bool old, struct follow 
     if (!f->buf || f->dir < 0 || f->watch < 0 ||
         inotify_add_watch(f->watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot watch '%s'", path);
-    if (!old && follow_read(f, NULL, NULL, e) < 0)
-        return -1;
     *ret = own_steal_ptr(f);
     return 0;
 }
@@ -170,10 +167,8 @@ void follow_free(struct follow *f)
 {
     if (!f)
         return;
-    if (f->dir >= 0)
-        close(f->dir);
-    if (f->watch >= 0)
-        close(f->watch);
+    own_close_p(&f->dir);
+    own_close_p(&f->watch);
     free(f->only);
     free(f->buf);
     free(f->files);

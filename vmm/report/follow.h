@@ -9,10 +9,9 @@
 
 struct follow;
 
-/* `only`: a record's id, or a sandbox's name, all of whose lives it is; or NULL. `old`: also what
- * is there by now. Returns new. */
-int follow_open(const char *data_dir, const char *only, bool old, struct follow **ret,
-                struct err *e);
+/* `only`: a record's id, or a sandbox's name, all of whose lives it is; or NULL. What is there by
+ * now is new too. Returns new. */
+int follow_open(const char *data_dir, const char *only, struct follow **ret, struct err *e);
 void follow_free(struct follow *f); /* accepts NULL */
 static inline void follow_free_p(struct follow **f)
 {

@@ -1,32 +1,13 @@
 /* html: the only way that text gets into a page. See html.h. */
 #include "report/html.h"
 
-#include "base/own.h"
+#include "shared/utf8.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 void html_raw(struct str *page, const char *markup)
 {
     str_add(page, markup);
-}
-
-/* The code point at `p`, and its length; 0: not UTF-8. */
-static size_t decode(const unsigned char *p, uint32_t *ret)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = p[0] < 0x80 ? 1 : p[0] >= 0xf0 ? 4 : p[0] >= 0xe0 ? 3 : 2;
-    uint32_t c = n == 1 ? p[0] : p[0] & (0xffu >> (n + 1));
-
-    if ((p[0] & 0xc0) == 0x80 || p[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < n; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    *ret = c;
-    return c < least[n] || (c >= 0xd800 && c < 0xe000) || c > 0x10ffff ? 0 : n;
 }
 
 /* It could make a page show something else than what is there. */
@@ -58,34 +39,22 @@ static const char *entity(uint32_t c)
 
 void html_text(struct str *page, const char *text)
 {
-    const unsigned char *p = (const unsigned char *)text;
+    const uint8_t *p = (const uint8_t *)text;
 
-    while (*p) {
-        uint32_t c = 0;
-        size_t n = decode(p, &c);
+    for (size_t left = strlen(text), len; left > 0; left -= len, p += len) {
+        uint32_t c;
+        int n = utf8_decode(p, left, &c);
 
-        if (n == 0)
+        len = n > 0 ? (size_t)n : 1;
+        if (n <= 0)
             str_addf(page, "\\x%02x", *p);
         else if (entity(c))
             str_add(page, entity(c));
         else if (is_hidden(c))
             str_addf(page, "\\u{%x}", c);
         else
-            str_add_bytes(page, p, n);
-        p += n ? n : 1;
+            str_add_bytes(page, p, len);
     }
-}
-
-void html_textf(struct str *page, const char *fmt, ...)
-{
-    own_free char *text = NULL;
-    va_list ap;
-
-    va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        text = str_dup("");
-    va_end(ap);
-    html_text(page, text);
 }
 
 void html_element(struct str *page, const char *tag, const char *text)

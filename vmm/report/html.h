@@ -13,7 +13,6 @@ void html_raw(struct str *page, const char *markup);
  * and those that reorder or hide text (bidirectional marks, zero width), are shown as their number;
  * what is not UTF-8 as \xNN. */
 void html_text(struct str *page, const char *text);
-void html_textf(struct str *page, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* <tag>text</tag> */
 void html_element(struct str *page, const char *tag, const char *text);
 /* The same with a class of ours. */

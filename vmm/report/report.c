@@ -13,7 +13,7 @@ static const char head[] =
     "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
     "style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-    "<meta name=\"referrer\" content=\"no-referrer\">\n<title>";
+    "<meta name=\"referrer\" content=\"no-referrer\">\n<title>lazaret report: ";
 
 static const char style[] =
     "</title>\n<style>\n"
@@ -168,10 +168,10 @@ static void verified(const struct verify_report *v, struct str *page)
 void report_format(const struct report_lines *l, const struct verify_report *v, struct str *page)
 {
     html_raw(page, head);
-    html_textf(page, "lazaret report: %s", v->id);
+    html_text(page, v->id);
     html_raw(page, style);
     html_raw(page, "<header><h1>");
-    html_textf(page, "%s", v->id);
+    html_text(page, v->id);
     html_raw(page, "</h1><p class=\"by\">What a guest of lazaret did, by its host's record</p>"
                    "<div class=\"verdict\">\n");
     card_of_end(l, page);

@@ -99,18 +99,23 @@ void report_layers(const struct report_lines *l, struct str *page)
     end_table(&t, "The record does not say.");
 }
 
-static const struct report_line *exit_of(const struct report_lines *l, uint64_t exec)
+/* It is behind its exec. */
+static const struct report_line *exit_of(const struct report_lines *l,
+                                         const struct report_line *exec)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (report_is(&l->items[i], "exit") && report_number(l->items[i].d, "exec") == exec)
-            return &l->items[i];
+    uint64_t n = report_number(exec->d, "exec");
+
+    for (const struct report_line *line = exec + 1; line < l->items + l->n; line++)
+        if (report_is(line, "exit") && report_number(line->d, "exec") == n)
+            return line;
     return NULL;
 }
 
-static void command_row(const struct report_lines *l, struct table *t, const struct doc *d)
+static void command_row(const struct report_lines *l, struct table *t,
+                        const struct report_line *exec)
 {
-    const struct doc *argv = report_list(d, "argv");
-    const struct report_line *end = exit_of(l, report_number(d, "exec"));
+    const struct doc *d = exec->d, *argv = report_list(d, "argv");
+    const struct report_line *end = exit_of(l, exec);
 
     number_cell(t, d, "exec");
     html_raw(t->page, "<td><code>");
@@ -138,10 +143,38 @@ void report_commands(const struct report_lines *l, struct str *page)
 
     for (size_t i = 0; i < l->n; i++)
         if (report_is(&l->items[i], "exec") && begin_row(&t)) {
-            command_row(l, &t, l->items[i].d);
+            command_row(l, &t, &l->items[i]);
             end_row(&t);
         }
     end_table(&t, "None ran.");
+}
+
+/* A row for each item of the list `key` of every line of the type. */
+static void each_row(const struct report_lines *l, const char *type, const char *key,
+                     void (*add)(struct table *t, const struct doc *line, const struct doc *row),
+                     struct table *t)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct doc *line = l->items[i].d;
+        const struct doc *rows = report_is(&l->items[i], type) ? report_list(line, key) : NULL;
+
+        for (size_t j = 0; j < doc_len(rows); j++)
+            if (begin_row(t)) {
+                add(t, line, doc_at(rows, j));
+                end_row(t);
+            }
+    }
+}
+
+static void denial_row(struct table *t, const struct doc *line, const struct doc *row)
+{
+    number_cell(t, line, "exec");
+    word_cell(t, report_text(row, "kind"));
+    if (doc_has(row, "call"))
+        cell(t, report_text(row, "call"));
+    else
+        number_cell(t, row, "number");
+    number_cell(t, row, "count");
 }
 
 void report_denials(const struct report_lines *l, struct str *page)
@@ -153,31 +186,15 @@ void report_denials(const struct report_lines *l, struct str *page)
                       0,
                       0};
 
-    for (size_t i = 0; i < l->n; i++) {
-        const struct doc *rows =
-            report_is(&l->items[i], "denials") ? report_list(l->items[i].d, "rows") : NULL;
-
-        for (size_t j = 0; j < doc_len(rows); j++)
-            if (begin_row(&t)) {
-                const struct doc *row = doc_at(rows, j);
-
-                number_cell(&t, l->items[i].d, "exec");
-                word_cell(&t, report_text(row, "kind"));
-                if (doc_has(row, "call"))
-                    cell(&t, report_text(row, "call"));
-                else
-                    number_cell(&t, row, "number");
-                number_cell(&t, row, "count");
-                end_row(&t);
-            }
-    }
+    each_row(l, "denials", "rows", denial_row, &t);
     end_table(&t, "Nothing, as far as the guest says.");
 }
 
-static void egress_row(struct table *t, const struct doc *d)
+static void egress_row(struct table *t, const struct doc *line, const struct doc *d)
 {
     bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;
 
+    (void)line;
     cell(t, report_text(d, "destination"));
     html_raw(t->page, "<td>");
     html_span(t->page, allowed ? "holds" : "broken", report_text(d, "verdict"));
@@ -197,16 +214,7 @@ void report_egress(const struct report_lines *l, struct str *page)
                       0,
                       0};
 
-    for (size_t i = 0; i < l->n; i++) {
-        const struct doc *rows =
-            report_is(&l->items[i], "egress_sum") ? report_list(l->items[i].d, "egress") : NULL;
-
-        for (size_t j = 0; j < doc_len(rows); j++)
-            if (begin_row(&t)) {
-                egress_row(&t, doc_at(rows, j));
-                end_row(&t);
-            }
-    }
+    each_row(l, "egress_sum", "egress", egress_row, &t);
     end_table(&t, "Nothing was tried, or there was no way out.");
 }
 

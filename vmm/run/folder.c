@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -24,18 +23,12 @@
 /* Waits a while for an exclusive lock; `path` is for the error. */
 static int lock_file(int fd, const char *path, struct err *e)
 {
-    uint64_t until = clock_mono_ms() + LOCK_WAIT_MS;
-    bool taken = false;
+    bool taken;
 
-    while (!taken) {
-        if (file_try_lock(fd, false, &taken, e) < 0)
-            return err_wrap(e, "'%s'", path);
-        if (!taken && clock_mono_ms() >= until)
-            return err_set(e, ERR_HOST, "another lazaret holds '%s' (does a 'lazaret gc' hang?)",
-                           path);
-        if (!taken)
-            poll(NULL, 0, 20);
-    }
+    if (file_wait_lock(fd, false, LOCK_WAIT_MS, &taken, e) < 0)
+        return err_wrap(e, "'%s'", path);
+    if (!taken)
+        return err_set(e, ERR_HOST, "another lazaret holds '%s' (does a 'lazaret gc' hang?)", path);
     return 0;
 }
 

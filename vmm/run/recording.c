@@ -147,30 +147,13 @@ static void add_begin(struct keeper *k)
     add(k, RECORD_HOST, "begin", d);
 }
 
-/* Without content only which it was. */
 static void add_file(struct keeper *k, const char *role, const char *name, const char *text)
 {
     struct recording *r = k->recording;
-    char hash[DIGEST_HEX_SIZE];
-    struct doc *d;
     struct err e;
 
-    if (r->broken)
-        return;
-    if (r->content) {
-        note(r, record_add_file(r->record, role, name, text, &e), &e);
-        return;
-    }
-    if (digest_bytes(text, strlen(text), hash, &e) < 0) {
-        note(r, -1, &e);
-        return;
-    }
-    d = doc_new_object();
-    doc_set_str(d, "role", role);
-    doc_set_str(d, "name", name);
-    doc_set_u64(d, "bytes", strlen(text));
-    doc_set_str(d, "sha256", hash);
-    add(k, RECORD_HOST, "file", d);
+    if (!r->broken)
+        note(r, record_add_file(r->record, role, name, text, r->content, &e), &e);
 }
 
 int recording_begin(struct keeper *k, struct err *e)

@@ -11,8 +11,6 @@
 #include <fcntl.h>
 #include <stdlib.h>
 
-#define SEALED RECORD_SUFFIX ".age"
-
 void recording_files_add(struct recording_files *f, const char *role, const char *name,
                          const char *text)
 {
@@ -58,7 +56,8 @@ static int copy_sealed(int from, struct seal_writer *w, struct err *e)
 /* The sealed one is whole before the other goes. */
 static int seal(int dir, const char *id, const struct strv *to, struct err *e)
 {
-    own_free char *plain = str_printf("%s" RECORD_SUFFIX, id), *name = str_printf("%s" SEALED, id);
+    own_free char *plain = str_printf("%s" RECORD_SUFFIX, id);
+    own_free char *name = str_printf("%s" RECORD_SEALED, id);
     own_free char *part = str_printf("%s.part", name);
     own_free struct seal_writer *w = calloc(1, sizeof(*w));
     struct seal_public keys[SEAL_RECIPIENTS_MAX];
