@@ -63,7 +63,7 @@ struct relay_before {
 
 static inline struct relay_before relay_begin(enum stage stage)
 {
-    struct relay_before b = {.fds = rows_count_fds()};
+    struct relay_before b = {.fds = suite_count_fds()};
 
     rig_open(&rig, 60000);
     reach(&rig, stage);

@@ -82,14 +82,7 @@ static void flood_of_the_largest_frames_within_credit(void)
     uint64_t left = 64u << 20, credit = WIRE_WINDOW;
 
     while (left > 0) {
-        while (credit < WIRE_PAYLOAD_MAX) {
-            const uint8_t *p;
-            struct wire_header h = guest_expect(&rig, WIRE_CREDIT, out_of(1), &p);
-            uint32_t bytes;
-
-            ck_assert_int_eq(wire_credit_parse(p, h.length, &bytes), 0);
-            credit += bytes;
-        }
+        take_credit(&rig, out_of(1), &credit, WIRE_PAYLOAD_MAX);
         guest_send(&rig, WIRE_DATA, out_of(1), junk, WIRE_PAYLOAD_MAX);
         credit -= WIRE_PAYLOAD_MAX;
         left -= WIRE_PAYLOAD_MAX;
@@ -256,14 +249,7 @@ static void tree_one_byte_over_its_cap(void)
     while (left > 0) {
         uint32_t n = left < sizeof(junk) ? (uint32_t)left : (uint32_t)sizeof(junk);
 
-        while (credit < n) {
-            const uint8_t *p;
-            struct wire_header h = guest_expect(&rig, WIRE_CREDIT, tree_stream, &p);
-            uint32_t bytes;
-
-            ck_assert_int_eq(wire_credit_parse(p, h.length, &bytes), 0);
-            credit += bytes;
-        }
+        take_credit(&rig, tree_stream, &credit, n);
         guest_send(&rig, WIRE_DATA, tree_stream, junk, n);
         credit -= n;
         left -= n;
