@@ -14,9 +14,8 @@ import sys
 import threading
 import time
 
-from e2e import DATA, LAZARET, environment, lazaret, processes, runs, sandboxes, sockets, start
+from e2e import DATA, LAZARET, below, lazaret, processes, runs, sandboxes, sockets, start
 from live import execute, family, up
-import e2e
 
 SMALL = ("--memory", "64M")
 TURN_S = 240      # in which every command has to end
@@ -63,18 +62,17 @@ class Tally:
             print(f"WRONG: {what}", flush=True)
 
 
-def below(pid):
+def parts(pid):
     """Every process below one, by what it is."""
-    table = e2e._table()  # pylint: disable=protected-access
-    found, more = {}, [pid]
-    while more:
-        at = more.pop()
-        for child, (parent, cmdline, _) in table.items():
-            if parent == at:
-                more.append(child)
-                name = "qemu" if "guest=lazaret-" in cmdline else \
-                    "relay" if "lazaret-relay" in cmdline else "init" if parent == pid else "keeper"
-                found[name] = child
+    found = {}
+    for child, (parent, cmdline) in below(pid).items():
+        name = os.path.basename(cmdline.split(" ")[0]).removeprefix("lazaret-")
+        if "guest=lazaret-" in cmdline:
+            name = "qemu"
+        elif name == os.path.basename(LAZARET):
+            name = "init" if parent == pid else "keeper"
+        if name:  # what has ended has no command line
+            found[name] = child
     return found
 
 
@@ -82,7 +80,7 @@ def hurt(choice, pid, tally, patient):
     """Kills or stops a process below `pid`, now or a little later. A stopped client or keeper is killed
     after that: nobody answers for it."""
     time.sleep(choice.random() * 2)
-    them = {**below(pid), "client": pid}
+    them = {**parts(pid), "client": pid}
     name = choice.choice(sorted(them))
     stop = choice.random() < 0.3
     try:
@@ -203,7 +201,7 @@ def main():
         sys.exit(r.stderr.decode())
     with_old = host()
     them = family("soak-old")
-    them["relay"] = below(them["supervisor"])["relay"]
+    them["relay"] = parts(them["supervisor"])["relay"]
     execute("soak-old", "--", "true", timeout=TURN_S)
     first = {n: (rss_kib(p), n_fds(p)) for n, p in them.items()}
     began = time.monotonic()

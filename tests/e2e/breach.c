@@ -12,7 +12,6 @@
 #include "tests/e2e/preloaded.h"
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <libvirt/libvirt.h>
 #include <poll.h>
 #include <signal.h>
@@ -21,9 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 

@@ -169,28 +169,31 @@ def wait_for(probe, what, seconds=120):
     raise AssertionError(f"timed out waiting for {what}")
 
 
-def _below(popen, word):
-    """(pid, parent) of the process below a running lazaret that has this in its command line."""
-    table = _table()
+def below(top):
+    """Every process below this one: {pid: (parent, command line)}."""
+    found, table = {}, _table()
     for pid, (up, cmdline, _) in table.items():
         at = up
-        if word not in cmdline:
-            continue
-        while at in table and at != popen.pid:
+        while at in table and at != top:
             at = table[at][0]
-        if at == popen.pid:
-            return pid, up
-    return None
+        if at == top:
+            found[pid] = (up, cmdline)
+    return found
+
+
+def _one_below(popen, word):
+    """(pid, parent) of the process below a running lazaret that has this in its command line."""
+    return next(((pid, up) for pid, (up, cmdline) in below(popen.pid).items() if word in cmdline), None)
 
 
 def qemu_of(popen):
     """The pid of the QEMU below a running lazaret."""
-    return wait_for(lambda: _below(popen, "guest=lazaret-"), "QEMU")[0]
+    return wait_for(lambda: _one_below(popen, "guest=lazaret-"), "QEMU")[0]
 
 
 def relay_of(popen):
     """The pids of the relay below a running lazaret, and of the keeper."""
-    return wait_for(lambda: _below(popen, "lazaret-relay "), "the relay")
+    return wait_for(lambda: _one_below(popen, "lazaret-relay "), "the relay")
 
 
 def main():

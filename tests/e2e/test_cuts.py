@@ -8,10 +8,9 @@ import os
 import signal
 import subprocess
 
-import e2e
 import store
 from e2e import *
-from live import execute, family, state, up
+from live import execute, family, state
 from preload import Preload
 
 CUTS = os.environ.get("LAZARET_E2E_CUTS", "2")
@@ -156,13 +155,7 @@ def a_fork_that_is_cut_off_at_a_step_breaks_nothing(folder):
 
 
 def _qemus_below(top):
-    table = e2e._table()  # pylint: disable=protected-access
-
-    def is_below(pid):
-        while pid in table and pid != top:
-            pid = table[pid][0]
-        return pid == top
-    return [pid for pid, row in table.items() if "guest=lazaret-" in row[1] and is_below(pid)]
+    return [pid for pid, (_, cmdline) in below(top).items() if "guest=lazaret-" in cmdline]
 
 
 def a_warm_save_that_is_cut_off_at_a_step_leaves_a_whole_one_or_none(folder):

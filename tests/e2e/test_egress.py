@@ -2,12 +2,8 @@
 enters the guest. Real servers on the loopback of a network namespace of this test's own, where
 lazaret runs, too; policies allow 127.0.0.0/8 for it."""
 import atexit
-import fcntl
 import json
 import os
-import socket
-import struct
-import subprocess
 import sys
 import threading
 
@@ -59,11 +55,6 @@ def _inside():
     os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
 
 
-def _loopback_up():
-    with socket.socket() as s:
-        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
-
-
 def _http(s):
     """Says what it was asked; /events has no end until it was hung up on."""
     with s.makefile("rb") as f:
@@ -88,7 +79,7 @@ def _rig():
         return RIG
     if "LZ_EGRESS_INSIDE" not in os.environ:
         raise Skip("needs root, for a network namespace of its own")
-    _loopback_up()
+    servers.loopback_up()
     certificates = servers.Certificates()
     atexit.register(certificates.remove)
     RIG.update(asked=[], go=threading.Event(), ca=certificates.ca,

@@ -14,7 +14,7 @@ from preload import Preload
 
 FAULTS = os.environ.get("LAZARET_E2E_FAULTS", "1")
 SMALL = ("--memory", "64M")
-CALL, ALLOCATION, LIBVIRT, ANYWHERE = 1, 2, 4, 8
+CALL, ALLOCATION, LIBVIRT = 1, 2, 4
 KINDS = {"call": CALL, "allocation": ALLOCATION, "libvirt": LIBVIRT}
 ARMED, AT, WHICH, HIT, COUNTS, JUMP = 0, 1, 2, 3, 4, 7
 WHAT, ONLY = 32, 160

@@ -171,23 +171,11 @@ def a_killed_keeper_or_launcher_leaves_an_incomplete_record():
         with _New() as new, Nothing():
             p = start(["sleep", "100"])
             wait_for(lambda: _ids() - new.before and any(d["type"] == "exec" for d in _lines(new.id)), "the job")
-            os.kill(_keeper_of(qemu_of(p)) if who == "keeper" else p.pid, signal.SIGKILL)
+            os.kill(relay_of(p)[1] if who == "keeper" else p.pid, signal.SIGKILL)
             p.communicate(timeout=60)
             wait_for(lambda: not processes(), "the end")
             lazaret("gc")
         check(_verify(new.id, status=2).startswith(f"incomplete: {new.id}: "), who)
-
-
-def _keeper_of(qemu):
-    """QEMU is a child of init, and so is the keeper, which is a fork of the launcher."""
-    with open(f"/proc/{qemu}/stat") as f:
-        init = f.read().rpartition(")")[2].split()[1]
-    with open(f"/proc/{init}/task/{init}/children") as f:
-        for pid in f.read().split():
-            with open(f"/proc/{pid}/cmdline", "rb") as c:
-                if b"run" in c.read().split(b"\0")[:2]:
-                    return int(pid)
-    raise AssertionError("there is no keeper")
 
 
 def of_an_amnesic_run_only_numbers_are_on_record_and_a_sealed_one_is_readable_by_its_key_only(folder):

@@ -5,14 +5,11 @@ import resource
 import signal
 import subprocess
 import threading
-import time
 
 from e2e import *
-from live import execute, state
 from test_cuts import HIT, HOLD, GO, Cut
-from test_faults import JUMP, Clean, Fault, _points
+from test_faults import FAULTS, JUMP, Clean, Fault, _points
 
-FAULTS = os.environ.get("LAZARET_E2E_FAULTS", "1")
 SMALL = ("--memory", "64M")
 
 

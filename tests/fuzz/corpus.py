@@ -13,8 +13,15 @@ NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT C
 TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
 CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
 FILE, DIR, SKIPPED, END = 1, 2, 3, 4
-with open(f"{HERE}/../../guest-agent/shared/wire.h", encoding="utf-8") as header:
-    VERSION = int(re.search(r"#define WIRE_VERSION +([0-9]+)u", header.read()).group(1))
+
+
+def version_of(name, path):
+    with open(f"{HERE}/../../{path}", encoding="utf-8") as header:
+        return int(re.search(rf"#define {name} +([0-9]+)u", header.read()).group(1))
+
+
+VERSION = version_of("WIRE_VERSION", "guest-agent/shared/wire.h")
+TALK_VERSION = version_of("TALK_VERSION", "vmm/run/talk.h")
 
 
 def frame(name, execno=0, kind=CONTROL, payload=b""):
@@ -24,31 +31,6 @@ def frame(name, execno=0, kind=CONTROL, payload=b""):
 def filled(front, back=b""):
     """101 bytes: fuzz_session reads as many at once if the first byte says 1."""
     return front + frame("LOG", payload=b"x" * (101 - 16 - len(front) - len(back))) + back
-
-
-NET = {n: i + 1 for i, n in enumerate("HELLO READY OPEN OPENED REFUSED REQUEST RESPONSE DATA EOF CREDIT "
-                                      "CLOSE HOLD HELD RESUME".split())}
-
-
-def net(name, stream=0, payload=b""):
-    return struct.pack("<IHHII", 0x314e5a4c, NET[name], 0, stream, len(payload)) + payload
-
-
-def net_open(stream, host, port, kind=1):
-    return net("OPEN", stream, struct.pack("<HHHH", kind, 1, port, 0) + host)
-
-
-def net_request(stream, method, path, body=0):
-    return net_open(stream, b"api", 0, 2) + net(
-        "REQUEST", stream, struct.pack("<QHHHH", body, len(method), len(path), 1, 0) + method + path
-        + struct.pack("<HH", 1, 1) + b"ab")
-
-
-def client_hello(*names):
-    ext = b"".join(struct.pack(">HHHBH", 0, len(n) + 5, len(n) + 3, 0, len(n)) + n for n in names)
-    body = (b"\3\3" + bytes(32) + b"\2xy" + b"\0\2\x13\1" + b"\1\0" + struct.pack(">H", len(ext)) + ext)
-    shake = b"\1\0" + struct.pack(">H", len(body)) + body
-    return b"\x16\3\1" + struct.pack(">H", len(shake)) + shake
 
 
 def entry(kind, name=b"", content=b"", mode=0o644, why=0, size=None):
@@ -85,7 +67,6 @@ def signature(digest, key, hex_digits="0" * 128):
 
 
 kernel, initramfs, root = b"kernel", b"initramfs", bytes(3 * 4096)
-net_met = net("READY", 0, struct.pack("<I", 1) + bytes(16))
 manifest = {
     "format": "lazaret-image", "version": 2, "architecture": "x86_64", "protocol": 1,
     "cmdline": "quiet",
@@ -162,26 +143,6 @@ seeds = {
         + frame("EXIT", 3, payload=exit_),
         "tree": b"\x7f" + meet + frame("DATA", 0, TREE, entry(FILE, b"a", b"x") + entry(END))
         + frame("COLLECTED", 0, TREE, struct.pack("<I", 0)),
-    },
-    "sni": {
-        "name": client_hello(b"a.example.org"),
-        "none": client_hello(),
-        "twice": client_hello(b"a.org", b"b.org"),
-        "records": b"\x16\3\1\0\1\1" * 3 + client_hello(b"a.org")[3:],
-        "part": client_hello(b"a.example.org")[:50],
-        "no-tls": b"GET / HTTP/1.1\r\n\r\n",
-    },
-    "gateway": {
-        "refused": b"\x7f" + net_met + net_open(1, b"evil.org", 443) + net("CLOSE", 1, bytes(4)),
-        "silent": b"\x7f" + net_met + net_open(1, b"x.a.org", 443) + net_open(2, b"x.a.org", 443),
-        "connect": b"\0" + net_met + b"".join(net_open(i, b"127.0.0.1", 1) for i in range(1, 6)),
-        "request": b"\x7f" + net_met + net_request(1, b"GET", b"/v1/x") + net("EOF", 1),
-        "body": b"\x7f" + net_met + net_request(1, b"POST", b"/v1/x", 3) + net("DATA", 1, b"four"),
-        "method": b"\x7f" + net_met + net_request(1, b"PUT", b"/v1/x"),
-        "held": b"\xff" + net_met + net("HELD") + net_open(1, b"evil.org", 443),
-        "no-stream": b"\x7f" + net_met + net("DATA", 9, b"x"),
-        "twice": b"\x7f" + net_met + net_open(1, b"x.a.org", 443) * 2,
-        "early": b"\x7f" + net_open(1, b"x.a.org", 443),
     },
     "tree": {
         "plain": entry(DIR, b"a", mode=0o755) + entry(FILE, b"a/b") + entry(END),
@@ -513,8 +474,8 @@ seeds["message"]["used-too-much"] = b"\x0d" + struct.pack("<Q", (1 << 60) + 1) +
 def request(what, fds=0, busy=0, flags=0, serial=0, signo=0, rows=0, cols=0, counts=(0, 0, 0, 0), timeout=0,
             room=0, name=b"", words=()):
     """struct talk_request as x86_64 lays it out, and the strings of its command."""
-    return (bytes([fds << 1 | busy]) + struct.pack("<5I2H4IQQ65s7x", 5, what, flags, serial, signo, rows, cols,
-                                                   *counts, timeout, room, name)
+    return (bytes([fds << 1 | busy]) + struct.pack("<5I2H4IQQ65s7x", TALK_VERSION, what, flags, serial, signo, rows,
+                                                   cols, *counts, timeout, room, name)
             + b"".join(word + b"\0" for word in words))
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, and of
-fuzz_http, what a job says to its proxy."""
+"""corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, of fuzz_gateway,
+what a guest says, of fuzz_http, what a job says to its proxy, and of fuzz_sni, how TLS begins."""
 import os
 import struct
 
@@ -33,6 +33,13 @@ def request(stream, method, path, *fields, body=0):
 
 def response(stream, status, *fields, body=0):
     return frame("RESPONSE", stream, struct.pack("<QHHI", body, status, len(fields), 0) + headers(*fields))
+
+
+def client_hello(*names):
+    ext = b"".join(struct.pack(">HHHBH", 0, len(n) + 5, len(n) + 3, 0, len(n)) + n for n in names)
+    body = (b"\3\3" + bytes(32) + b"\2xy" + b"\0\2\x13\1" + b"\1\0" + struct.pack(">H", len(ext)) + ext)
+    shake = b"\1\0" + struct.pack(">H", len(body)) + body
+    return b"\x16\3\1" + struct.pack(">H", len(shake)) + shake
 
 
 hello = struct.pack("<I16s", 1, b"nonce")
@@ -74,7 +81,36 @@ http = {
     "dns-loop": b"d" + struct.pack(">HHHHHH", 7, 0, 1, 0, 0, 0) + b"\xc0\x0c" + bytes(4),
 }
 
-for target, files in (("net", seeds), ("http", http)):
+met = frame("READY", 0, struct.pack("<I", 1) + bytes(16))
+
+
+def asked(stream, method, path, body=0):
+    return start(stream, ORIGIN, b"api") + request(stream, method, path, (b"a", b"b"), body=body)
+
+
+gateway = {
+    "refused": b"\x7f" + met + start(1, TUNNEL, b"evil.org", 443) + frame("CLOSE", 1, bytes(4)),
+    "silent": b"\x7f" + met + start(1, TUNNEL, b"x.a.org", 443) + start(2, TUNNEL, b"x.a.org", 443),
+    "connect": b"\0" + met + b"".join(start(i, TUNNEL, b"127.0.0.1", 1) for i in range(1, 6)),
+    "request": b"\x7f" + met + asked(1, b"GET", b"/v1/x") + frame("EOF", 1),
+    "body": b"\x7f" + met + asked(1, b"POST", b"/v1/x", 3) + frame("DATA", 1, b"four"),
+    "method": b"\x7f" + met + asked(1, b"PUT", b"/v1/x"),
+    "held": b"\xff" + met + frame("HELD") + start(1, TUNNEL, b"evil.org", 443),
+    "no-stream": b"\x7f" + met + frame("DATA", 9, b"x"),
+    "twice": b"\x7f" + met + start(1, TUNNEL, b"x.a.org", 443) * 2,
+    "early": b"\x7f" + start(1, TUNNEL, b"x.a.org", 443),
+}
+
+sni = {
+    "name": client_hello(b"a.example.org"),
+    "none": client_hello(),
+    "twice": client_hello(b"a.org", b"b.org"),
+    "records": b"\x16\3\1\0\1\1" * 3 + client_hello(b"a.org")[3:],
+    "part": client_hello(b"a.example.org")[:50],
+    "no-tls": b"GET / HTTP/1.1\r\n\r\n",
+}
+
+for target, files in (("net", seeds), ("gateway", gateway), ("http", http), ("sni", sni)):
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)
     for name, data in files.items():

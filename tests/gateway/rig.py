@@ -1,6 +1,7 @@
 """rig: a real lazaret-gateway, with the test as its keeper and as its guest, and real servers, all in
 a network namespace of the test's own."""
 import array
+import json
 import os
 import select
 import socket
@@ -9,6 +10,8 @@ import subprocess
 import sys
 import time
 import traceback
+
+import servers
 
 GATEWAY = os.environ["GATEWAY"]
 WAIT = int(os.environ.get("GATEWAY_WAIT", "60"))  # seconds for what must come
@@ -57,7 +60,6 @@ class Gateway:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control = ours
         self.port = None
-        self.seen = []
         self.frames = []
 
         def child():
@@ -94,7 +96,6 @@ class Gateway:
         os.close(r)
 
     def rules(self, rules, ranges=()):
-        import json
         fd = os.memfd_create("rules")
         os.write(fd, json.dumps({"network": [dict(r) for r in rules],
                                  "network_ranges": list(ranges)}).encode())
@@ -177,12 +178,10 @@ class Gateway:
 
     def refused(self, stream, host, port, why, kind=TUNNEL):
         """Its JSON and the event."""
-        import json
         self.open(stream, host, port, kind)
         return self.is_refused(stream, why)
 
     def is_refused(self, stream, why):
-        import json
         kind, _, payload = self.frame(stream)
         equal(kind, REFUSED, payload)
         code, status = struct.unpack("<HH", payload[:4])
@@ -250,15 +249,14 @@ class Gateway:
         return status, headers, body
 
 
-def run(tests, setup=lambda: None):
-    """TAP; in a network namespace with lo up, and as root of a user namespace unless root."""
+def run(tests, setup, teardown):
+    """TAP; in a network namespace with lo up, and as root of a user namespace unless root: GATEWAY_ROOT
+    says that it is."""
     if not os.environ.get("GATEWAY_NS"):
-        args = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
-        os.environ["GATEWAY_NS"] = "1"
-        os.execvp("unshare", args + [sys.executable, *sys.argv])
-    import fcntl
-    with socket.socket() as s:  # lo is up, and has addresses that are public and private
-        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 0x1 | 0x40))
+        root = os.geteuid() == 0
+        os.environ.update(GATEWAY_NS="1", GATEWAY_ROOT="1" if root else "")
+        os.execvp("unshare", ["unshare", "-n" if root else "-rn", sys.executable, *sys.argv])
+    servers.loopback_up()
     setup()
     wanted = sys.argv[1:]
     chosen = [t for t in tests if not wanted or t.__name__ in wanted]
@@ -272,5 +270,6 @@ def run(tests, setup=lambda: None):
             failed += 1
             print(f"not ok {i} - {test.__name__}")
             print("# " + traceback.format_exc().replace("\n", "\n# "), flush=True)
+    teardown()
     sys.stdout.flush()
     os._exit(1 if failed else 0)

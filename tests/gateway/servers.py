@@ -1,4 +1,5 @@
 """servers: on loopback: names, echo, HTTP and HTTPS with a certificate of the test's own."""
+import fcntl
 import os
 import shutil
 import socket
@@ -8,6 +9,12 @@ import struct
 import subprocess
 import tempfile
 import threading
+
+
+def loopback_up():
+    """In a network namespace of our own, where it is down."""
+    with socket.socket() as s:
+        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
 
 
 class _Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):

@@ -1,7 +1,5 @@
 """Requests to clear-side origins through a real gateway: the secret goes out and never comes back."""
-import base64
 import os
-import socket
 import struct
 import threading
 
@@ -348,4 +346,4 @@ TESTS = [the_secret_goes_out_and_is_covered_when_it_comes_back, a_secret_in_piec
          many_requests_at_once_have_a_limit]
 
 if __name__ == "__main__":
-    run(TESTS, setup)
+    run(TESTS, setup, lambda: certs.remove())

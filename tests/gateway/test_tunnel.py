@@ -18,7 +18,7 @@ def setup():
     global names, certs
     certs = servers.Certificates()
     names = servers.Names({"echo.test": ["127.0.0.1"], "tls.test": ["127.0.0.1"],
-                           "other.test": ["127.0.0.1"], "six.test": ["::1"],
+                           "six.test": ["::1"],
                            "dead.test": ["127.9.9.9", "127.0.0.1"], "silent.test": "silence"})
     ports["echo"] = servers.tcp(servers.echo)
     ports["six"] = servers.tcp(servers.echo, "::1")
@@ -449,4 +449,4 @@ TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ip
          it_ends_with_its_keeper, it_has_no_right_that_it_does_not_need]
 
 if __name__ == "__main__":
-    run(TESTS, setup)
+    run(TESTS, setup, lambda: certs.remove())

@@ -46,6 +46,7 @@ BAD = {
                  {"network": "https://a.org"}, {"network": ["a.org"]}, {"network": [1]}, {"network": [{}]},
                  {"network": [{"to": "https://a.org", "port": 1}]}, {"network": [{"to": "https://a.org", "bytes": 0}]},
                  {"network": [{"to": "https://a.org", "name": "A"}]}, {"network": [{"to": "https://a.org,bytes=1"}]},
+                 {"network": [{"to": "https://a.org/v1", "name": "api", "secret": "K" * 65}]},
                  {"network": [{"to": "https://a.org", "methods": "GET"}]}, {"network_ranges": ["10.0.0.0/8"]}],
     "policy": [{"version": 0}, {"maximum": {}}, {"max": {"image": 1}}, {"max": {"cpus": "x"}}, {"on_excess": "ask"},
                {"images": ["default"]}, {"input_roots": ["data"]}, {"writable": 1}, {"debug": True},

@@ -88,7 +88,7 @@ static struct doc *rules(const char *about, enum net_use use)
             ranged("bytes per second", KEY_KIND_SIZE, NET_RULE_RATE_MIN, NET_RULE_BYTES_MAX));
     doc_set(p, "streams", ranged("connections at once", KEY_KIND_NUMBER, 1, NET_RULE_STREAMS_MAX));
     if (use == NET_OF_WISH) {
-        doc_set(p, "secret", patterned("the gateway adds it", "^[A-Za-z_][A-Za-z0-9_]*$"));
+        doc_set(p, "secret", patterned("the gateway adds it", SECRET));
         doc_set(p, "header", patterned("where, at {}", "^[^:]+: .*{}"));
     }
     one = object(p);

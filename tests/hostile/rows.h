@@ -3,6 +3,7 @@
 #define LZ_TESTS_HOSTILE_ROWS_H
 
 #include "base/confine.h"
+#include "tests/unit/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -87,21 +88,12 @@ static inline void rows_check_children(long before_kib)
                   u.ru_maxrss - before_kib);
 }
 
-static inline size_t rows_count_fds(void)
-{
-    size_t n = 0;
-
-    for (int fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 /* No process, and no fd more than before. */
 static inline void rows_check_clean(size_t fds_before)
 {
     ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
     ck_assert_int_eq(errno, ECHILD);
-    ck_assert_uint_eq(rows_count_fds(), fds_before);
+    ck_assert_uint_eq(suite_count_fds(), fds_before);
 }
 
 #endif

@@ -8,14 +8,9 @@
  * are frames whose payload lies. Every row must end as tampering, leave both processes small, and
  * nothing behind.
  */
-#include "tests/hostile/rows.h"
-#include "tests/unit/relay_stage.h"
+#include "tests/hostile/relay_rows.h"
 
 #include "base/str.h"
-
-#include <unistd.h>
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* clang-format off */
 #define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
@@ -24,39 +19,13 @@
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 /* clang-format on */
 
-/* What every lie of one frame must come to. */
-static void lie(enum stage stage, const void *head, size_t head_len, const void *data, size_t len)
-{
-    size_t fds = rows_count_fds();
-    struct channel_event ev;
-    long mine, relays;
-    pid_t relay;
-
-    rig_open(&rig, 0);
-    reach(&rig, stage);
-    relay = channel_relay_pid(rig.ch);
-    mine = rows_watch(getpid());
-    relays = rows_watch(relay);
-    guest_raw(&rig, head, head_len);
-    guest_raw(&rig, data, len);
-    while (channel_next(rig.ch, &ev) == 0)
-        wait_readable(channel_fd(rig.ch));
-    ck_assert_msg(ev.type == CHANNEL_TAMPERED, "event %d: %s", ev.type, ev.text);
-    ck_assert(ev.text[0] && str_is_printable(ev.text, sizeof(ev.text)));
-    ck_assert_int_eq(channel_next(rig.ch, &ev), 0); /* it was the last */
-    rows_check_peak(relay, relays, "the relay");
-    rows_check_peak(getpid(), mine, "the keeper");
-    rig_close(&rig);
-    rows_check_children(mine > relays ? mine : relays);
-    rows_check_clean(fds);
-}
-
 static void lie_frame(enum stage stage, const struct wire_header *h, const void *data)
 {
-    uint8_t raw[WIRE_HEADER_SIZE];
+    const struct relay_before before = relay_begin(stage);
 
-    wire_header_format(raw, h);
-    lie(stage, raw, sizeof(raw), data, h->length);
+    guest_send(&rig, h->type, h->stream, data, h->length);
+    expect_tampered();
+    relay_end(&before);
 }
 
 /* ---- the neighbours of each row of the table ------------------------------------------------- */
@@ -217,6 +186,7 @@ static const struct {
     const char *name;
     const uint8_t *raw;
     size_t len;
+    uint32_t logs; /* as many frames in front of it are legal, and told */
 } headers[] = {
     {"a_request_of_the_web", BYTES("GET / HTTP/1.1\r\nHost: x\r\n\r\n")},
     {"zeros", BYTES(U64(0), U64(0))},
@@ -246,31 +216,24 @@ static const struct {
      BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(0xfffffff0u))},
     {"length_of_all_ones",
      BYTES(MAGIC, U16(WIRE_DATA), U16(0), U32(STREAM(1, WIRE_STDOUT)), U32(0xffffffffu))},
-    {"length_that_takes_the_next_header", BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(2), 'x',
-                                                MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
-    {"length_that_leaves_a_byte", BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x', 'y',
-                                        MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x')},
+    {"length_that_takes_the_next_header",
+     BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(2), 'x', MAGIC, U16(WIRE_LOG), U16(0), U32(0),
+           U32(1), 'x'),
+     1},
+    {"length_that_leaves_a_byte",
+     BYTES(MAGIC, U16(WIRE_LOG), U16(0), U32(0), U32(1), 'x', 'y', MAGIC, U16(WIRE_LOG), U16(0),
+           U32(0), U32(1), 'x'),
+     1},
 };
 /* clang-format on */
 
-/* The frame in front of a header that is none is taken, and its LOG told: not here. */
 static void tell_header(int row)
 {
-    enum stage stage = strstr(headers[row].name, "length_that_") ? UNMET : RUNNING;
-    struct channel_event ev;
+    const struct relay_before before = relay_begin(RUNNING);
 
-    if (stage == RUNNING) {
-        lie(stage, headers[row].raw, headers[row].len, NULL, 0);
-        return;
-    }
-    rig_open(&rig, 0);
     guest_raw(&rig, headers[row].raw, headers[row].len);
-    do
-        while (channel_next(rig.ch, &ev) == 0)
-            wait_readable(channel_fd(rig.ch));
-    while (ev.type == CHANNEL_LOG);
-    ck_assert_int_eq(ev.type, CHANNEL_TAMPERED);
-    rig_close(&rig);
+    expect_tampered_after(headers[row].logs);
+    relay_end(&before);
 }
 
 /* ---- frames whose payload lies --------------------------------------------------------------- */

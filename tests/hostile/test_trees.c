@@ -64,10 +64,11 @@ static void put_end(void)
 
 static void a_million_entries(void)
 {
-    own_free uint8_t *all = calloc(1000000, TREE_HEADER_SIZE + 1);
+    const size_t n = 1000000;
+    own_free uint8_t *all = calloc(n, TREE_HEADER_SIZE + 1);
 
     ck_assert_ptr_nonnull(all);
-    for (size_t i = 0; i < 100000; i++) {
+    for (size_t i = 0; i < n; i++) {
         uint8_t *p = all + i * (TREE_HEADER_SIZE + 1);
 
         p[0] = TREE_SKIPPED;
@@ -75,7 +76,7 @@ static void a_million_entries(void)
         p[4] = 1;
         p[16] = 'x';
     }
-    put(all, 1000000 * (TREE_HEADER_SIZE + 1));
+    put(all, n * (TREE_HEADER_SIZE + 1));
     put_end();
 }
 
@@ -446,7 +447,8 @@ static long plain_kib(void)
     return u.ru_maxrss;
 }
 
-/* `want` is the error's class, ERR_NONE: it must do, without what is refused. */
+/* `want` is the error's class, and `why` a part of its text; ERR_NONE: it must do, without what is
+ * refused, each for `why`. */
 static uint64_t unpack_and_check(enum err_class want, const char *why)
 {
     struct unpack_result res = {0};
@@ -455,6 +457,7 @@ static uint64_t unpack_and_check(enum err_class want, const char *why)
     if (want != ERR_NONE) {
         ck_assert_int_eq(rc, -1);
         ck_assert_msg(err.class == want, "class %d: %s", err.class, err.text);
+        ck_assert_msg(!why || strstr(err.text, why), "%s", err.text);
         return 0;
     }
     ck_assert_msg(rc == 0, "%s", err.text);
@@ -475,30 +478,31 @@ static const struct {
     void (*put)(void);
     enum err_class want;
     uint64_t refused;
+    const char *why; /* of the error */
 } streams[] = {
-#define ROW(name, want, refused)                                                                   \
+#define ROW(name, want, refused, why)                                                              \
     {                                                                                              \
-#name, name, want, refused                                                                 \
+#name, name, want, refused, why                                                            \
     }
-    ROW(a_million_entries, ERR_PROTOCOL, 0),
-    ROW(one_name_a_thousand_times, ERR_NONE, 999),
-    ROW(folders_as_deep_as_they_may_be_and_deeper, ERR_NONE, 8),
-    ROW(a_sparse_terabyte, ERR_LIMIT, 0),
-    ROW(a_file_of_all_ones_bytes, ERR_LIMIT, 0),
-    ROW(a_file_that_takes_the_end_for_content, ERR_PROTOCOL, 0),
-    ROW(refused_content_counts_too, ERR_LIMIT, 0),
-    ROW(half_a_header, ERR_PROTOCOL, 0),
-    ROW(half_a_name, ERR_PROTOCOL, 0),
-    ROW(half_a_file, ERR_PROTOCOL, 0),
-    ROW(nothing_at_all, ERR_PROTOCOL, 0),
-    ROW(no_end, ERR_PROTOCOL, 0),
-    ROW(an_end_twice, ERR_PROTOCOL, 0),
-    ROW(something_after_the_end, ERR_PROTOCOL, 0),
-    ROW(a_file_before_its_folder, ERR_PROTOCOL, 0),
-    ROW(a_file_below_a_file, ERR_NONE, 1),
-    ROW(name_of_4096_bytes, ERR_PROTOCOL, 0),
-    ROW(name_one_byte_over_its_bound, ERR_PROTOCOL, 0),
-    ROW(name_of_65535_bytes, ERR_PROTOCOL, 0),
+    ROW(a_million_entries, ERR_PROTOCOL, 0, "has more than 100000 entries"),
+    ROW(one_name_a_thousand_times, ERR_NONE, 999, NULL),
+    ROW(folders_as_deep_as_they_may_be_and_deeper, ERR_NONE, 8, NULL),
+    ROW(a_sparse_terabyte, ERR_LIMIT, 0, "is larger than 100000 bytes"),
+    ROW(a_file_of_all_ones_bytes, ERR_LIMIT, 0, "is larger than 100000 bytes"),
+    ROW(a_file_that_takes_the_end_for_content, ERR_PROTOCOL, 0, "ends within a file"),
+    ROW(refused_content_counts_too, ERR_LIMIT, 0, "is larger than 100000 bytes"),
+    ROW(half_a_header, ERR_PROTOCOL, 0, "ends before its end"),
+    ROW(half_a_name, ERR_PROTOCOL, 0, "ends before its end"),
+    ROW(half_a_file, ERR_PROTOCOL, 0, "ends within a file"),
+    ROW(nothing_at_all, ERR_PROTOCOL, 0, "ends before its end"),
+    ROW(no_end, ERR_PROTOCOL, 0, "ends before its end"),
+    ROW(an_end_twice, ERR_PROTOCOL, 0, "goes on after its end"),
+    ROW(something_after_the_end, ERR_PROTOCOL, 0, "goes on after its end"),
+    ROW(a_file_before_its_folder, ERR_PROTOCOL, 0, "has an entry before its folder"),
+    ROW(a_file_below_a_file, ERR_NONE, 1, NULL),
+    ROW(name_of_4096_bytes, ERR_PROTOCOL, 0, "an entry that is not one"),
+    ROW(name_one_byte_over_its_bound, ERR_PROTOCOL, 0, "an entry that is not one"),
+    ROW(name_of_65535_bytes, ERR_PROTOCOL, 0, "an entry that is not one"),
 };
 
 static void tell_stream(int row)
@@ -507,7 +511,7 @@ static void tell_stream(int row)
 
     begin();
     streams[row].put();
-    ck_assert_uint_eq(unpack_and_check(streams[row].want, NULL), streams[row].refused);
+    ck_assert_uint_eq(unpack_and_check(streams[row].want, streams[row].why), streams[row].refused);
     end();
     rows_check_children(kib);
 }
@@ -519,7 +523,9 @@ static void tell_entry(int row)
 
     begin();
     put_entry(&entries[row]);
-    ck_assert_uint_eq(unpack_and_check(refused ? ERR_NONE : ERR_PROTOCOL, NULL), refused);
+    ck_assert_uint_eq(unpack_and_check(refused ? ERR_NONE : ERR_PROTOCOL,
+                                       refused ? NULL : "an entry that is not one"),
+                      refused);
     end();
     rows_check_children(kib);
 }

@@ -346,15 +346,6 @@ static void open_twin(struct rig *r, uint32_t what)
     guest_raw(r, &ask, sizeof(ask));
 }
 
-static size_t count_fds(void)
-{
-    size_t n = 0;
-
-    for (int fd = 0; fd < 256; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 START_TEST(a_relay_that_lies_is_not_believed)
 {
     static const enum twin_lie lies[] = {LIE_SHORT,  LIE_LONG, LIE_TYPE,     LIE_TEXT,
@@ -374,12 +365,12 @@ END_TEST
 
 START_TEST(fds_that_a_relay_sends_are_dropped)
 {
-    size_t before = count_fds();
+    size_t before = suite_count_fds();
 
     open_twin(&rig, LIE_FDS);
     expect_event(&rig, CHANNEL_LOG);
     expect_event(&rig, CHANNEL_LOG);
-    ck_assert_uint_eq(count_fds(), before + 2); /* the two of the rig */
+    ck_assert_uint_eq(suite_count_fds(), before + 2); /* the two of the rig */
     channel_close(rig.ch);
     close(rig.guest);
 }

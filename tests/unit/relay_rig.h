@@ -225,6 +225,19 @@ static inline void send_window(struct rig *r, uint32_t stream)
     }
 }
 
+/* Waits until the stream may send `n` bytes: *credit is what it has. */
+static inline void take_credit(struct rig *r, uint32_t stream, uint64_t *credit, uint64_t n)
+{
+    while (*credit < n) {
+        const uint8_t *p;
+        struct wire_header h = guest_expect(r, WIRE_CREDIT, stream, &p);
+        uint32_t bytes;
+
+        ck_assert_int_eq(wire_credit_parse(p, h.length, &bytes), 0);
+        *credit += bytes;
+    }
+}
+
 static inline void send_exit(struct rig *r, uint32_t exec, uint32_t code)
 {
     struct wire_exit m = {.code = code, .cpu_us = 7, .peak_bytes = 9};

@@ -1,5 +1,6 @@
 /*
- * suite: main() of a Check program: SUITE("name", test, ...), at most 40 tests; or suite_run().
+ * suite: main() of a Check program: SUITE("name", test, ...), at most 40 tests; or suite_run(). And
+ * what many of them ask about their own process.
  *
  * Prints TAP where CK_TAP_LOG_FILE_NAME=- is set, as meson does.
  */
@@ -7,7 +8,18 @@
 #define LZ_TESTS_SUITE_H
 
 #include <check.h>
+#include <fcntl.h>
 #include <stdlib.h>
+
+/* How many fds this process has open. */
+static inline size_t suite_count_fds(void)
+{
+    size_t n = 0;
+
+    for (int fd = 0; fd < 1024; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
 
 /* Runs the tests of `tc` as the suite `name`; takes `tc`. Returns the status for main(). */
 static inline int suite_run(const char *name, TCase *tc)

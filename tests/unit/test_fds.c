@@ -3,7 +3,6 @@
 #include "shared/fds.h"
 #include "tests/unit/suite.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
@@ -22,18 +21,6 @@ static void teardown(void)
 {
     close(pair[0]);
     close(pair[1]);
-}
-
-static unsigned open_fds(void)
-{
-    DIR *d = opendir("/proc/self/fd");
-    unsigned n = 0;
-
-    ck_assert_ptr_nonnull(d);
-    while (readdir(d))
-        n++;
-    closedir(d);
-    return n;
 }
 
 /* `n` times our own end. */
@@ -68,7 +55,7 @@ END_TEST
 START_TEST(another_number_than_what_is_legal_is_closed)
 {
     static const size_t counts[] = {0, 1, 3, 5, FDS_ROOM};
-    const unsigned before = open_fds();
+    const size_t before = suite_count_fds();
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         struct fds with;
@@ -79,7 +66,7 @@ START_TEST(another_number_than_what_is_legal_is_closed)
         ck_assert_uint_eq(with.n, counts[i]);
         ck_assert(!with.cut);
         ck_assert_ptr_null(fds_just(&with, 4));
-        ck_assert_uint_eq(open_fds(), before);
+        ck_assert_uint_eq(suite_count_fds(), before);
         ck_assert_int_eq(fds_one(&with), -1);
     }
 }
@@ -87,7 +74,7 @@ END_TEST
 
 START_TEST(a_message_that_was_cut_has_no_files)
 {
-    const unsigned before = open_fds();
+    const size_t before = suite_count_fds();
     struct fds with;
     char part[3];
 
@@ -95,7 +82,7 @@ START_TEST(a_message_that_was_cut_has_no_files)
     ck_assert_int_eq(fds_receive(pair[1], part, sizeof(part), &with, 0), 3);
     ck_assert(with.cut);
     ck_assert_int_eq(fds_one(&with), -1);
-    ck_assert_uint_eq(open_fds(), before);
+    ck_assert_uint_eq(suite_count_fds(), before);
 }
 END_TEST
 

@@ -18,25 +18,19 @@
 static pid_t fork_sender(uint32_t stream, size_t len)
 {
     pid_t pid = fork();
-    size_t credit = WIRE_WINDOW, sent = 0;
+    uint64_t credit = WIRE_WINDOW;
+    size_t sent = 0;
 
     if (pid != 0)
         return pid;
     while (sent < len) {
         size_t n = 1 + sent % 60000;
-        const uint8_t *p;
-        uint32_t bytes;
 
         if (n > len - sent)
             n = len - sent;
         for (size_t i = 0; i < n; i++)
             junk[i] = (uint8_t)((sent + i) * 31 >> 3);
-        while (credit < n) {
-            struct wire_header h = guest_expect(&rig, WIRE_CREDIT, stream, &p);
-
-            ck_assert_int_eq(wire_credit_parse(p, h.length, &bytes), 0);
-            credit += bytes;
-        }
+        take_credit(&rig, stream, &credit, n);
         guest_send(&rig, WIRE_DATA, stream, junk, n);
         credit -= n;
         sent += n;

@@ -44,15 +44,6 @@ static int through(const void *data, size_t len, size_t n_fds, bool busy, struct
     return rc;
 }
 
-static unsigned open_fds(void)
-{
-    unsigned n = 0;
-
-    for (int fd = 0; fd < 1024; fd++)
-        n += fcntl(fd, F_GETFD) >= 0;
-    return n;
-}
-
 static const struct {
     struct talk_request r;
     size_t n_fds;
@@ -223,14 +214,14 @@ END_TEST
 START_TEST(a_record_of_another_size_is_illegal_and_its_fds_are_closed)
 {
     static char raw[4096];
-    unsigned before = open_fds();
+    size_t before = suite_count_fds();
     struct talk_request got;
 
     for (size_t len = 0; len < sizeof(raw); len = len * 2 + 1)
         for (size_t n = 0; n <= 16; n += 4)
             if (len != sizeof(got))
                 ck_assert_int_eq(through(raw, len, n, false, &got), -1);
-    ck_assert_uint_eq(open_fds(), before);
+    ck_assert_uint_eq(suite_count_fds(), before);
 }
 END_TEST
 
