@@ -7,6 +7,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,19 @@ void talk_put(struct client *c, const char *text, size_t len)
     memcpy(all + c->text_len, text, len);
     c->text = all;
     c->text_len += len;
+}
+
+static void __attribute__((format(printf, 2, 3)))
+put_text(struct client *c, const char *format, ...)
+{
+    char text[TALK_ANSWER_MAX];
+    va_list args;
+    int n;
+
+    va_start(args, format);
+    n = vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    talk_put(c, text, (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
 }
 
 /* Behind what it is told it goes. */
@@ -107,7 +121,7 @@ static void refuse_socks(struct client *c, uint8_t code)
 static void refuse_http(struct client *c, uint32_t why, unsigned status, const char *words,
                         const uint8_t *json, size_t json_len)
 {
-    char to[NET_NAME_MAX + 32], text[TALK_ANSWER_MAX], own[TALK_ANSWER_MAX];
+    char to[NET_NAME_MAX + 32], own[TALK_ANSWER_MAX];
 
     destination(c, to);
     if (!json) {
@@ -117,13 +131,10 @@ static void refuse_http(struct client *c, uint32_t why, unsigned status, const c
                                     refusals[why].denied ? "true" : "false", to, words);
         json = (const uint8_t *)own;
     }
-    talk_put(c, text,
-             (size_t)snprintf(text, sizeof(text),
-                              "HTTP/1.1 %u %s (lazaret: %s: %s)\r\nContent-Type: "
-                              "application/json\r\nContent-Length: %zu\r\nConnection: "
-                              "close\r\n\r\n",
-                              status, status == 403 ? "Forbidden" : "Refused", to, words,
-                              json_len));
+    put_text(c,
+             "HTTP/1.1 %u %s (lazaret: %s: %s)\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\nConnection: close\r\n\r\n",
+             status, status == 403 ? "Forbidden" : "Refused", to, words, json_len);
     if (!c->head_only)
         talk_put(c, (const char *)json, json_len);
     leave(c);
@@ -448,23 +459,20 @@ void talk_response(struct client *c, const struct net_response *m)
     struct net_headers list = m->headers;
     bool empty = c->head_only || m->status == 204 || m->status == 304;
     struct net_field f;
-    char text[64];
 
-    talk_put(c, text, (size_t)snprintf(text, sizeof(text), "HTTP/1.1 %u -\r\n", m->status));
+    put_text(c, "HTTP/1.1 %u -\r\n", m->status);
     while (net_headers_next(&list, &f)) {
         talk_put(c, f.name, f.name_len);
         talk_put(c, ": ", 2);
         talk_put(c, f.value, f.value_len);
         talk_put(c, "\r\n", 2);
     }
-    text[0] = '\0';
     c->chunked = !empty && m->body == NET_BODY_UNKNOWN && !c->old;
     if (c->chunked)
-        (void)snprintf(text, sizeof(text), "transfer-encoding: chunked\r\n");
+        put_text(c, "transfer-encoding: chunked\r\n");
     else if (m->body != NET_BODY_UNKNOWN && m->status != 204)
-        (void)snprintf(text, sizeof(text), "content-length: %llu\r\n", (unsigned long long)m->body);
-    talk_put(c, text, strlen(text));
-    talk_put(c, "connection: close\r\n\r\n", 21);
+        put_text(c, "content-length: %llu\r\n", (unsigned long long)m->body);
+    put_text(c, "connection: close\r\n\r\n");
     c->answered = true;
     c->state = CLIENT_FLOWING;
 }

@@ -224,6 +224,8 @@ extern void *__libc_realloc(void *p, size_t n);
 FAILS_ALLOCATION(malloc, (size_t n), __libc_malloc(n))
 FAILS_ALLOCATION(calloc, (size_t a, size_t b), __libc_calloc(a, b))
 FAILS_ALLOCATION(realloc, (void *p, size_t n), __libc_realloc(p, n))
+FAILS_ALLOCATION(reallocarray, (void *p, size_t a, size_t b),
+                 a &&b > SIZE_MAX / a ? NULL : __libc_realloc(p, a *b))
 
 /* ---- libvirt ----------------------------------------------------------------------------------
  */

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void *grow(void *p, size_t size)
+static void *grow(void *p, size_t n, size_t size)
 {
-    void *q = realloc(p, size);
+    void *q = reallocarray(p, n, size);
 
     if (!q) {
         fputs("lazaret: out of memory\n", stderr);
@@ -29,7 +29,7 @@ static char *reserve(struct str *s, size_t more)
 
     if (!data || need > s->cap) {
         s->cap = need < 64 ? 64 : need * 2;
-        s->data = data = grow(data, s->cap);
+        s->data = data = grow(data, s->cap, 1);
     }
     return data + s->len;
 }
@@ -302,7 +302,7 @@ void strv_done(struct strv *v)
 
 static void strv_take(struct strv *v, char *text)
 {
-    v->items = grow(v->items, (v->n + 2) * sizeof(char *));
+    v->items = grow(v->items, v->n + 2, sizeof(char *));
     v->items[v->n++] = text;
     v->items[v->n] = NULL;
 }

@@ -229,8 +229,9 @@ void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *r
      * wrapper's list has, for its libraries. A mark that it was given to write or read it closes a
      * moment after it has said that it is done. */
     own_free char *marks = str_printf("%s/" FOLDER_MARKS "/", k->folder->path);
-    const char *const files[] = {CAGE_DIR "/",          "/usr/", "/etc/localtime",
-                                 "/sys/devices/system", marks,   NULL};
+    static const char cage[] = CAGE_DIR "/";
+    const char *const files[] = {cage,  "/usr/", "/etc/localtime", "/sys/devices/system",
+                                 marks, NULL};
     const char *const logs[] = {k->folder->path, k->run_path, k->state_path, NULL};
     struct fence_process qemu = {
         .who = "qemu", .pid = hv_qemu_pid(k->hv), .filters = 2, .host = &k->host, .files = files};
