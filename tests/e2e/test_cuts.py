@@ -1,7 +1,8 @@
 """Power cuts: whoever is killed at whatever step of snapshot, revert, fork and warm save, nothing breaks.
 
 A library of ours counts the steps of lazaret's processes (cut.c) and stops at one. A few of the steps
-are tried; LAZARET_E2E_CUTS=all tries every one, a number so many of each operation.
+are tried; LAZARET_E2E_CUTS=all tries every one, a number so many of each operation, and FROM-TO, or
+FROM- to the last, a part of a walk that takes hours; LAZARET_E2E_CUTS_WHO is who of the three is killed.
 """
 import json
 import os
@@ -15,6 +16,7 @@ from preload import Preload
 
 CUTS = os.environ.get("LAZARET_E2E_CUTS", "2")
 SMALL = ("--memory", "64M")
+WHO = os.environ.get("LAZARET_E2E_CUTS_WHO", "itself qemu client").split()
 END_ITSELF, HOLD = 1, 2
 ARMED, COUNT, AT, HOW, HIT, GO = range(6)
 TRIGGER, WHAT = 24, 88
@@ -65,11 +67,17 @@ def _ask(cut, args, at, who, qemus=lambda _: [], trigger=b"", data=None):
     return p.returncode, out, err
 
 
-def _points(total):
-    if CUTS == "all":
-        return range(1, total + 1)
-    n = min(int(CUTS), total)
-    return sorted({1 + i * (total - 1) // max(n - 1, 1) for i in range(n)})
+def _points(total, of):
+    """The steps to try; how far a long walk has come is said."""
+    first, dash, last = ("1-" if CUTS == "all" else CUTS).partition("-")
+    if not dash:
+        n = min(int(CUTS), total)
+        yield from sorted({1 + i * (total - 1) // max(n - 1, 1) for i in range(n)})
+        return
+    for at in range(int(first), min(int(last or total), total) + 1):
+        yield at
+        if at % 10 == 0 or at == total:
+            print(f"# {of} at step {at} of {total}: done", flush=True)
 
 
 def _qemus(*names):
@@ -130,8 +138,8 @@ def _walk(folder, verb, words):
         total = cut.disarm()
         _end(verb, *names)
     print(f"# {verb}: {total} steps", flush=True)
-    for who in ("itself", "qemu", "client"):
-        for at in _points(total):
+    for who in WHO:
+        for at in _points(total, f"{verb}, {who}"):
             with Nothing():
                 _prepare(cut, verb)
                 status, _, err = _ask(cut, words, at, who, lambda _: _qemus(*names))
@@ -177,8 +185,8 @@ def a_warm_save_that_is_cut_off_at_a_step_leaves_a_whole_one_or_none(folder):
     equal((status, out), (0, b"works\n"), err)
     total = cut.disarm()
     print(f"# warm save: {total} steps", flush=True)
-    for who in ("itself", "qemu", "client"):
-        for at in _points(total):
+    for who in WHO:
+        for at in _points(total, f"warm save, {who}"):
             fresh()
             with Nothing():
                 _ask(cut, words, at, who, _qemus_below, b"warm", data)
