@@ -9,14 +9,18 @@
  * says so, also when a restored one does not become ready; while somebody else makes the template,
  * it boots and says nothing.
  *
+ *   A saved guest's memory is read by a process of its own while QEMU starts with it (checker.h).
+ *
  * Must: hand a saved memory file to QEMU on a read-only mount only.
- * Must not: run a guest that took in half a state.
+ * Must not: run a guest that took in half a state, or whose memory was not checked.
  */
 #ifndef LZ_RUN_START_H
 #define LZ_RUN_START_H
 
 #include "run/keeper.h"
 
+/* Before k->hv is opened: what may be wanted then has no thread beside it. */
+int start_prepare(struct keeper *k, struct err *e);
 /* The domain is there, paused; its sockets can be connected. k->hv is open and has none before. */
 int start_guest(struct keeper *k, int console_log_fd, struct err *e);
 /* The input disk that a guest like this one must have without being given one, or NULL. */

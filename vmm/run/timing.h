@@ -19,8 +19,8 @@ enum timing_step {
     TIMING_DISKS,     /* scratch and input */
     TIMING_XML,       /* of the domain */
     TIMING_LIBVIRT,   /* its driver, started */
-    TIMING_SAVED,     /* the saved guest: found and checked, or made */
-    TIMING_QEMU,      /* started, the saved state taken in */
+    TIMING_SAVED,     /* the saved guest: found, or made */
+    TIMING_QEMU,      /* started, the saved state taken in, the saved memory checked meanwhile */
     TIMING_HELLO,     /* until the guest is ready: its boot, when it is not restored */
     TIMING_RECORD,    /* what confines it read, the first head signed and on the disk */
     TIMING_CONTAINER, /* until the job's first process */

@@ -444,11 +444,13 @@ int up_guest(struct keeper *k, struct err *e)
 
     k->up_ms = clock_mono_ms();
     note_open_files(k);
-    if (open_log(k, &log, e) < 0 || open_hv(k, e) < 0)
+    if (open_log(k, &log, e) < 0 || start_prepare(k, e) < 0 || open_hv(k, e) < 0)
         return -1;
     timing_note(&k->result.timing, TIMING_LIBVIRT);
-    if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
-        open_channel(k, log, e) < 0)
+    if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0)
+        return -1;
+    checker_end(&k->checker);
+    if (open_channel(k, log, e) < 0)
         return -1;
     return up_let_run(k, e);
 }
@@ -466,6 +468,7 @@ void up_guest_undo(struct keeper *k)
 {
     struct err e;
 
+    checker_end(&k->checker);
     recording_sample(k);
     channel_close(k->channel);
     k->channel = NULL;
