@@ -349,16 +349,13 @@ static int start_cold(struct keeper *k, struct err *e)
     return hv_create(k->hv, k->xml, false, e);
 }
 
-int start_prepare(struct keeper *k, struct err *e)
-{
-    return k->c->from || (k->c->warm && !k->c->uri) ? checker_start(&k->checker, e) : 0;
-}
-
 int start_guest(struct keeper *k, int console_log_fd, struct err *e)
 {
     struct err why;
     int r = 0;
 
+    if (checker_image(&k->checker, e) < 0)
+        return -1;
     if (k->c->from)
         return start_fork(k, console_log_fd, e);
     if (k->c->warm && !k->c->uri)

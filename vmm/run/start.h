@@ -19,8 +19,6 @@
 
 #include "run/keeper.h"
 
-/* Before k->hv is opened: what may be wanted then has no thread beside it. */
-int start_prepare(struct keeper *k, struct err *e);
 /* The domain is there, paused; its sockets can be connected. k->hv is open and has none before. */
 int start_guest(struct keeper *k, int console_log_fd, struct err *e);
 /* The input disk that a guest like this one must have without being given one, or NULL. */

@@ -15,7 +15,7 @@
 enum timing_step {
     TIMING_PARSE,     /* command line, plan, what the image's name means */
     TIMING_BEGIN,     /* the run's folder, namespaces, init and keeper */
-    TIMING_IMAGE,     /* its parts, hashed */
+    TIMING_IMAGE,     /* its parts, opened; hashed beside the next steps */
     TIMING_DISKS,     /* scratch and input */
     TIMING_XML,       /* of the domain */
     TIMING_LIBVIRT,   /* its driver, started */
