@@ -135,7 +135,7 @@ static int check_digest(int fd, const struct store_object *o, struct err *e)
     return 0;
 }
 
-static int open_part(struct image *im, enum image_part part, bool hash, struct err *e)
+static int open_part(struct image *im, enum image_part part, struct err *e)
 {
     const struct store_object *o = &im->m.parts[part];
     own_close int fd = -1;
@@ -147,45 +147,54 @@ static int open_part(struct image *im, enum image_part part, bool hash, struct e
         return err_set(e, ERR_IMAGE,
                        "blob sha256:%s has %" PRIu64 " bytes, the manifest says %" PRIu64,
                        o->sha256, size_bytes, o->size_bytes);
-    if (hash && check_digest(fd, o, e) < 0)
-        return -1;
     own_close_p(&im->fds[part]);
     im->fds[part] = own_steal_fd(fd);
     return 0;
 }
 
-static int open_parts(struct image *im, bool hash_root, struct err *e)
+static int damaged_part(const struct image *im, enum image_part part, struct err *e)
 {
-    for (int i = 0; i < IMAGE_PARTS; i++) {
-        enum image_part part = (enum image_part)i;
+    err_wrap(e, "%s", image_part_name(part));
+    return image_damaged(im->ref, e);
+}
 
-        if (open_part(im, part, part != IMAGE_ROOT || hash_root, e) < 0) {
-            err_wrap(e, "%s", image_part_name(part));
-            return image_damaged(im->ref, e);
-        }
+int image_open_unread(struct image *im, struct err *e)
+{
+    for (int part = 0; part < IMAGE_PARTS; part++)
+        if (open_part(im, (enum image_part)part, e) < 0)
+            return damaged_part(im, (enum image_part)part, e);
+    return 0;
+}
+
+static int check_parts(const struct image *im, bool root, struct err *e)
+{
+    for (int part = 0; part < IMAGE_PARTS; part++) {
+        if (im->fds[part] < 0 || (part == IMAGE_ROOT && !root))
+            continue;
+        if (check_digest(im->fds[part], &im->m.parts[part], e) < 0)
+            return damaged_part(im, (enum image_part)part, e);
     }
     return 0;
+}
+
+int image_check_boot(const struct image *im, struct err *e)
+{
+    return check_parts(im, false, e);
 }
 
 int image_open_parts(struct image *im, struct err *e)
 {
-    return open_parts(im, false, e);
+    return image_open_unread(im, e) < 0 ? -1 : image_check_boot(im, e);
 }
 
 int image_verify(struct image *im, struct err *e)
 {
-    return open_parts(im, true, e);
+    return image_open_unread(im, e) < 0 ? -1 : check_parts(im, true, e);
 }
 
 int image_recheck(const struct image *im, struct err *e)
 {
-    for (int i = 0; i < IMAGE_PARTS; i++) {
-        if (im->fds[i] < 0 || check_digest(im->fds[i], &im->m.parts[i], e) == 0)
-            continue;
-        err_wrap(e, "%s", image_part_name((enum image_part)i));
-        return image_damaged(im->ref, e);
-    }
-    return 0;
+    return check_parts(im, true, e);
 }
 
 uint64_t image_size_bytes(const struct image *im)

@@ -45,6 +45,10 @@ static inline void image_free_p(struct image **im)
  * ERR_IMAGE names the blob.
  */
 int image_open_parts(struct image *im, struct err *e);
+/* That in two: opens them and compares sizes; hashes kernel and initramfs, which must not be used
+ * before. */
+int image_open_unread(struct image *im, struct err *e);
+int image_check_boot(const struct image *im, struct err *e);
 /* The same, and hashes the root too. */
 int image_verify(struct image *im, struct err *e);
 

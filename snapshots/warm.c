@@ -79,9 +79,8 @@ static int open_part(int folder, const char *name, uint64_t size_bytes, int *ret
     return 0;
 }
 
-static int check_parts(const struct warm_meta *m, const struct warm *w, struct err *e)
+static int check_state(const struct warm_meta *m, const struct warm *w, struct err *e)
 {
-    struct memory_sum sum;
     char hex[DIGEST_HEX_SIZE];
     uint64_t size;
 
@@ -89,12 +88,15 @@ static int check_parts(const struct warm_meta *m, const struct warm *w, struct e
         return -1;
     if (size != m->state_bytes || strcmp(hex, m->state_sha256) != 0)
         return err_set(e, ERR_HOST, "'" WARM_STATE "' is not what was saved");
-    if (memory_digest(w->ram_fd, &sum, e) < 0)
-        return -1;
-    if (sum.size_bytes != m->ram.size_bytes || sum.used_bytes != m->ram.used_bytes ||
-        strcmp(sum.sha256, m->ram.sha256) != 0)
-        return err_set(e, ERR_HOST, "'" WARM_RAM "' is not what was saved");
     return 0;
+}
+
+int warm_check(const struct warm *w, const struct memory_sum *read, struct err *e)
+{
+    if (read->size_bytes == w->ram.size_bytes && read->used_bytes == w->ram.used_bytes &&
+        strcmp(read->sha256, w->ram.sha256) == 0)
+        return 0;
+    return err_set(e, ERR_HOST, "saved guest %.12s: '" WARM_RAM "' is not what was saved", w->key);
 }
 
 static int open_in(int folder, const struct warm_key *k, struct warm *ret, struct err *e)
@@ -104,15 +106,15 @@ static int open_in(int folder, const struct warm_key *k, struct warm *ret, struc
     if (warm_meta_read(folder, k, &m, NULL, e) < 0 ||
         open_part(folder, WARM_STATE, m.state_bytes, &ret->state_fd, e) < 0 ||
         open_part(folder, WARM_RAM, m.ram.size_bytes, &ret->ram_fd, e) < 0 ||
-        check_parts(&m, ret, e) < 0)
+        check_state(&m, ret, e) < 0)
         return -1;
-    ret->ram_bytes = m.ram.size_bytes;
+    ret->ram = m.ram;
     /* When it was used last; the order of what is pruned, so nothing depends on it. */
     (void)futimens(folder, NULL);
     return 0;
 }
 
-int warm_open(const char *dir, const struct warm_key *k, struct warm *ret, struct err *e)
+int warm_find(const char *dir, const struct warm_key *k, struct warm *ret, struct err *e)
 {
     own_warm struct warm w = WARM_INIT;
     own_free char *path = NULL;

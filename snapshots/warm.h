@@ -26,6 +26,7 @@
 #include "base/digest.h"
 #include "base/doc.h"
 #include "base/err.h"
+#include "snapshots/memory.h"
 
 #include <stdint.h>
 
@@ -52,15 +53,20 @@ int warm_host_identity(char **ret, struct err *e);
 /* One that can be restored. */
 struct warm {
     char key[DIGEST_HEX_SIZE];
-    int ram_fd, state_fd; /* read-only */
-    uint64_t ram_bytes;
+    int ram_fd, state_fd;  /* read-only */
+    struct memory_sum ram; /* as it was saved */
 };
 #define WARM_INIT                                                                                  \
     {                                                                                              \
         .ram_fd = -1, .state_fd = -1                                                               \
     }
-/* 1: found and checked; 0: there is none; -1: there is one that is refused, with the reason. */
-int warm_open(const char *dir, const struct warm_key *k, struct warm *ret, struct err *e);
+/*
+ * 1: found; 0: there is none; -1: there is one that is refused, with the reason. All of it is
+ * checked but its memory, which takes as long as QEMU's start: for that there is warm_check().
+ */
+int warm_find(const char *dir, const struct warm_key *k, struct warm *ret, struct err *e);
+/* Is what was read of its memory what was saved? Before that nothing of it may run. */
+int warm_check(const struct warm *w, const struct memory_sum *read, struct err *e);
 void warm_close(struct warm *w);
 #define own_warm __attribute__((cleanup(warm_close)))
 

@@ -14,7 +14,7 @@ import store
 LAZARET = os.environ["LAZARET"]
 DATA = os.environ["LAZARET_DATA_DIR"]
 MAGIC, HEADER = 0x315A414C, struct.Struct("<IHHII")
-HELLO, READY, EXEC, CONFIG, STARTED, EXIT = 1, 2, 5, 6, 7, 15
+HELLO, READY, EXEC, CONFIG, STARTED, UNSTARTED, EXIT = 1, 2, 5, 6, 7, 8, 15
 
 
 def frame(kind, stream, payload=b""):
@@ -52,12 +52,20 @@ class Peer:
             1000, 1000, 0)))
         self.until(READY)
 
-    def run(self, config):
+    def ask(self, config):
         self.sock.sendall(frame(EXEC, 8, struct.pack("<IHHII", 0, 0, 0, len(config), 0))
                           + b"".join(frame(CONFIG, 8, config[i:i + 65536])
                                      for i in range(0, len(config), 65536)))
+
+    def run(self, config):
+        self.ask(config)
         self.until(STARTED)
         self.until(EXIT)
+
+    def refused(self, config):
+        """Why a job did not start."""
+        self.ask(config)
+        return self.until(UNSTARTED)[4:].decode()
 
 
 def preview(*options):
@@ -66,53 +74,69 @@ def preview(*options):
     return json.loads(out)
 
 
+def start(plan, cmdline, folder, scratch=None, initramfs=None, more=()):
+    """Bare QEMU with the parts of the default image, stopped; its sockets are in `folder`."""
+    parts = {name: store.part(f"{DATA}/images", name) for name in store.PARTS}
+    disks = []
+    for i, (path, serial, ro) in enumerate(((parts["root"], "lz-root", "on"),
+                                            (scratch or make_scratch(plan, folder), "lz-scratch", "off"))):
+        disks += ["-drive", f"if=none,id=d{i},format=raw,file={path},readonly={ro},cache.direct=off,"
+                  f"cache.no-flush=on", "-device", f"virtio-blk-device,drive=d{i},serial={serial}"]
+    return subprocess.Popen(
+        ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", "max", "-nodefaults",
+         "-no-user-config", "-display", "none", "-no-reboot", "-S",
+         "-m", f"{plan['guest_bytes'] >> 20}M", "-smp", str(plan["cpus"]),
+         "-kernel", parts["kernel"], "-initrd", initramfs or parts["initramfs"], "-append", cmdline,
+         *disks, "-object", "rng-random,id=rng,filename=/dev/urandom",
+         "-device", "virtio-rng-device,rng=rng",
+         "-device", "virtio-serial-device", "-chardev",
+         f"socket,id=c,path={folder}/channel,server=on,wait=off",
+         "-device", "virtserialport,chardev=c,name=lazaret.0", *more,
+         "-serial", f"file:{folder}/console",
+         "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
+         "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"])
+
+
+def go(folder):
+    """Connects to what start() began, and lets it run."""
+    while not os.path.exists(f"{folder}/qmp"):
+        time.sleep(0.001)
+    qmp = socket.socket(socket.AF_UNIX)
+    while True:
+        try:
+            qmp.connect(f"{folder}/qmp")
+            break
+        except ConnectionRefusedError:
+            time.sleep(0.001)
+    peer = Peer(f"{folder}/channel")
+    lines = qmp.makefile("rw")
+    lines.readline()
+    for command in ("qmp_capabilities", "cont"):
+        lines.write(json.dumps({"execute": command}))
+        lines.flush()
+        while "return" not in lines.readline():
+            pass
+    return peer
+
+
+def make_scratch(plan, folder):
+    path = f"{folder}/scratch"
+    subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-O", "^has_journal", "-m", "0", path,
+                    str(plan["disk_bytes"] // 1024) + "k"], check=True, stdout=subprocess.DEVNULL)
+    return path
+
+
 def bare(plan, cmdline, config):
     """Seconds: to the CPU's start, to READY, to the job's exit, to the end."""
-    parts = {name: store.part(f"{DATA}/images", name) for name in store.PARTS}
     with tempfile.TemporaryDirectory(prefix="lz-bench-") as folder:
         began = time.monotonic()
         for name in store.PARTS:  # as the manager does at each run
-            subprocess.run(["sha256sum", parts[name]], stdout=subprocess.DEVNULL, check=True)
-        subprocess.run(["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-O", "^has_journal", "-m", "0",
-                        f"{folder}/scratch", str(plan["disk_bytes"] // 1024) + "k"], check=True,
-                       stdout=subprocess.DEVNULL)
+            subprocess.run(["sha256sum", store.part(f"{DATA}/images", name)], stdout=subprocess.DEVNULL, check=True)
+        scratch = make_scratch(plan, folder)
         prepared = time.monotonic()
-        disks = []
-        for i, (path, serial, ro) in enumerate(((parts["root"], "lz-root", "on"),
-                                                (f"{folder}/scratch", "lz-scratch", "off"))):
-            disks += ["-drive", f"if=none,id=d{i},format=raw,file={path},readonly={ro},cache.direct=off,"
-                      f"cache.no-flush=on", "-device", f"virtio-blk-device,drive=d{i},serial={serial}"]
-        qemu = subprocess.Popen(
-            ["qemu-system-x86_64", "-M", "microvm", "-accel", "tcg", "-cpu", "max", "-nodefaults",
-             "-no-user-config", "-display", "none", "-no-reboot", "-S",
-             "-m", f"{plan['guest_bytes'] >> 20}M", "-smp", str(plan["cpus"]),
-             "-kernel", parts["kernel"], "-initrd", parts["initramfs"], "-append", cmdline,
-             *disks, "-object", "rng-random,id=rng,filename=/dev/urandom",
-             "-device", "virtio-rng-device,rng=rng",
-             "-device", "virtio-serial-device", "-chardev",
-             f"socket,id=c,path={folder}/channel,server=on,wait=off",
-             "-device", "virtserialport,chardev=c,name=lazaret.0",
-             "-serial", f"file:{folder}/console",
-             "-qmp", f"unix:{folder}/qmp,server=on,wait=off",
-             "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"])
+        qemu = start(plan, cmdline, folder, scratch)
         try:
-            while not os.path.exists(f"{folder}/qmp"):
-                time.sleep(0.001)
-            qmp = socket.socket(socket.AF_UNIX)
-            while True:
-                try:
-                    qmp.connect(f"{folder}/qmp")
-                    break
-                except ConnectionRefusedError:
-                    time.sleep(0.001)
-            peer = Peer(f"{folder}/channel")
-            lines = qmp.makefile("rw")
-            lines.readline()
-            for command in ("qmp_capabilities", "cont"):
-                lines.write(json.dumps({"execute": command}))
-                lines.flush()
-                while "return" not in lines.readline():
-                    pass
+            peer = go(folder)
             running = time.monotonic()
             peer.hello()
             ready = time.monotonic()

@@ -274,7 +274,7 @@ def measure_memory():
         for duty, kib in sorted(sums.items()):
             pss, shared, private = (round(k / 1024 / n, 1) for k in kib)
             rows.append({"forks": n, "process": duty, "pss_mib": pss, "shared_mib": shared, "private_mib": private,
-                         "up_s_each": round(took / n, 2)})
+                         "up_s_each": round(took / n, 4)})
         for name in names:
             lazaret("down", name)
     return rows

@@ -68,15 +68,21 @@ def make_layout(folder):
         os.rename(path + ".gz", packed[-1])
         layers.append({"mediaType": kind + "layer.v1.tar+gzip", "digest": f"sha256:{sha256}",
                        "size": os.path.getsize(packed[-1])})
+    finish_layout(f"{folder}/layout", contents, layers)
+    return packed
+
+
+def finish_layout(folder, contents, layers):
+    """The blobs of the layers are there."""
+    blobs, kind = f"{folder}/blobs/sha256", "application/vnd.oci.image."
     config = put(blobs, json.dumps({"os": "linux", "architecture": "amd64",
                                     "rootfs": {"type": "layers", "diff_ids": contents}}).encode())
     manifest = put(blobs, json.dumps({"schemaVersion": 2, "layers": layers, "config": {
         "mediaType": kind + "config.v1+json", **config}}).encode())
-    with open(f"{folder}/layout/index.json", "w", encoding="utf-8") as f:
+    with open(f"{folder}/index.json", "w", encoding="utf-8") as f:
         json.dump({"manifests": [{"mediaType": kind + "manifest.v1+json", **manifest}]}, f)
-    with open(f"{folder}/layout/oci-layout", "w", encoding="utf-8") as f:
+    with open(f"{folder}/oci-layout", "w", encoding="utf-8") as f:
         f.write('{"imageLayoutVersion": "1.0.0"}')
-    return packed
 
 
 def family(pid):

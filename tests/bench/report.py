@@ -45,6 +45,31 @@ def ratio(a, b):
             "max": round(each[-1], 2)}
 
 
+def target(what, ours, theirs=None, at_most=None, at_least=None, unit=""):
+    """A row of the table of targets: the ratio of two lists that were measured in pairs, or one list as it is."""
+    if theirs is None:
+        found = {"is": round(statistics.median(ours), 2), "min": round(min(ours), 2), "max": round(max(ours), 2)}
+    else:
+        r = ratio(ours, theirs)
+        found = {"is": r["ratio"], "min": r["min"], "max": r["max"]}
+    met = found["is"] <= at_most if at_least is None else found["is"] >= at_least
+    return {"what": what, **found, "unit": unit, "may_be": f"<= {at_most}" if at_least is None else f">= {at_least}",
+            "met": met}
+
+
+def rates(values):
+    """Of bytes a second, in MiB."""
+    mib = [v / 2**20 for v in values]
+    return f"{statistics.median(mib):.1f} [{min(mib):.1f}..{max(mib):.1f}]"
+
+
+def write_part(folder, name, before, rounds, targets, measured):
+    """What one program measured, for targets.py and for whoever reads JSON."""
+    os.makedirs(folder, exist_ok=True)
+    write_json(f"{folder}/{name}.json", {"machine": before, "load_after": machine(before["accelerator"])["load"],
+                                         "rounds": rounds, "targets": targets, "measured": measured})
+
+
 def table(head, rows):
     return "\n".join("| " + " | ".join(str(c) for c in row) + " |" for row in [head, ["---"] * len(head), *rows])
 

@@ -150,8 +150,12 @@ def gc_does_not_touch_a_run_that_lives():
     rows = json.loads(finished(lazaret("ls", "--json")))
     equal([r["state"] for r in rows], ["running"] * len(rows))
     check(rows, "ls shows no run")
+    names = os.listdir(f"{DATA}/live")
+    check({r["id"] for r in rows if r["kind"] == "run"} <= set(names), names)
     p.terminate()
     p.wait(60)
+    left = [name for name in names if name not in runs() and os.path.exists(f"{DATA}/live/{name}")]
+    equal(left, [])
 
 
 def keep_logs_keeps_logs_and_no_disks():

@@ -48,6 +48,38 @@ int folder_lock_place(const char *data_dir, enum folder_kind kind, struct err *e
     return own_steal_fd(fd);
 }
 
+char *folder_live_place(const char *data_dir)
+{
+    return str_printf("%s/" FOLDER_LIVE, data_dir);
+}
+
+/* A run's name among those that live; a sandbox has none there. */
+static char *live_path(const char *data_dir, const char *id)
+{
+    return str_printf("%s/" FOLDER_LIVE "/%s", data_dir, id);
+}
+
+static int add_live(const char *data_dir, const char *id, struct err *e)
+{
+    own_free char *place = folder_live_place(data_dir);
+    own_free char *path = live_path(data_dir, id);
+    own_close int fd = -1;
+
+    if (file_make_dirs(place, 0700, e) < 0)
+        return -1;
+    fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    return fd < 0 ? err_sys(e, ERR_HOST, errno, "cannot make '%s'", path) : 0;
+}
+
+int folder_forget_live(const char *data_dir, const char *id, struct err *e)
+{
+    own_free char *path = live_path(data_dir, id);
+
+    if (unlink(path) < 0 && errno != ENOENT)
+        return err_sys(e, ERR_HOST, errno, "cannot remove '%s'", path);
+    return 0;
+}
+
 /* Removed at the end of every run, kept or not. */
 static const char *const never_kept[] = {FOLDER_SCRATCH, FOLDER_BASE, FOLDER_DISK,   FOLDER_INPUT,
                                          FOLDER_TREE,    TALK_SOCKET, FOLDER_PAUSED, FOLDER_MARKS};
@@ -144,11 +176,17 @@ static int make_dir(struct folder *f, const char *data_dir, const char *name, st
     snprintf(f->id, sizeof(f->id), "%s", name ? name : id);
     snprintf(f->record, sizeof(f->record), "%s%s%s", name ? name : "", name ? "." : "", id);
     f->path = str_printf("%s/%s/%s", data_dir, folder_place(f->kind), f->id);
+    /* First: no folder of a run that lives is without its name there. */
+    if (!name && add_live(data_dir, f->id, e) < 0)
+        return -1;
     if (mkdir(f->path, 0700) == 0)
         return 0;
     if (name && errno == EEXIST)
         return say_taken(f->path, name, e);
-    return err_sys(e, ERR_HOST, errno, "cannot make the folder '%s'", f->path);
+    err_sys(e, ERR_HOST, errno, "cannot make the folder '%s'", f->path);
+    if (!name)
+        folder_forget_live(data_dir, f->id, &(struct err){0});
+    return -1;
 }
 
 static int fill_dir(struct folder *f, const struct plan *plan, const struct run_config *c,
@@ -177,6 +215,8 @@ int folder_create(const char *data_dir, const char *name, const struct plan *pla
         return -1;
     if (fill_dir(&f, plan, c, e) < 0) {
         file_remove_tree(AT_FDCWD, f.path, &(struct err){0});
+        if (!name)
+            folder_forget_live(data_dir, f.id, &(struct err){0});
         return -1;
     }
     f.debug = plan->debug;
@@ -309,12 +349,12 @@ int folder_sweep(const char *data_dir, enum folder_kind kind, const char *id, bo
         return -1;
     if (destroy_over_daemon(fd, id, e) < 0)
         return err_wrap(e, "%s", id);
-    if (!keep)
-        return file_remove_tree(AT_FDCWD, path, e);
-    for (size_t i = 0; i < sizeof(never_kept) / sizeof(never_kept[0]); i++)
+    if (!keep && file_remove_tree(AT_FDCWD, path, e) < 0)
+        return -1;
+    for (size_t i = 0; keep && i < sizeof(never_kept) / sizeof(never_kept[0]); i++)
         if (file_remove_tree(fd, never_kept[i], e) < 0)
             return -1;
-    return 0;
+    return kind == FOLDER_RUN ? folder_forget_live(data_dir, id, e) : 0;
 }
 
 static bool has(int fd, const char *name)

@@ -15,6 +15,9 @@
  *   paused       of a sandbox that is paused: empty
  *   exec-N.*     what detached commands of a sandbox wrote, capped
  *   *.raw *.squashfs *.spool   disks and spools: never kept
+ *
+ * live/ID, empty: of a run that lives or died, from before it has a folder until it is swept. So
+ * those that live are found without a look at each that was kept.
  */
 #ifndef LZ_RUN_FOLDER_H
 #define LZ_RUN_FOLDER_H
@@ -55,8 +58,14 @@ struct folder {
     bool debug; /* each line of the journal says so */
 };
 
+#define FOLDER_LIVE "live"
+
 /* "runs" or "sandboxes". */
 const char *folder_place(enum folder_kind kind);
+/* Returns new: where the names are of runs that live. */
+char *folder_live_place(const char *data_dir);
+/* Removes a run's name there, if there is one. */
+int folder_forget_live(const char *data_dir, const char *id, struct err *e);
 
 /* Makes the folder with its lock, run.json and plan.json; `name` is a sandbox's, else NULL. */
 int folder_create(const char *data_dir, const char *name, const struct plan *plan,

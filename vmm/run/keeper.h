@@ -12,6 +12,7 @@
 #include "hv/hv.h"
 #include "images/image.h"
 #include "plan/plan.h"
+#include "run/checker.h"
 #include "run/egress.h"
 #include "run/fence.h"
 #include "run/folder.h"
@@ -58,6 +59,7 @@ struct keeper {
     struct image *image;
     char *xml;
     char warm_key[DIGEST_HEX_SIZE]; /* of the saved guest that it began with, or "" */
+    struct checker checker;         /* of what it begins with; until it has begun */
     bool blank_input;               /* it has an input disk that it was not given */
     struct hv *hv;
     struct channel *channel;

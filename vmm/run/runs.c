@@ -18,26 +18,33 @@ struct found {
     int fd;
 };
 
+struct looking {
+    const char *place;
+    enum folder_kind kind;
+    int (*each)(void *arg, const struct found *f);
+    void *arg;
+};
+
 /* A run may end and vanish while we look. */
-static int look(const char *place, struct found *f, int (*each)(void *arg, const struct found *f),
-                void *arg, struct err *e)
+static int look(void *arg, const char *name, struct err *e)
 {
-    own_free char *path = str_printf("%s/%s", place, f->id);
+    const struct looking *l = arg;
+    own_free char *path = str_printf("%s/%s", l->place, name);
+    struct found f = {.kind = l->kind, .id = name};
     own_close int fd = -1;
 
-    if (!str_is_name(f->id) || file_open_dir(path, &fd, &(struct err){0}) < 0)
+    if (!str_is_name(name) || file_open_dir(path, &fd, &(struct err){0}) < 0)
         return 0;
-    f->fd = fd;
-    if (folder_state(fd, f->kind, &f->state, e) < 0)
-        return err_wrap(e, "%s", f->id);
-    return each(arg, f);
+    f.fd = fd;
+    if (folder_state(fd, f.kind, &f.state, e) < 0)
+        return err_wrap(e, "%s", name);
+    return l->each(l->arg, &f);
 }
 
-/* Calls `each` for every one of a kind, in the order of their names. */
-static int for_each(const char *data_dir, enum folder_kind kind,
-                    int (*each)(void *arg, const struct found *f), void *arg, struct err *e)
+/* Calls `each` for every name in a folder, in their order; for none if there is no folder. */
+static int for_each_name(const char *place, int (*each)(void *arg, const char *name, struct err *e),
+                         void *arg, struct err *e)
 {
-    own_free char *place = str_printf("%s/%s", data_dir, folder_place(kind));
     struct dirent **names = NULL;
     int n = scandir(place, &names, NULL, alphasort);
     int rc = 0;
@@ -46,11 +53,22 @@ static int for_each(const char *data_dir, enum folder_kind kind,
         return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot list '%s'", place);
     for (int i = 0; i < n; i++) {
         if (rc == 0)
-            rc = look(place, &(struct found){.kind = kind, .id = names[i]->d_name}, each, arg, e);
+            rc = each(arg, names[i]->d_name, e);
         free(names[i]);
     }
     free(names);
     return rc;
+}
+
+/* Calls `each` for every one of a kind whose name is in `listed`: its own place, if that is NULL.
+ */
+static int for_each(const char *data_dir, enum folder_kind kind, const char *listed,
+                    int (*each)(void *arg, const struct found *f), void *arg, struct err *e)
+{
+    own_free char *place = str_printf("%s/%s", data_dir, folder_place(kind));
+    struct looking l = {.place = place, .kind = kind, .each = each, .arg = arg};
+
+    return for_each_name(listed ? listed : place, look, &l, e);
 }
 
 /* Why a sandbox is held, if it is. */
@@ -114,12 +132,12 @@ static int list_one(void *arg, const struct found *f)
 int run_list(const char *data_dir, bool all, struct doc **ret, struct err *e)
 {
     struct listing l = {.list = doc_new_array(), .all = all};
+    own_free char *live = folder_live_place(data_dir);
 
-    for (int kind = FOLDER_KINDS - 1; kind >= 0; kind--) {
-        if (for_each(data_dir, (enum folder_kind)kind, list_one, &l, e) < 0) {
-            doc_free(l.list);
-            return -1;
-        }
+    if (for_each(data_dir, FOLDER_SANDBOX, NULL, list_one, &l, e) < 0 ||
+        for_each(data_dir, FOLDER_RUN, all ? NULL : live, list_one, &l, e) < 0) {
+        doc_free(l.list);
+        return -1;
     }
     *ret = l.list;
     return 0;
@@ -168,8 +186,8 @@ int run_show(const char *data_dir, const char *id, struct doc **ret, struct err 
 {
     struct finding f = {.prefix = id};
 
-    if (for_each(data_dir, FOLDER_SANDBOX, find_one, &f, e) == 0 &&
-        for_each(data_dir, FOLDER_RUN, find_one, &f, e) == 0) {
+    if (for_each(data_dir, FOLDER_SANDBOX, NULL, find_one, &f, e) == 0 &&
+        for_each(data_dir, FOLDER_RUN, NULL, find_one, &f, e) == 0) {
         if (f.n == 1) {
             *ret = f.found;
             return 0;
@@ -230,6 +248,24 @@ static int gc_one(void *arg, const struct found *f)
     return 0;
 }
 
+/* A crash may come before a run's folder is there, or when it is gone. */
+static int forget_one(void *arg, const char *id, struct err *e)
+{
+    own_free char *path = str_printf("%s/%s/%s", (const char *)arg, folder_place(FOLDER_RUN), id);
+
+    if (!str_is_name(id) || access(path, F_OK) == 0 || errno != ENOENT)
+        return 0;
+    return folder_forget_live(arg, id, e);
+}
+
+/* With the lock of runs/ held: there, a name comes before its folder. */
+static int forget_gone(const char *data_dir, struct err *e)
+{
+    own_free char *live = folder_live_place(data_dir);
+
+    return for_each_name(live, forget_one, (void *)(uintptr_t)data_dir, e);
+}
+
 static int remove_evidence(const char *data_dir, struct err *e)
 {
     own_free char *path = str_printf("%s/" ALARM_DIR, data_dir);
@@ -244,7 +280,8 @@ int run_gc(const char *data_dir, bool kept, uint64_t *ret_removed, struct err *e
     for (int kind = 0; kind < FOLDER_KINDS; kind++) {
         own_close int lock = folder_lock_place(data_dir, (enum folder_kind)kind, e);
 
-        if (lock < 0 || for_each(data_dir, (enum folder_kind)kind, gc_one, &s, e) < 0)
+        if (lock < 0 || for_each(data_dir, (enum folder_kind)kind, NULL, gc_one, &s, e) < 0 ||
+            (kind == FOLDER_RUN && forget_gone(data_dir, e) < 0))
             return -1;
     }
     if (s.failed) {

@@ -200,10 +200,46 @@ static int make_saved(struct keeper *k, const char *dir, const struct shape *s, 
     return r < 0 ? -1 : 1;
 }
 
+/* What was bound for a guest that was not restored. */
+static void unbind(const char *path)
+{
+    (void)umount2(path, MNT_DETACH | UMOUNT_NOFOLLOW);
+    (void)unlink(path);
+}
+
+/*
+ * QEMU starts while the memory is read. 1: it may run; 0: the memory is not what was saved, which
+ * is the reason whatever QEMU made of it.
+ */
+static int take_in(struct keeper *k, const struct warm *w, const char *xml, struct err *e)
+{
+    struct memory_sum read;
+    struct err why;
+    bool created, read_well, same;
+
+    if (checker_ask(&k->checker, w->ram_fd, e) < 0)
+        return -1;
+    created = hv_create_incoming(k->hv, xml, w->state_fd, HV_RAM_APART, RESTORE_MS, e) == 0;
+    read_well = checker_answer(&k->checker, &read, &why) == 0;
+    same = read_well && warm_check(w, &read, &why) == 0;
+    if (created && same)
+        return 1;
+    if (!same)
+        *e = why;
+    if (created && hv_destroy(k->hv, &why) < 0) {
+        *e = why;
+        read_well = false;
+    }
+    template_wait_gone(k->hv);
+    return read_well && !same ? 0 : -1;
+}
+
+/* As take_in(). */
 static int restore(struct keeper *k, const struct warm *w, struct err *e)
 {
     own_close int preload = open(k->c->preload_path, O_RDONLY | O_CLOEXEC);
     own_free char *xml = NULL;
+    int r;
     const struct domain_files f = {
         .start = DOMAIN_RESTORE,
         .input = start_input(k),
@@ -218,47 +254,61 @@ static int restore(struct keeper *k, const struct warm *w, struct err *e)
         up_format_domain(k, &f, &xml, e) < 0 ||
         file_write(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
         return -1;
-    if (hv_create_incoming(k->hv, xml, w->state_fd, HV_RAM_APART, RESTORE_MS, e) < 0) {
-        template_wait_gone(k->hv);
-        return -1;
+    r = take_in(k, w, xml, e);
+    if (r == 1) {
+        free(k->xml);
+        k->xml = own_steal_ptr(xml);
+    } else {
+        unbind(SAVED_RAM);
+        unbind(PRELOAD);
     }
-    free(k->xml);
-    k->xml = own_steal_ptr(xml);
-    return 0;
+    return r;
+}
+
+/* 1: restored; 0: there is none; -1: not restored. *ret_refused: because it is not what was saved.
+ */
+static int restore_found(struct keeper *k, const char *dir, const struct shape *s,
+                         bool *ret_refused, struct err *e)
+{
+    own_warm struct warm w = WARM_INIT;
+    int r = warm_find(dir, &s->key, &w, e);
+
+    *ret_refused = r < 0;
+    if (r <= 0)
+        return r;
+    timing_note(&k->result.timing, TIMING_SAVED);
+    r = restore(k, &w, e);
+    *ret_refused = r == 0;
+    if (r == 1)
+        memcpy(k->warm_key, w.key, sizeof(k->warm_key));
+    else if (r < 0)
+        (void)warm_remove(dir, w.key, &(struct err){0});
+    return r == 1 ? 1 : -1;
 }
 
 /* 1: restored; 0: it has to boot, and there is no domain. */
 static int start_warm(struct keeper *k, int log_fd, struct err *e)
 {
-    own_warm struct warm w = WARM_INIT;
     own_shape struct shape s = {0};
     own_free char *dir = warm_dir(k);
     uint64_t removed, bytes;
+    bool refused;
     int r;
 
     k->blank_input = k->plan->inputs.n == 0;
     if (make_file(BLANK_INPUT, BLANK_BYTES, NULL, e) < 0 ||
         make_shape(k, &template_files, "", &s, e) < 0)
         return -1;
-    r = warm_open(dir, &s.key, &w, e);
+    r = restore_found(k, dir, &s, &refused, e);
+    if (r == 1 || (r < 0 && !refused))
+        return r;
     if (r < 0)
         run_note(&k->result, "%s: it is made anew", e->text);
-    if (r <= 0) {
-        r = make_saved(k, dir, &s, boot_template, log_fd, e);
-        if (r <= 0)
-            return r;
-        (void)warm_prune(dir, WARM_MAX_BYTES, &removed, &bytes, &(struct err){0});
-        r = warm_open(dir, &s.key, &w, e);
-    }
+    r = make_saved(k, dir, &s, boot_template, log_fd, e);
     if (r <= 0)
         return r;
-    timing_note(&k->result.timing, TIMING_SAVED);
-    if (restore(k, &w, e) == 0) {
-        memcpy(k->warm_key, w.key, sizeof(k->warm_key));
-        return 1;
-    }
-    (void)warm_remove(dir, w.key, &(struct err){0});
-    return -1;
+    (void)warm_prune(dir, WARM_MAX_BYTES, &removed, &bytes, &(struct err){0});
+    return restore_found(k, dir, &s, &refused, e);
 }
 
 /* There is no other way to begin: what is wrong with the mark is an error. */
@@ -278,11 +328,11 @@ static int start_fork(struct keeper *k, int log_fd, struct err *e)
         make_shape(k, &f, of, &s, e) < 0)
         return -1;
     for (uint64_t until = clock_mono_ms() + TRANSFER_MS;;) {
-        int r = warm_open(dir, &s.key, &w, e);
+        int r = warm_find(dir, &s.key, &w, e);
 
         if (r == 1) {
             timing_note(&k->result.timing, TIMING_SAVED);
-            return restore(k, &w, e);
+            return restore(k, &w, e) == 1 ? 0 : -1;
         }
         if (r < 0 || make_saved(k, dir, &s, transfer_mark, log_fd, e) < 0)
             return -1;
@@ -304,6 +354,8 @@ int start_guest(struct keeper *k, int console_log_fd, struct err *e)
     struct err why;
     int r = 0;
 
+    if (checker_image(&k->checker, e) < 0)
+        return -1;
     if (k->c->from)
         return start_fork(k, console_log_fd, e);
     if (k->c->warm && !k->c->uri)

@@ -9,8 +9,10 @@
  * says so, also when a restored one does not become ready; while somebody else makes the template,
  * it boots and says nothing.
  *
+ *   A saved guest's memory is read by a process of its own while QEMU starts with it (checker.h).
+ *
  * Must: hand a saved memory file to QEMU on a read-only mount only.
- * Must not: run a guest that took in half a state.
+ * Must not: run a guest that took in half a state, or whose memory was not checked.
  */
 #ifndef LZ_RUN_START_H
 #define LZ_RUN_START_H

@@ -52,7 +52,8 @@ static int open_image(const char *data_dir, const struct plan *plan, struct imag
 
 int up_image(struct keeper *k, struct err *e)
 {
-    if (open_image(k->data, k->plan, &k->image, e) < 0 || image_open_parts(k->image, e) < 0)
+    if (open_image(k->data, k->plan, &k->image, e) < 0 || image_open_unread(k->image, e) < 0 ||
+        checker_start(k->image, &k->checker, e) < 0)
         return -1;
     recording_image(k);
     if (k->c->uri)
@@ -69,6 +70,7 @@ int up_image(struct keeper *k, struct err *e)
 
 void up_image_undo(struct keeper *k)
 {
+    checker_end(&k->checker);
     image_free(k->image);
     k->image = NULL;
 }
@@ -447,8 +449,10 @@ int up_guest(struct keeper *k, struct err *e)
     if (open_log(k, &log, e) < 0 || open_hv(k, e) < 0)
         return -1;
     timing_note(&k->result.timing, TIMING_LIBVIRT);
-    if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0 ||
-        open_channel(k, log, e) < 0)
+    if (folder_journal(k->folder, "up", FOLDER_CREATING, e) < 0 || start_guest(k, log, e) < 0)
+        return -1;
+    checker_end(&k->checker);
+    if (open_channel(k, log, e) < 0)
         return -1;
     return up_let_run(k, e);
 }
