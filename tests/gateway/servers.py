@@ -55,6 +55,25 @@ def echo(s):
     s.shutdown(socket.SHUT_WR)
 
 
+class Silent:
+    """Addresses with this port, where nothing answers: the queue of who may be accepted is full."""
+
+    def __init__(self, port, *hosts):
+        self.sockets = []
+        for host in hosts:
+            s = socket.socket()
+            s.bind((host, port))
+            s.listen(0)
+            self.sockets += [s, socket.create_connection((host, port))]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for s in self.sockets:
+            s.close()
+
+
 class Names:
     """A name server: answers[name] is a list of addresses, or a function that returns one."""
 

@@ -1,5 +1,6 @@
 """Requests to clear-side origins through a real gateway: the secret goes out and never comes back."""
 import os
+import socket
 import struct
 import threading
 
@@ -308,6 +309,33 @@ def an_origin_may_be_an_ipv6_address():
         equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
 
 
+def a_connection_is_used_again():
+    names.answers["again.test"] = ["127.0.0.1"]
+    came = []
+
+    def count(s):
+        came.append(s)
+        serve(s)
+
+    port = servers.tcp(count)
+    with gateway({"to": f"http://again.test:{port}", "name": "api"}, secrets=()) as g:
+        for i in (1, 2, 3):
+            equal(whole(g, i, "GET", "/any")[2], b"GET /any 0")
+        equal((len(came), names.asked.count("again.test")), (1, 2))  # of each family
+        came[0].shutdown(socket.SHUT_RDWR)  # and where the server has closed it, another one
+        equal(whole(g, 4, "POST", "/any", body=b"b")[2], b"POST /any 1")
+        equal(len(came), 2)
+
+
+def an_address_that_is_silent_does_not_hold_up():
+    names.answers["slow.test"] = ["127.7.7.1", "127.7.7.2", "127.0.0.1"]
+    rule = {"to": f"http://slow.test:{ports['plain']}", "name": "api"}
+    with servers.Silent(ports["plain"], "127.7.7.1", "127.7.7.2"), gateway(rule, secrets=()) as g:
+        equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
+        check(g.event(TRY).allowed)
+        equal(g.event(CLOSED).address, "127.0.0.1")
+
+
 def a_reason_may_have_a_colon():
     with gateway() as g:
         status, fields, _ = whole(g, 1, "GET", "/v1/colon")
@@ -342,7 +370,8 @@ TESTS = [the_secret_goes_out_and_is_covered_when_it_comes_back, a_secret_in_piec
          an_answer_that_breaks_off_is_no_whole_one, a_certificate_that_does_not_fit_is_refused,
          an_origin_does_not_lead_inside, an_origin_in_the_clear_without_a_secret_works,
          a_secret_that_is_no_header_is_refused_when_it_is_used, heads_count_against_the_budget,
-         an_origin_may_be_an_ipv6_address, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
+         an_origin_may_be_an_ipv6_address, a_connection_is_used_again,
+         an_address_that_is_silent_does_not_hold_up, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
          many_requests_at_once_have_a_limit]
 
 if __name__ == "__main__":

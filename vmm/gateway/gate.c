@@ -432,7 +432,7 @@ static void look_after(struct gate_stream *s, uint64_t now)
     }
     if (now >= limit_of(s))
         stream_refuse(s, s->stage == GATE_ASKING ? NET_WHY_REQUEST : NET_WHY_TIMEOUT);
-    else if (s->open.kind == NET_TUNNEL)
+    else
         tunnel_work(s);
 }
 

@@ -9,7 +9,8 @@
  *
  *     tunnel:  OPEN -> a rule? -> RESOLVING -> addresses in bounds? -> DIALING -> OPENED, FLOWING
  *              (https: the first bytes must be a ClientHello that names the same host)
- *     request: OPEN -> ASKING -> REQUEST: a rule? -> RESOLVING -> in bounds? -> FLOWING (libcurl)
+ *     request: OPEN -> ASKING -> REQUEST: a rule? -> GREETING (libcurl): a connection that was used
+ *              before, or RESOLVING -> in bounds? -> DIALING -> GREETING -> FLOWING
  *
  *   Frames to the guest are made only where they find room, one stream after another
  *   (gate_speak()), so there is one buffer for all of them, and none before HOLD is over. What the
@@ -50,6 +51,7 @@ enum gate_stage {
     GATE_ASKING,
     GATE_RESOLVING,
     GATE_DIALING,
+    GATE_GREETING, /* a request: libcurl looks for a connection, or begins TLS on ours */
     GATE_FLOWING,
     GATE_OVER, /* nothing is left of it but its last words */
 };
@@ -166,7 +168,8 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r);
 /* Bytes went, up or down: against its limits. False: it was ended. */
 bool stream_count(struct gate_stream *s, uint64_t up, uint64_t down);
 
-/* tunnel.c. An address and its text, without a port; false: it is none, but a name. */
+/* tunnel.c: connections, of requests too. An address and its text, without a port; false: it is
+ * none, but a name. */
 bool tunnel_read_address(const char *text, struct sockaddr_storage *ret);
 void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_ADDRESS_SIZE]);
 void tunnel_resolve(struct gate_stream *s);
@@ -181,8 +184,8 @@ void tunnel_close(struct gate_stream *s);
 int request_open_all(struct gate *g, struct err *e);
 void request_close_all(struct gate *g);
 void request_begin(struct gate_stream *s, const struct net_request *m);
-void request_resolved(struct gate_stream *s);
-void request_fed(struct gate_stream *s); /* more of the body is there, or its end */
+void request_connected(struct gate_stream *s, int fd); /* takes fd, a connection to its host */
+void request_fed(struct gate_stream *s);               /* more of the body is there, or its end */
 /* The RESPONSE's payload (NET_RESPONSE_MAX bytes) once it is there; 0: not yet. */
 size_t request_response(struct gate_stream *s, uint8_t *at);
 size_t request_read(struct gate_stream *s, uint8_t *at, size_t n);

@@ -1,11 +1,11 @@
 /*
- * gateway: raw connections: addresses, dialling, and bytes both ways.
+ * gateway: connections: addresses, dialling, and the bytes of raw ones both ways.
  *
  * How it works
  *   The addresses of a name are asked for once, and those out of bounds are left out; only what is
- *   left is dialled, one after another with a short pause, and the first that answers is taken.
- *   Nothing that the guest sends by a rule for https leaves before a whole ClientHello has named
- *   the host that it asked for.
+ *   left is dialled, one after another with a short pause, and the first that answers is taken;
+ * that of a request goes to libcurl. Nothing that the guest sends by a rule for https leaves before
+ * a whole ClientHello has named the host that it asked for.
  */
 #include "base/clock.h"
 #include "gateway/gate.h"
@@ -82,8 +82,6 @@ static void take_answer(void *arg, const struct names_answer *answer)
         stream_refuse(s, answer->in_time ? NET_WHY_NAME : NET_WHY_TIMEOUT);
     } else if (s->found.n == 0) {
         stream_refuse(s, NET_WHY_ADDRESS);
-    } else if (s->open.kind == NET_ORIGIN) {
-        request_resolved(s);
     } else {
         s->stage = GATE_DIALING;
         s->next = 0;
@@ -170,6 +168,10 @@ static void connected(struct gate_stream *s, size_t i)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     tunnel_format_address(peer, s->address);
+    if (s->open.kind == NET_ORIGIN) {
+        request_connected(s, fd);
+        return;
+    }
     s->fd = fd;
     s->stage = GATE_FLOWING;
     s->readable = false;
@@ -312,7 +314,7 @@ void tunnel_work(struct gate_stream *s)
 {
     if (s->stage == GATE_DIALING)
         work_dials(s);
-    if (s->stage == GATE_FLOWING)
+    if (s->stage == GATE_FLOWING && s->open.kind == NET_TUNNEL)
         work_bytes(s);
 }
 
