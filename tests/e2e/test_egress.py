@@ -237,6 +237,19 @@ print(json.dumps(out))
     check(set(got["errors"]) <= {101, 111}, got["errors"])  # unreachable, or refused on the loopback
 
 
+def _contents(*tops):
+    """Path and content of every file below these that can be read."""
+    for top in tops:
+        for at, _, files in os.walk(top):
+            for file in files:
+                try:
+                    with open(f"{at}/{file}", "rb") as f:
+                        content = f.read()
+                except OSError:
+                    continue
+                yield f"{at}/{file}", content
+
+
 def the_key_is_nowhere_in_the_guest_nor_in_what_is_kept(folder):
     _box(folder)
     proof = "held-" + os.urandom(16).hex()  # what the job does hold is found: the search can fail
@@ -249,18 +262,10 @@ time.sleep(300)
     finished(lazaret("snapshot", BOX, "look", timeout=240))
     job.kill()
     job.communicate()
-    found = set()
-    for top in (f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs"):
-        for at, _, files in os.walk(top):
-            for file in files:
-                try:
-                    with open(f"{at}/{file}", "rb") as f:
-                        content = f.read()
-                except OSError:
-                    continue
-                check(SECRET.encode() not in content, f"the key is in {at}/{file}")
-                if proof.encode() in content:
-                    found.add(file)
+    found = False
+    for path, content in _contents(f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs"):
+        check(SECRET.encode() not in content, f"the key is in {path}")
+        found |= proof.encode() in content
     check(found, "what the job holds is not in the memory of the snapshot: nothing was searched")
 
 
@@ -276,6 +281,48 @@ def a_guest_that_was_saved_meets_a_new_gateway(folder):
     text = finished(lazaret("run", "--fork-from", f"{BOX}:look", "--secret", f"KEY={folder}/key", "--", "python3", "-c",
                             CLIENT + script, timeout=240))
     equal(json.loads(text), [0, "on"])
+
+
+def the_way_is_the_hosts_own_proxy_where_it_is_asked_for(folder):
+    r = _rig()
+    parent, login = servers.Parent(), os.urandom(16).hex()
+    env = {"https_proxy": f"http://agent:{login}@{parent.at}", "no_proxy": ""}
+    with open(f"{folder}/policy.json", "w") as f:
+        json.dump({"format": "lazaret-policy", "version": 1,
+                   "network": [f"https://*:{r['good']}", "tcp://10.0.0.1:80"]}, f)
+    rules = ("--allow", f"https://good.test:{r['good']}", "--allow", "tcp://10.0.0.1:80", "--egress-proxy", *SMALL)
+    one_line_error(up("behind", *rules, "--policy", f"{folder}/policy.json", env=env), 126,
+                   f"--egress-proxy: {parent.at} is not allowed")
+    one_line_error(up("behind", *rules), 125, "the environment names no proxy")
+    finished(up("behind", *rules, env=env))
+    try:
+        with open(r["ca"], "rb") as f:
+            finished(execute("behind", "-i", "--", "sh", "-c", "cat > /work/ca.pem", input=f.read()))
+        asked = r["names"].asked.count("good.test")
+        got, d = _python(f"""
+context = ssl.create_default_context(cafile="/work/ca.pem")
+print(json.dumps([get("https://good.test:{r['good']}/by-proxy", context=context), connect("10.0.0.1", 80)]))
+""", name="behind")
+        equal(json.loads(got[0][1])["path"], "/by-proxy", got)
+        check("private" in got[1][1]["reason"], got)
+        equal(r["names"].asked.count("good.test"), asked)
+        equal([h.split()[1] for h in parent.heads], [f"good.test:{r['good']}"])
+        one_line_error(lazaret("fork", "behind", "other"), 125, f"goes out through {parent.at}")
+        one_line_error(lazaret("run", "--fork-from", "behind", "--", "true",
+                               env={"https_proxy": "http://127.0.0.1:1"}), 125, f"goes out through {parent.at}")
+        seen = False
+        for path, content in _contents(f"{DATA}/sandboxes/behind", f"{DATA}/runs", f"{DATA}/records"):
+            check(login.encode() not in content, f"the login is in {path}")
+            seen |= parent.at.encode() in content
+        check(seen, "nothing says which proxy it is")
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    check(login.encode() not in f.read(), "the login is in an argument")
+            except OSError:
+                pass
+    finally:
+        finished(lazaret("down", "behind"))
 
 
 def without_rules_there_is_no_way_out(folder):

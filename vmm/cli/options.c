@@ -31,6 +31,7 @@ enum {
     OPT_NO_RECORD,
     OPT_NO_CONTENT,
     OPT_RECORD_TO,
+    OPT_EGRESS_PROXY,
     OPT_HELP,
 };
 
@@ -51,6 +52,7 @@ static const struct option switches[] = {
     {"no-record", no_argument, NULL, OPT_NO_RECORD},
     {"no-output-content", no_argument, NULL, OPT_NO_CONTENT},
     {"record-recipient", required_argument, NULL, OPT_RECORD_TO},
+    {"egress-proxy", no_argument, NULL, OPT_EGRESS_PROXY},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -148,6 +150,9 @@ static int take(struct options *o, int opt, const char *help)
         return -1;
     case OPT_RECORD_TO:
         strv_add(&o->record_to, optarg);
+        return -1;
+    case OPT_EGRESS_PROXY:
+        o->egress_proxy = true;
         return -1;
     case OPT_CONNECT:
         o->uri = optarg;
@@ -253,6 +258,7 @@ void options_done(struct options *o)
     recording_files_done(&o->files);
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
+    way_done(&o->way);
     secrets_done(&o->secrets);
     secrets_done(&o->gateway_secrets);
     for (size_t i = 0; i < o->wish.policies.n; i++)

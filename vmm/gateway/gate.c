@@ -59,6 +59,7 @@ static void say_stream(struct gate_stream *s, enum gateway_event_type type, bool
     ev->exec = s->open.exec;
     ev->allowed = allowed;
     ev->why = allowed && type == GATEWAY_TRY ? 0 : s->why;
+    ev->proxy = ev->why == NET_WHY_CONNECT ? s->proxy_said : 0;
     ev->rule = s->rule && !s->rule->gone ? s->rule->index : 0;
     if (s->open.kind == NET_ORIGIN && s->rule) {
         snprintf(ev->host, sizeof(ev->host), "%s", s->rule->host);
@@ -459,10 +460,12 @@ void gate_turn(struct gate *g)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-int gate_open(struct gate *g, const char *servers, const char *certificates, struct err *e)
+int gate_open(struct gate *g, const char *servers, const char *certificates, const char *login,
+              struct err *e)
 {
     memset(g, 0, sizeof(*g));
     g->curl_ms = UINT64_MAX;
+    g->login = login ? parent_login(login) : NULL;
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         g->streams[i].gate = g;
         g->streams[i].id = (uint32_t)i + 1;
@@ -490,4 +493,5 @@ void gate_close(struct gate *g)
     names_close(g->names);
     X509_STORE_free(g->store);
     rules_done(&g->rules);
+    free(g->login);
 }

@@ -12,6 +12,9 @@
  *     request: OPEN -> ASKING -> REQUEST: a rule? -> GREETING (libcurl): a connection that was used
  *              before, or RESOLVING -> in bounds? -> DIALING -> GREETING -> FLOWING
  *
+ *   Where rules_proxy_to() says so, RESOLVING and DIALING are of the host's proxy, and CALLING,
+ * which comes behind them, asks it for the connection (parent.h).
+ *
  *   Frames to the guest are made only where they find room, one stream after another
  *   (gate_speak()), so there is one buffer for all of them, and none before HOLD is over. What the
  *   guest sends is kept per stream, within the window that the protocol gives it.
@@ -25,6 +28,7 @@
 #define LZ_GATEWAY_GATE_H
 
 #include "gateway/names.h"
+#include "gateway/parent.h"
 #include "gateway/record.h"
 #include "gateway/rules.h"
 #include "shared/net.h"
@@ -51,6 +55,7 @@ enum gate_stage {
     GATE_ASKING,
     GATE_RESOLVING,
     GATE_DIALING,
+    GATE_CALLING,  /* connected to the host's proxy, which is asked */
     GATE_GREETING, /* a request: libcurl looks for a connection, or begins TLS on ours */
     GATE_FLOWING,
     GATE_OVER, /* nothing is left of it but its last words */
@@ -74,6 +79,10 @@ struct gate_stream {
     uint64_t bytes_up, bytes_down;
     char address[GATEWAY_ADDRESS_SIZE];
 
+    bool by_proxy;               /* what is resolved and dialled is the host's proxy */
+    struct parent_answer answer; /* of it */
+    uint32_t proxy_said;         /* struct gateway_event's `proxy` */
+
     struct names_query *query;
     struct names_answer found; /* in bounds, with the port */
     size_t next;               /* of found, to be dialled */
@@ -81,7 +90,7 @@ struct gate_stream {
     int dials[GATE_DIALS];     /* -1: none */
     size_t dialled[GATE_DIALS];
 
-    int fd; /* FLOWING tunnel */
+    int fd; /* FLOWING tunnel; CALLING */
     bool readable, writable, hello_seen, shut;
     size_t hello_end; /* of up, when it was last looked at: nothing goes up before hello_seen */
     struct request *request;
@@ -98,6 +107,7 @@ struct gate_stream {
 
 struct gate {
     struct names *names;
+    char *login; /* a header for the host's proxy, or NULL */
     CURLM *multi;
     X509_STORE *store;
     uint64_t curl_ms; /* libcurl wants to be called then; UINT64_MAX: no */
@@ -124,8 +134,10 @@ struct gate {
     size_t n_name_polls, n_polled;
 };
 
-/* `servers`: see names_open(); `certificates`: a file, NULL: the host's. Before it is confined. */
-int gate_open(struct gate *g, const char *servers, const char *certificates, struct err *e);
+/* `servers`: see names_open(); `certificates`: a file, NULL: the host's; `login`: for the host's
+ * proxy, or NULL. Before it is confined. */
+int gate_open(struct gate *g, const char *servers, const char *certificates, const char *login,
+              struct err *e);
 void gate_close(struct gate *g);
 
 /* A command of the keeper; takes fd (-1: none). *ret_port is the new port, or -1. */

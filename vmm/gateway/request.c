@@ -89,7 +89,9 @@ static int look_at_connection(void *arg, char *peer, char *own, int peer_port, i
     (void)own;
     (void)peer_port;
     (void)own_port;
-    if (!tunnel_read_address(peer, &address) || !rules_address_ok(&s->gate->rules, a)) {
+    /* Through the host's proxy it is that one's, or the destination itself. */
+    if (!rules_proxy_to(&s->gate->rules, s->rule->host) &&
+        (!tunnel_read_address(peer, &address) || !rules_address_ok(&s->gate->rules, a))) {
         r->why = NET_WHY_ADDRESS;
         return CURL_PREREQFUNC_ABORT;
     }

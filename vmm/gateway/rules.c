@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "gateway/strip.h"
 #include "plan/net.h"
+#include "plan/net_proxy.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -21,6 +22,7 @@
 struct rules_list {
     struct net_rules rules;
     struct net_ranges ranges;
+    struct net_proxy proxy;
 };
 
 /* ---- secrets --------------------------------------------------------------------------------- */
@@ -119,6 +121,7 @@ static void list_free(struct rules_list *l)
     if (!l)
         return;
     net_rules_done(&l->rules);
+    net_proxy_done(&l->proxy);
     free(l);
 }
 
@@ -132,7 +135,7 @@ static int read_list(int fd, struct rules_list *l, struct err *e)
     own_free char *text = malloc(GATEWAY_RULES_MAX + 1);
     own_doc struct doc *d = NULL;
     own_strv struct strv ranges = {0};
-    const struct doc *network;
+    const struct doc *network, *proxy;
     ssize_t n;
 
     if (!text || lseek(fd, 0, SEEK_SET) < 0 ||
@@ -145,6 +148,9 @@ static int read_list(int fd, struct rules_list *l, struct err *e)
         net_rules_from_doc(network, &l->rules, e) < 0)
         return -1;
     if (doc_has(d, "network_ranges") && doc_get_strv(d, "network_ranges", &ranges, e) < 0)
+        return -1;
+    if (doc_has(d, "egress_proxy") && (doc_get_object(d, "egress_proxy", &proxy, e) < 0 ||
+                                       net_proxy_from_doc(proxy, &l->proxy, e) < 0))
         return -1;
     return net_ranges_parse(&ranges, &l->ranges, e);
 }
@@ -269,6 +275,11 @@ struct rule *rules_match_request(const struct rules *r, const char *name, const 
 
     return r->list ? rule_of(r, net_match_request(&r->list->rules, name, method, path, &miss))
                    : NULL;
+}
+
+const struct net_proxy *rules_proxy_to(const struct rules *r, const char *host)
+{
+    return r->list && net_proxy_leads_to(&r->list->proxy, host) ? &r->list->proxy : NULL;
 }
 
 bool rules_address_ok(const struct rules *r, const struct sockaddr *a)

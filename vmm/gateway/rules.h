@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 
+struct net_proxy;
 struct sockaddr;
 
 /* Lives as long as it is the newest of its name or a request uses it. */
@@ -68,6 +69,8 @@ struct rule *rules_match(const struct rules *r, const char *host, uint16_t port)
 /* A request to a clear-side origin; NULL: none allows it. */
 struct rule *rules_match_request(const struct rules *r, const char *name, const char *method,
                                  const char *path);
+/* The host's proxy, where the way to `host` is through it; NULL: it is not. */
+const struct net_proxy *rules_proxy_to(const struct rules *r, const char *host);
 bool rules_address_ok(const struct rules *r, const struct sockaddr *a);
 /* It is not public: only a range that somebody named lets it be connected to. */
 bool rules_address_is_named(const struct sockaddr *a);

@@ -149,6 +149,8 @@ struct net_ranges {
 int net_range_parse(const char *text, struct net_range *ret, struct err *e);
 /* Returns new. */
 char *net_range_format(const struct net_range *r);
+/* `address`: a text; of anything else false. */
+bool net_range_has(const struct net_range *r, const char *address);
 /* Adds each as a text. */
 void net_ranges_format(const struct net_ranges *r, struct strv *ret);
 int net_ranges_parse(const struct strv *texts, struct net_ranges *ret, struct err *e);

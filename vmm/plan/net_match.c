@@ -204,6 +204,13 @@ char *net_range_format(const struct net_range *r)
     return str_printf("%s/%u", text, r->bits);
 }
 
+bool net_range_has(const struct net_range *r, const char *address)
+{
+    uint8_t bytes[16];
+
+    return inet_pton(r->family, address, bytes) == 1 && in_range(r, r->family, bytes);
+}
+
 void net_ranges_format(const struct net_ranges *r, struct strv *ret)
 {
     for (size_t i = 0; i < r->n; i++) {

@@ -42,6 +42,21 @@ int plan_put_rules(const struct request *r, struct net_rules *rules, struct err 
     return 0;
 }
 
+/* That of the guest's plan stays; what the policies of now say of it counts. */
+static int resolve_proxy(const struct plan_wish *w, const struct plan *base, struct plan *p,
+                         struct err *e)
+{
+    const struct net_proxy *proxy = base ? &base->egress_proxy : w->egress_proxy;
+
+    if (!p->egress || !proxy || !proxy->host)
+        return 0;
+    if (policy_check_proxy(&w->policies, proxy, e) < 0)
+        return -1;
+    if (!base)
+        net_proxy_copy(&p->egress_proxy, proxy);
+    return 0;
+}
+
 int plan_resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
                          struct err *e)
 {
@@ -68,7 +83,7 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
     else if (base)
         net_ranges_meet(&p->network_ranges, &base->network_ranges, &p->network_ranges);
     p->egress = p->network.n > 0;
-    return 0;
+    return resolve_proxy(w, base, p, e);
 }
 
 int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,

@@ -86,7 +86,9 @@ static int write_rules(const struct keeper *k, const struct net_rules *rules,
 
 static int tell_gateway(struct keeper *k, const struct net_rules *rules, struct err *e)
 {
-    struct plan p = {.network = *rules, .network_ranges = k->plan->network_ranges};
+    struct plan p = {.network = *rules,
+                     .network_ranges = k->plan->network_ranges,
+                     .egress_proxy = k->plan->egress_proxy};
     own_doc struct doc *d = plan_network_to_doc(&p);
 
     return egress_rules(k, d, e);
