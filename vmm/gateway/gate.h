@@ -41,7 +41,8 @@
 #define GATE_DIALS      3u  /* of one stream at once */
 #define GATE_REQUESTS   64u /* at once: libcurl has about 200 KB for each */
 #define GATE_CURL_POLLS (GATE_REQUESTS * 4u)
-#define GATE_POLLS_MAX  (NAMES_POLLS_MAX + GATE_CURL_POLLS + NET_STREAMS_MAX * GATE_DIALS)
+#define GATE_POLLS_MAX                                                                             \
+    (NAMES_POLLS_MAX + GATE_CURL_POLLS + RULES_SECRETS_MAX + NET_STREAMS_MAX * GATE_DIALS)
 
 #define GATE_STAGGER_MS 250u    /* from one address of a host to the next */
 #define GATE_DIAL_MS    15000u  /* name and connection together */
@@ -131,7 +132,7 @@ struct gate {
     size_t first_event, n_events;
 
     struct gate_stream *polled[GATE_POLLS_MAX]; /* whose each fd is */
-    size_t n_name_polls, n_polled;
+    size_t n_name_polls, n_library_polls, n_polled;
 };
 
 /* `servers`: see names_open(); `certificates`: a file, NULL: the host's; `login`: for the host's

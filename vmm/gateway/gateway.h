@@ -30,7 +30,7 @@
 #define GATEWAY_TEXT_SIZE    160
 #define GATEWAY_NAME_SIZE    65    /* of a secret, with the NUL */
 #define GATEWAY_SECRET_MAX   4096u /* bytes of a secret that goes into a header */
-#define GATEWAY_SECRETS_MAX  32u   /* at once */
+#define GATEWAY_SECRETS_MAX  32u   /* that rules name at once */
 /* Of the caller's environment: name servers ("ADDRESS[:PORT],...") and certificates (a file) in
  * place of the host's. */
 #define GATEWAY_DNS_ENV          "LAZARET_DNS"
@@ -93,7 +93,9 @@ void gateway_finish(struct gateway *g);
 void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
 
 /* A file or pipe with one secret, which the rules that come then may name; borrowed. It takes the
- * place of the last one of that name. What cannot go into a header is refused when it is used. */
+ * place of the last one of that name; what comes from a pipe late is waited for without holding
+ * anything up. What cannot go into a header is refused when it is used. Forgotten once no rule
+ * names it. */
 int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e);
 /*
  * {"network": [...], "network_ranges": [...]}, as in a plan, and "egress_proxy" if there is one,
