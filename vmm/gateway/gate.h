@@ -181,9 +181,7 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r);
 /* Bytes went, up or down: against its limits. False: it was ended. */
 bool stream_count(struct gate_stream *s, uint64_t up, uint64_t down);
 
-/* tunnel.c: connections, of requests too. An address and its text, without a port; false: it is
- * none, but a name. */
-bool tunnel_read_address(const char *text, struct sockaddr_storage *ret);
+/* tunnel.c: connections, of requests too. The address without its port. */
 void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_ADDRESS_SIZE]);
 void tunnel_resolve(struct gate_stream *s);
 void tunnel_work(struct gate_stream *s); /* what time and flags ask for */

@@ -17,6 +17,7 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "gateway/request_private.h"
+#include "plan/net.h"
 
 #include <openssl/ssl.h>
 #include <string.h>
@@ -91,7 +92,7 @@ static int look_at_connection(void *arg, char *peer, char *own, int peer_port, i
     (void)own_port;
     /* Through the host's proxy it is that one's, or the destination itself. */
     if (!rules_proxy_to(&s->gate->rules, s->rule->host) &&
-        (!tunnel_read_address(peer, &address) || !rules_address_ok(&s->gate->rules, a))) {
+        (!net_read_address(peer, &address) || !rules_address_ok(&s->gate->rules, a))) {
         r->why = NET_WHY_ADDRESS;
         return CURL_PREREQFUNC_ABORT;
     }
@@ -261,7 +262,7 @@ static char *resolved(const struct gate_stream *s)
     struct sockaddr_storage ignored;
     const char *address = s->address[0] ? s->address : "0.0.0.0";
 
-    if (tunnel_read_address(s->rule->host, &ignored))
+    if (net_read_address(s->rule->host, &ignored))
         return NULL;
     return str_printf(strchr(address, ':') ? "%s:%u:[%s]" : "%s:%u:%s", s->rule->host,
                       s->rule->port, address);

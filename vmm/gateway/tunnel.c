@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "gateway/gate.h"
 #include "gateway/sni.h"
+#include "plan/net.h"
 #include "plan/net_proxy.h"
 
 #include <arpa/inet.h>
@@ -49,21 +50,6 @@ void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_AD
 
     if (!inet_ntop(a->ss_family, bytes, out, GATEWAY_ADDRESS_SIZE))
         out[0] = '\0';
-}
-
-bool tunnel_read_address(const char *text, struct sockaddr_storage *ret)
-{
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-
-    memset(ret, 0, sizeof(*ret));
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        memcpy(ret, &v4, sizeof(v4));
-    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-        memcpy(ret, &v6, sizeof(v6));
-    else
-        return false;
-    return true;
 }
 
 static const char *host_of(const struct gate_stream *s)
@@ -125,7 +111,7 @@ static bool may_be_asked_for(const struct gate_stream *s, const char *host)
 
     if (strcmp(host, &local[1]) == 0 || (len > tail && strcmp(host + len - tail, local) == 0))
         host = "127.0.0.1";
-    return !tunnel_read_address(host, &a) ||
+    return !net_read_address(host, &a) ||
            rules_address_ok(&s->gate->rules, (const struct sockaddr *)(const void *)&a);
 }
 
@@ -143,7 +129,7 @@ void tunnel_resolve(struct gate_stream *s)
         return;
     }
     host = proxy ? proxy->host : host;
-    if (tunnel_read_address(host, &literal.addresses[0])) {
+    if (net_read_address(host, &literal.addresses[0])) {
         take_answer(s, &literal);
         return;
     }
@@ -351,7 +337,7 @@ static bool look_at_hello(struct gate_stream *s)
         return false;
     /* An address has no name that could be said: RFC 6066. */
     if ((found == SNI_NAME && strcmp(name, s->open.name) == 0) ||
-        (found == SNI_NONE && tunnel_read_address(s->open.name, &ignored))) {
+        (found == SNI_NONE && net_read_address(s->open.name, &ignored))) {
         s->hello_seen = true;
         s->until_ms = UINT64_MAX;
         return true;
