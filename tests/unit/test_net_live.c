@@ -1,4 +1,5 @@
-/* test_net_live: promises of rules that a sandbox gets while it is up. */
+/* test_net_live: promises of rules that a sandbox gets while it is up, and of an image that takes
+ * none. */
 #include "base/own.h"
 #include "plan/plan.h"
 #include "tests/unit/suite.h"
@@ -83,4 +84,32 @@ START_TEST(a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_
 }
 END_TEST
 
-SUITE("net_live", a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_out)
+START_TEST(rules_for_an_image_whose_kernel_has_no_ip_are_refused_with_a_way_out)
+{
+    const struct strv none = {0};
+    const struct plan_image from = {.digest = "x",
+                                    .entrypoint = &none,
+                                    .command = &none,
+                                    .env = &none,
+                                    .workdir = "/",
+                                    .uid = 1000,
+                                    .gid = 1000,
+                                    .no_ip = true};
+    own_request struct request given = {0};
+    struct plan_wish w = {.use = KEY_OF_UP, .command_line = &given, .from = &from};
+    own_plan struct plan *plan = NULL;
+    struct err e;
+
+    request_add(&given, KEY_IMAGE, "agent");
+    ck_assert_msg(plan_resolve(&w, &plan, &e) == 0, "%s", e.text);
+    plan_free(own_steal_ptr(plan));
+    request_add(&given, KEY_NETWORK, "https://a.org");
+    ck_assert_int_lt(plan_resolve(&w, &plan, &e), 0);
+    ck_assert_int_eq(e.class, ERR_IMAGE);
+    ck_assert_msg(strstr(e.text, "--allow: the kernel of image 'agent' has no IP"), "%s", e.text);
+    ck_assert_msg(strstr(e.text, "--kernel debian, or net"), "%s", e.text);
+}
+END_TEST
+
+SUITE("net_live", a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_out,
+      rules_for_an_image_whose_kernel_has_no_ip_are_refused_with_a_way_out)

@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "hv/accel.h"
 #include "images/image.h"
+#include "images/kernel_config.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -320,7 +321,8 @@ static int take_image(const struct image *im, struct strv *signers, struct plan_
                                .env = &c->env,
                                .workdir = c->workdir,
                                .uid = c->uid,
-                               .gid = c->gid};
+                               .gid = c->gid,
+                               .no_ip = strcmp(im->m.kernel_flavour, KERNEL_AIRGAP) == 0};
     return 0;
 }
 

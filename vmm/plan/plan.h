@@ -128,6 +128,7 @@ struct plan_image {
     const char *workdir;
     uid_t uid; /* inside the container */
     gid_t gid;
+    bool no_ip; /* its kernel has none: there is no way out of it */
 };
 
 /* All that a plan is made of. Borrowed. */

@@ -83,6 +83,12 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
     else if (base)
         net_ranges_meet(&p->network_ranges, &base->network_ranges, &p->network_ranges);
     p->egress = p->network.n > 0;
+    if (p->egress && w->from && w->from->no_ip)
+        return err_set(
+            e, ERR_IMAGE,
+            "%s: the kernel of image '%s' has no IP, which a network needs (build the image "
+            "with --kernel debian, or net)",
+            wish_what(w, KEY_NETWORK, name), p->image);
     return resolve_proxy(w, base, p, e);
 }
 
