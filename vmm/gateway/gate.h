@@ -13,7 +13,7 @@
  *              before, or RESOLVING -> in bounds? -> DIALING -> GREETING -> FLOWING
  *
  *   Where rules_proxy_to() says so, RESOLVING and DIALING are of the host's proxy, and CALLING,
- * which comes behind them, asks it for the connection (parent.h).
+ *   which comes next, asks it for the connection (parent.h).
  *
  *   Frames to the guest are made only where they find room, one stream after another
  *   (gate_speak()), so there is one buffer for all of them, and none before HOLD is over. What the
@@ -21,8 +21,9 @@
  *   Events for the keeper have a queue; while it has no room for what a frame may cause, none is
  *   taken.
  *
- * Must: connect to no address that net_address_ok() did not see; look no name up that no rule
- * allows; answer every try. Must not: open a file, follow a redirect, say a secret to the guest.
+ * Must: connect to no address that net_address_ok() did not see, and look no name up that no rule
+ * allows, but those of the host's proxy; answer every try. Must not: open a file, follow a
+ * redirect, say a secret to the guest.
  */
 #ifndef LZ_GATEWAY_GATE_H
 #define LZ_GATEWAY_GATE_H

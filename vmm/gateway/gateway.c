@@ -6,7 +6,6 @@
 #include "base/own.h"
 #include "base/spawn.h"
 #include "base/str.h"
-#include "gateway/parent.h"
 #include "gateway/record.h"
 #include "shared/net.h"
 
@@ -77,7 +76,7 @@ static void fill_env(const char *login, char *env[4])
             env[n++] = str_printf("%s=%s", names[i], value);
     }
     if (login)
-        env[n++] = str_printf(PARENT_LOGIN_ENV "=%s", login);
+        env[n++] = str_printf(GATEWAY_LOGIN_ENV "=%s", login);
 }
 
 int gateway_start(const char *path, const char *login, int *ret_control_fd, pid_t *ret_pid,

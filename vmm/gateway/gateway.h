@@ -35,7 +35,9 @@
  * place of the host's. */
 #define GATEWAY_DNS_ENV          "LAZARET_DNS"
 #define GATEWAY_CERTIFICATES_ENV "SSL_CERT_FILE"
-#define GATEWAY_RULES_MAX        1048576u /* bytes of the rules' JSON */
+/* Of gateway_start()'s only: what the host's proxy wants. */
+#define GATEWAY_LOGIN_ENV "LAZARET_PROXY_LOGIN"
+#define GATEWAY_RULES_MAX 1048576u /* bytes of the rules' JSON */
 
 enum gateway_event_type {
     GATEWAY_READY = 1, /* the guest's proxy answered on the port */

@@ -273,7 +273,7 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
-    char *login = getenv(PARENT_LOGIN_ENV);
+    char *login = getenv(GATEWAY_LOGIN_ENV);
     struct err e;
 
     (void)argv;

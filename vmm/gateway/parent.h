@@ -12,8 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define PARENT_HEAD_MAX  8192u /* bytes of an answer's head */
-#define PARENT_LOGIN_ENV "LAZARET_PROXY_LOGIN"
+#define PARENT_HEAD_MAX 8192u /* bytes of an answer's head */
 
 /* Zero at first. */
 struct parent_answer {

@@ -6,9 +6,9 @@
  *   certificate is checked, the rule's header is added with the secret in it. libcurl connects to
  *   nothing by itself: it takes a connection that was used before, or else fails at once, and the
  *   request begins anew on one that tunnel.c made, to an address that was judged. What comes back
- * is stripped of that secret, headers and body, and passed on as it comes; where there is a secret,
- * compression and ranges are not asked for, as it could hide in them. libcurl is paused where the
- * guest gives no credit.
+ *   is stripped of that secret, headers and body, and passed on as it comes; where there is a
+ *   secret, compression and ranges are not asked for, as it could hide in them. libcurl is paused
+ *   where the guest gives no credit.
  *
  * Must: end a transfer outside libcurl's callbacks only. Must not: follow a redirect, use a proxy
  * of the environment, cookies or a file.
@@ -300,8 +300,8 @@ static void set_limits(struct request *r)
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https,http");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_PROXY, "");
-    /* By HTTP/2 this libcurl lets a server fill 32 MiB for each stream of a connection, read or not:
-     * 64 of them are more than this process may have. */
+    /* By HTTP/2 this libcurl lets a server fill 32 MiB for each stream of a connection, read or
+     * not: 64 of them are more than this process may have. */
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)GATE_DIAL_MS);

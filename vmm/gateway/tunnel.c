@@ -4,10 +4,10 @@
  * How it works
  *   The addresses of a name are asked for once, and those out of bounds are left out; only what is
  *   left is dialled, one after another with a short pause, and the first that answers is taken.
- *   Through the host's proxy all that is of the proxy, which is then asked to connect (parent.h);
- * it finds the address of a name, and nobody here judges that. A request's connection goes to
- * libcurl. Nothing that the guest sends by a rule for https leaves before a whole ClientHello has
- * named the host that it asked for.
+ *   Through the host's proxy all that is of the proxy, which is then asked to connect (parent.h):
+ *   it finds the address of a name, and nobody here judges that. A request's connection goes to
+ *   libcurl. Nothing that the guest sends by a rule for https leaves before a whole ClientHello has
+ *   named the host that it asked for.
  */
 #include "base/clock.h"
 #include "base/own.h"
