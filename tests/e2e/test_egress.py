@@ -2,8 +2,11 @@
 enters the guest. Real servers on the loopback of a network namespace of this test's own, where
 lazaret runs, too; policies allow 127.0.0.0/8 for it."""
 import atexit
+import hashlib
 import json
 import os
+import shutil
+import subprocess
 import sys
 import threading
 
@@ -74,6 +77,21 @@ def _http(s):
         s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(text) + text)
 
 
+def _serve_repository(s):
+    """Files of a bare repository, which git takes from any server."""
+    with s.makefile("rb") as f:
+        path = f.readline().decode().split()[1].split("?")[0]
+        while f.readline().strip():
+            pass
+    at = os.path.normpath(RIG["repos"] + path)
+    content = None
+    if at.startswith(RIG["repos"]) and os.path.isfile(at):
+        with open(at, "rb") as f:
+            content = f.read()
+    s.sendall(b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n"
+              % (b"404 no" if content is None else b"200 OK", len(content or b"")) + (content or b""))
+
+
 def _rig():
     if RIG:
         return RIG
@@ -87,6 +105,7 @@ def _rig():
                                    | {"rebinds.test": ["169.254.169.254"], "private.test": ["10.0.0.1"]}))
     for name in ("good", "api"):
         RIG[name] = servers.tcp(_http, context=certificates.server(f"{name}.test"))
+    RIG["git"] = servers.tcp(_serve_repository, context=certificates.server("good.test"))
     RIG["http"], RIG["echo"], RIG["hidden"] = servers.tcp(_http), servers.tcp(servers.echo), servers.tcp(_http)
     os.environ.update(LAZARET_DNS=RIG["names"].at, SSL_CERT_FILE=RIG["ca"])
     return RIG
@@ -99,7 +118,7 @@ def _files(folder):
         json.dump({"format": "lazaret-policy", "version": 1, "network_ranges": RANGES}, f)
     with open(f"{folder}/agent.json", "w") as f:
         json.dump({"format": "lazaret-manifest", "version": 1, "network": [
-            f"https://good.test:{r['good']}", f"http://good.test:{r['http']}", f"tcp://good.test:{r['echo']}",
+            f"https://good.test:{r['good']}", f"https://good.test:{r['git']}", f"http://good.test:{r['http']}", f"tcp://good.test:{r['echo']}",
             f"tcp://127.0.0.1:{r['echo']}", f"tcp://rebinds.test:80", f"tcp://private.test:80",
             {"to": f"https://api.test:{r['api']}/v1", "name": "api", "methods": ["GET", "POST"], "secret": "KEY"},
         ]}, f)
@@ -167,6 +186,55 @@ with direct("http://api.lazaret/v1/events") as r:
     r["go"].set()
     check(b"data: 2" in p.communicate(timeout=120)[0], "the second event")
     equal(p.returncode, 0)
+
+
+def _hosts_git(to):
+    """Git of this host, with its libraries: the image has none."""
+    core = subprocess.run(["git", "--exec-path"], capture_output=True, check=True).stdout.decode().strip()
+    os.makedirs(f"{to}/lib")
+    for program in (shutil.which("git"), f"{core}/git-remote-https"):
+        shutil.copy(program, to)
+        rows = subprocess.run(["ldd", program], capture_output=True, check=True).stdout.decode().splitlines()
+        for name, path in (row.split()[0::2] for row in rows if "=>" in row):
+            if not name.startswith(("libc.", "libm.", "ld-")):  # those are the image's, as its loader is
+                shutil.copy(path, f"{to}/lib/{name}")
+
+
+def _repository(folder):
+    """repo.git, with a file in it; the file's SHA-256."""
+    content = os.urandom(1 << 20)
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": "/dev/null"}
+
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "init.defaultBranch=main", *words],
+                       cwd=folder, check=True, env=env)
+
+    git("init", "-q", "tree")
+    with open(f"{folder}/tree/file", "wb") as f:
+        f.write(content)
+    git("-C", "tree", "add", "file")
+    git("-C", "tree", "commit", "-qm", "one")
+    git("clone", "-q", "--bare", "tree", "repo.git")
+    git("-C", "repo.git", "update-server-info")
+    RIG["repos"] = os.path.realpath(folder)
+    return hashlib.sha256(content).hexdigest()
+
+
+def git_clones_through_it_unchanged(folder):
+    r = _rig()
+    if not shutil.which("git"):
+        raise Skip("needs git")
+    want = _repository(folder)
+    _hosts_git(f"{folder}/git")
+    _box(folder)
+    finished(lazaret("cp", f"{folder}/git", f"{BOX}:/work", timeout=240))
+    script = """cd /work; export LD_LIBRARY_PATH=/work/git/lib GIT_EXEC_PATH=/work/git GIT_SSL_CAINFO=/work/ca.pem
+git/git -c init.defaultBranch=main clone -q "https://good.test:$1/repo.git" "$2" 2>&1 && sha256sum "$2/file"
+"""
+    got = finished(execute(BOX, "--", "sh", "-c", script, "sh", str(r["git"]), "cloned", timeout=240))
+    equal(got.splitlines()[-1].split()[0].decode(), want)
+    no = execute(BOX, "--", "sh", "-c", script, "sh", str(r["hidden"]), "refused", timeout=240)
+    check(b"403" in no.stdout, f"git says {no.stdout}")
 
 
 def what_is_refused_says_why_in_the_guest_and_on_the_host(folder):
@@ -237,6 +305,19 @@ print(json.dumps(out))
     check(set(got["errors"]) <= {101, 111}, got["errors"])  # unreachable, or refused on the loopback
 
 
+def _contents(*tops):
+    """Path and content of every file below these that can be read."""
+    for top in tops:
+        for at, _, files in os.walk(top):
+            for file in files:
+                try:
+                    with open(f"{at}/{file}", "rb") as f:
+                        content = f.read()
+                except OSError:
+                    continue
+                yield f"{at}/{file}", content
+
+
 def the_key_is_nowhere_in_the_guest_nor_in_what_is_kept(folder):
     _box(folder)
     proof = "held-" + os.urandom(16).hex()  # what the job does hold is found: the search can fail
@@ -249,18 +330,10 @@ time.sleep(300)
     finished(lazaret("snapshot", BOX, "look", timeout=240))
     job.kill()
     job.communicate()
-    found = set()
-    for top in (f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs"):
-        for at, _, files in os.walk(top):
-            for file in files:
-                try:
-                    with open(f"{at}/{file}", "rb") as f:
-                        content = f.read()
-                except OSError:
-                    continue
-                check(SECRET.encode() not in content, f"the key is in {at}/{file}")
-                if proof.encode() in content:
-                    found.add(file)
+    found = False
+    for path, content in _contents(f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs"):
+        check(SECRET.encode() not in content, f"the key is in {path}")
+        found |= proof.encode() in content
     check(found, "what the job holds is not in the memory of the snapshot: nothing was searched")
 
 
@@ -276,6 +349,48 @@ def a_guest_that_was_saved_meets_a_new_gateway(folder):
     text = finished(lazaret("run", "--fork-from", f"{BOX}:look", "--secret", f"KEY={folder}/key", "--", "python3", "-c",
                             CLIENT + script, timeout=240))
     equal(json.loads(text), [0, "on"])
+
+
+def the_way_is_the_hosts_own_proxy_where_it_is_asked_for(folder):
+    r = _rig()
+    parent, login = servers.Parent(), os.urandom(16).hex()
+    env = {"https_proxy": f"http://agent:{login}@{parent.at}", "no_proxy": ""}
+    with open(f"{folder}/policy.json", "w") as f:
+        json.dump({"format": "lazaret-policy", "version": 1,
+                   "network": [f"https://*:{r['good']}", "tcp://10.0.0.1:80"]}, f)
+    rules = ("--allow", f"https://good.test:{r['good']}", "--allow", "tcp://10.0.0.1:80", "--egress-proxy", *SMALL)
+    one_line_error(up("behind", *rules, "--policy", f"{folder}/policy.json", env=env), 126,
+                   f"--egress-proxy: {parent.at} is not allowed")
+    one_line_error(up("behind", *rules), 125, "the environment names no proxy")
+    finished(up("behind", *rules, env=env))
+    try:
+        with open(r["ca"], "rb") as f:
+            finished(execute("behind", "-i", "--", "sh", "-c", "cat > /work/ca.pem", input=f.read()))
+        asked = r["names"].asked.count("good.test")
+        got, d = _python(f"""
+context = ssl.create_default_context(cafile="/work/ca.pem")
+print(json.dumps([get("https://good.test:{r['good']}/by-proxy", context=context), connect("10.0.0.1", 80)]))
+""", name="behind")
+        equal(json.loads(got[0][1])["path"], "/by-proxy", got)
+        check("private" in got[1][1]["reason"], got)
+        equal(r["names"].asked.count("good.test"), asked)
+        equal([h.split()[1] for h in parent.heads], [f"good.test:{r['good']}"])
+        one_line_error(lazaret("fork", "behind", "other"), 125, f"goes out through {parent.at}")
+        one_line_error(lazaret("run", "--fork-from", "behind", "--", "true",
+                               env={"https_proxy": "http://127.0.0.1:1"}), 125, f"goes out through {parent.at}")
+        seen = False
+        for path, content in _contents(f"{DATA}/sandboxes/behind", f"{DATA}/runs", f"{DATA}/records"):
+            check(login.encode() not in content, f"the login is in {path}")
+            seen |= parent.at.encode() in content
+        check(seen, "nothing says which proxy it is")
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/cmdline", "rb") as f:
+                    check(login.encode() not in f.read(), "the login is in an argument")
+            except OSError:
+                pass
+    finally:
+        finished(lazaret("down", "behind"))
 
 
 def without_rules_there_is_no_way_out(folder):

@@ -89,6 +89,8 @@ def rules_change_while_a_sandbox_is_up_within_what_it_came_up_with(folder):
         equal(_rules()[0], ["tcp://git.example.org:22", "https://c.example.org"])
         finished(lazaret("allow", BOX, "https://d.example.org,name=c"))
         equal(_rules()[0], ["tcp://git.example.org:22", "https://d.example.org"], "one of the same name:")
+        finished(execute(BOX, "--secret", f"NEW={other}", "--", "true"))  # the gateway has forgotten it
+        _refused(lazaret("allow", BOX, "https://c.example.org,name=e,secret=NEW"), 125, "secret 'NEW' is not given")
         finished(lazaret("deny", BOX, "c", "tcp://git.example.org:22"))
         equal(_rules()[0], [])
         finished(lazaret("allow", BOX, "https://a.example.org"))

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, of fuzz_gateway,
-what a guest says, of fuzz_http, what a job says to its proxy, and of fuzz_sni, how TLS begins."""
+what a guest says, of fuzz_http, what a job says to its proxy, and of fuzz_sni, how TLS begins,
+and of fuzz_parent, what a proxy of the host's answers, and how one is named."""
 import os
 import struct
 
@@ -110,7 +111,16 @@ sni = {
     "no-tls": b"GET / HTTP/1.1\r\n\r\n",
 }
 
-for target, files in (("net", seeds), ("gateway", gateway), ("http", http), ("sni", sni)):
+parent = {
+    "yes": b"HTTP/1.1 200 Connection established\r\nA: b\r\n\r\nSSH-2.0",
+    "no": b"HTTP/1.0 407 no\nProxy-Authenticate: Basic\n\nbody",
+    "no-http": b"SSH-2.0-x\r\n\r\n",
+    "part": b"HTTP/1.1 20",
+    "url": b"http://user:p%40ss@Proxy.example.org:3128/\n.corp,10.0.0.0/8 *.a.org,::1,b.org:80",
+    "address": b"[fd00::1]:8080\n*",
+}
+
+for target, files in (("net", seeds), ("gateway", gateway), ("http", http), ("sni", sni), ("parent", parent)):
     folder = os.path.join(HERE, "corpus", target)
     os.makedirs(folder, exist_ok=True)
     for name, data in files.items():

@@ -30,7 +30,7 @@ static void begin(void)
     struct err e;
     int fd = memfd_create("rules", MFD_CLOEXEC);
 
-    MUST(gate_open(&g, "127.0.0.1:1", "/dev/null", &e) == 0);
+    MUST(gate_open(&g, "127.0.0.1:1", "/dev/null", NULL, &e) == 0);
     MUST(write(fd, RULES, strlen(RULES)) == (ssize_t)strlen(RULES));
     command(GATEWAY_RULES, fd);
     command(GATEWAY_PORT, dup(0)); /* the nonce is zeros, so that a READY can be guessed */

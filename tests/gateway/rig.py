@@ -46,7 +46,7 @@ def equal(got, want, text=""):
 class Event:
     def __init__(self, raw):
         f = EVENT.unpack(raw)
-        self.type, self.exec, self.allowed, self.why, self.rule, self.port, self.guest, _ = f[:8]
+        self.type, self.exec, self.allowed, self.why, self.rule, self.port, self.guest, self.proxy = f[:8]
         self.host, self.address = (t.split(b"\0")[0].decode() for t in f[8:10])
         self.up, self.down, self.ms = f[10:13]
         self.text = f[13].split(b"\0")[0].decode()
@@ -56,10 +56,11 @@ class Event:
 class Gateway:
     """The keeper's end, and the guest's port."""
 
-    def __init__(self, rules=(), ranges=(), secrets=(), env=None, meet=True):
+    def __init__(self, rules=(), ranges=(), secrets=(), env=None, meet=True, proxy=None):
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control = ours
         self.port = None
+        self.proxy = proxy
         self.frames = []
 
         def child():
@@ -97,8 +98,10 @@ class Gateway:
 
     def rules(self, rules, ranges=()):
         fd = os.memfd_create("rules")
-        os.write(fd, json.dumps({"network": [dict(r) for r in rules],
-                                 "network_ranges": list(ranges)}).encode())
+        told = {"network": [dict(r) for r in rules], "network_ranges": list(ranges)}
+        if self.proxy:
+            told["egress_proxy"] = {"direct": [], "from": "https_proxy", **self.proxy}
+        os.write(fd, json.dumps(told).encode())
         self.command(RULES, fd=fd)
         os.close(fd)
 

@@ -55,6 +55,62 @@ def echo(s):
     s.shutdown(socket.SHUT_WR)
 
 
+class Parent:
+    """A proxy that takes CONNECT: what it answers to a name is answers[name], in place of 200."""
+
+    def __init__(self, host="127.0.0.1"):
+        self.answers = {}
+        self.heads = []
+        self.port = tcp(self._serve, host)
+        self.at = f"{host}:{self.port}"
+
+    def _serve(self, s):
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            more = s.recv(1)
+            if not more:
+                return
+            head += more
+        self.heads.append(head.decode())
+        to = head.split(b" ")[1].decode()
+        name, port = to.rsplit(":", 1)
+        if name in self.answers:
+            self.answers[name](s)
+            return
+        with socket.create_connection(("127.0.0.1", int(port))) as there:
+            s.sendall(b"HTTP/1.1 200 fine\r\nX-Proxy: yes\r\n\r\n")
+            threading.Thread(target=self._copy, args=(there, s), daemon=True).start()
+            self._copy(s, there)
+
+    @staticmethod
+    def _copy(a, b):
+        try:
+            while got := a.recv(65536):
+                b.sendall(got)
+            b.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+
+class Silent:
+    """Addresses with this port, where nothing answers: the queue of who may be accepted is full."""
+
+    def __init__(self, port, *hosts):
+        self.sockets = []
+        for host in hosts:
+            s = socket.socket()
+            s.bind((host, port))
+            s.listen(0)
+            self.sockets += [s, socket.create_connection((host, port))]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for s in self.sockets:
+            s.close()
+
+
 class Names:
     """A name server: answers[name] is a list of addresses, or a function that returns one."""
 

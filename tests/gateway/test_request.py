@@ -1,5 +1,6 @@
 """Requests to clear-side origins through a real gateway: the secret goes out and never comes back."""
 import os
+import socket
 import struct
 import threading
 
@@ -266,13 +267,6 @@ def a_secret_that_is_no_header_is_refused_when_it_is_used():
             g.request(i + 1, "api", "GET", "/v1/x")
             check("cannot go into a header" in g.is_refused(i + 1, "request")[0]["reason"])
         equal(len(seen), n)
-        r, w = os.pipe()  # nobody ever writes the rest
-        os.write(w, b"be")
-        g.command(SECRET, b"KEY", fd=r)
-        g.request(9, "api", "GET", "/v1/x")
-        g.is_refused(9, "request")
-        os.close(w)
-        os.close(r)
         for i in range(40):  # the same name has the same place
             g.secret("KEY", b"new-%d" % i)
         whole(g, 10, "GET", "/v1/echo")
@@ -281,11 +275,50 @@ def a_secret_that_is_no_header_is_refused_when_it_is_used():
         g.secret("KEY", b"newest")
         whole(g, 11, "GET", "/v1/echo")
         check("Authorization: Bearer newest\r\n" in seen[-1], seen[-1])
-    with gateway(secrets=[(f"K{i}", b"v") for i in range(32)] + [("KEY", KEY.encode())]) as g:
-        g.request(1, "api", "GET", "/v1/x")
-        g.is_refused(1, "request")
     with gateway(secrets=(), meet=False) as g:
         check("no secret 'KEY'" in g.event(LOST).text)
+
+
+def a_secret_that_comes_late_holds_nothing_up():
+    plain = {"to": f"http://plain.test:{ports['plain']}", "name": "open"}
+    with gateway(origin(), plain) as g:
+        r, w = os.pipe()
+        os.write(w, b"sk-la")
+        g.command(SECRET, b"KEY", fd=r)
+        os.close(r)
+        for i in (1, 2, 3):
+            g.request(i, "api", "GET", "/v1/echo")
+            check("has not come yet" in g.is_refused(i, "request")[0]["reason"])
+        g.request(4, "open", "GET", "/any")
+        g.send(EOF, 4)
+        equal(g.response(4)[0], 200)
+        os.write(w, b"ter")
+        os.close(w)
+        while True:  # until it has seen that: no event says so
+            g.request(30, "api", "GET", "/v1/echo")
+            g.send(EOF, 30)
+            kind = g.frame(30)[0]
+            g.send(CLOSE, 30, bytes(4))
+            if kind == RESPONSE:
+                break
+            equal(kind, REFUSED)
+        check("Authorization: Bearer sk-later\r\n" in seen[-1], seen[-1])
+
+
+def a_secret_is_forgotten_with_its_last_rule():
+    with gateway(meet=False) as g:
+        for i in range(200):
+            name = f"K{i}"
+            g.secret(name, b"v%d" % i)
+            g.rules([origin(secret=name), origin(name="two", secret=name)], LO)
+        g.rules([origin(secret="K199")], LO)
+        g.meet()
+        whole(g, 1, "GET", "/v1/echo")
+        check("Authorization: Bearer v199\r\n" in seen[-1], seen[-1])
+        equal([g.any_event().type for _ in range(2)], [TRY, CLOSED])
+        g.rules([], LO)
+        g.rules([origin(secret="K199")], LO)  # its value is not there any more
+        check("no secret 'K199'" in g.event(LOST).text)
 
 
 def heads_count_against_the_budget():
@@ -306,6 +339,33 @@ def an_origin_may_be_an_ipv6_address():
         equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
     with gateway({"to": f"http://127.0.0.1:{ports['plain']}", "name": "api"}, secrets=()) as g:
         equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
+
+
+def a_connection_is_used_again():
+    names.answers["again.test"] = ["127.0.0.1"]
+    came = []
+
+    def count(s):
+        came.append(s)
+        serve(s)
+
+    port = servers.tcp(count)
+    with gateway({"to": f"http://again.test:{port}", "name": "api"}, secrets=()) as g:
+        for i in (1, 2, 3):
+            equal(whole(g, i, "GET", "/any")[2], b"GET /any 0")
+        equal((len(came), names.asked.count("again.test")), (1, 2))  # of each family
+        came[0].shutdown(socket.SHUT_RDWR)  # and where the server has closed it, another one
+        equal(whole(g, 4, "POST", "/any", body=b"b")[2], b"POST /any 1")
+        equal(len(came), 2)
+
+
+def an_address_that_is_silent_does_not_hold_up():
+    names.answers["slow.test"] = ["127.7.7.1", "127.7.7.2", "127.0.0.1"]
+    rule = {"to": f"http://slow.test:{ports['plain']}", "name": "api"}
+    with servers.Silent(ports["plain"], "127.7.7.1", "127.7.7.2"), gateway(rule, secrets=()) as g:
+        equal(whole(g, 1, "GET", "/any")[2], b"GET /any 0")
+        check(g.event(TRY).allowed)
+        equal(g.event(CLOSED).address, "127.0.0.1")
 
 
 def a_reason_may_have_a_colon():
@@ -341,8 +401,10 @@ TESTS = [the_secret_goes_out_and_is_covered_when_it_comes_back, a_secret_in_piec
          a_redirect_is_passed_on_not_followed, what_could_hide_the_secret_is_cut_off,
          an_answer_that_breaks_off_is_no_whole_one, a_certificate_that_does_not_fit_is_refused,
          an_origin_does_not_lead_inside, an_origin_in_the_clear_without_a_secret_works,
-         a_secret_that_is_no_header_is_refused_when_it_is_used, heads_count_against_the_budget,
-         an_origin_may_be_an_ipv6_address, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
+         a_secret_that_is_no_header_is_refused_when_it_is_used,
+         a_secret_that_comes_late_holds_nothing_up, a_secret_is_forgotten_with_its_last_rule, heads_count_against_the_budget,
+         an_origin_may_be_an_ipv6_address, a_connection_is_used_again,
+         an_address_that_is_silent_does_not_hold_up, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
          many_requests_at_once_have_a_limit]
 
 if __name__ == "__main__":

@@ -143,6 +143,18 @@ def the_next_address_is_taken():
         g.tunnel(1, "dead.test", ports["echo"])
 
 
+def an_address_that_is_silent_does_not_hold_up():
+    """Two of them before one that answers: each would be dialled longer than a try may last."""
+    names.answers["slow.test"] = ["127.7.7.1", "127.7.7.2", "127.0.0.1"]
+    with servers.Silent(ports["echo"], "127.7.7.1", "127.7.7.2"), gateway(echo_url("slow.test")) as g:
+        g.tunnel(1, "slow.test", ports["echo"])
+        g.send(DATA, 1, b"x")
+        g.data(1, 1)
+        g.send(EOF, 1)
+        g.rest(1)
+        equal(g.closed(1).address, "127.0.0.1")
+
+
 def nobody_listens_is_said():
     with gateway("tcp://127.0.0.1:1") as g:
         g.refused(1, "127.0.0.1", 1, "connect")
@@ -439,6 +451,7 @@ TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ip
          what_no_rule_names_is_refused_and_not_looked_up,
          names_that_lead_to_private_addresses_are_refused, a_name_that_changes_is_judged_each_time,
          a_host_is_not_its_own_way_in, a_name_that_is_not_there_is_said, the_next_address_is_taken,
+         an_address_that_is_silent_does_not_hold_up,
          nobody_listens_is_said, a_dead_destination_does_not_slow_others, two_hundred_at_once_work,
          tls_passes_untouched, tls_for_another_name_is_cut_off, an_address_needs_no_name_in_tls,
          a_budget_of_bytes_ends_it, a_budget_is_of_all_streams_together,

@@ -34,6 +34,7 @@ GOOD = {
                {"network": [], "on_excess": {"network": "trim"}}, {"network": ["https://*"]},
                {"network": [{"to": "https://a.org/v1", "methods": ["GET"], "bytes": 1}],
                 "network_ranges": ["10.0.0.0/8", "fd00::/8"]},
+               {"egress_proxies": ["proxy.example.org:3128", "[fd00::1]:80"]},
                {"alerts": [{"when": "cpu", "above": 90, "for": "1m", "action": "kill"}]},
                {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]}],
 }
@@ -55,6 +56,7 @@ BAD = {
                {"network": ["a.org"]}, {"network": [{"to": "https://a.org", "name": "x"}]},
                {"network": [{"to": "https://a.org", "secret": "K"}]}, {"network_ranges": ["10.0.0.0"]},
                {"network_ranges": "10.0.0.0/8"}, {"max": {"network": 1}},
+               {"egress_proxies": ["http://proxy:80"]}, {"egress_proxies": "proxy:80"},
                {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"}],
 }
 

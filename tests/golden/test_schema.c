@@ -221,6 +221,8 @@ static char *policy_schema(void)
     doc_set(p, "network", rules("where jobs may connect to", NET_OF_POLICY));
     doc_set(p, "network_ranges",
             texts("addresses that may be connected to though not public", "^[0-9a-f.:]+/[0-9]+$"));
+    doc_set(p, "egress_proxies",
+            texts("proxies that may be the way out", "^[0-9a-z._:[\\]-]+:[0-9]+$"));
     doc_set(p, "alerts", alerts("what is told or ended while a guest runs"));
     doc_set(p, "require_record", typed("boolean", "whether every run must have a record"));
     doc_set(p, "record_content", typed("boolean", "whether records say what, not only how much"));

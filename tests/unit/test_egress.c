@@ -172,7 +172,7 @@ START_TEST(the_program_ends_when_nobody_holds_its_socket)
     int control = -1, status;
     pid_t pid = 0;
 
-    ck_assert_msg(gateway_start(GATEWAY_PATH, &control, &pid, &e) == 0, "%s", e.text);
+    ck_assert_msg(gateway_start(GATEWAY_PATH, NULL, &control, &pid, &e) == 0, "%s", e.text);
     close(control);
     ck_assert_int_eq(waitpid(pid, &status, 0), pid);
     ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0);
@@ -187,7 +187,7 @@ START_TEST(the_program_has_no_right_that_it_does_not_need)
     int control = -1, port[2];
     pid_t pid = 0;
 
-    ck_assert_msg(gateway_start(GATEWAY_PATH, &control, &pid, &e) == 0, "%s", e.text);
+    ck_assert_msg(gateway_start(GATEWAY_PATH, NULL, &control, &pid, &e) == 0, "%s", e.text);
     gateway = gateway_new(control);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, port), 0);
     ck_assert_int_eq(gateway_port(gateway, port[0], &e), 0);

@@ -4,6 +4,8 @@
 #include "gateway/strip.h"
 #include "tests/unit/suite.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -211,6 +213,7 @@ static int rules_fd(const char *text)
     int fd = memfd_create("rules", MFD_CLOEXEC);
 
     ck_assert_int_eq(write(fd, text, strlen(text)), strlen(text));
+    ck_assert_int_eq(lseek(fd, 0, SEEK_SET), 0);
     return fd;
 }
 
@@ -263,6 +266,93 @@ START_TEST(a_list_that_is_wrong_leaves_the_old_one)
 }
 END_TEST
 
+#define KEYED "{\"network\":[{\"to\":\"https://a.org\",\"name\":\"a\",\"secret\":\"K\"}]}"
+
+static struct rule *keyed(struct rules *r)
+{
+    return rules_match_request(r, "a", "GET", "/");
+}
+
+static size_t count_waiting(const struct rules *r)
+{
+    struct pollfd p[RULES_SECRETS_MAX];
+
+    return rules_poll(r, p);
+}
+
+START_TEST(a_secret_is_whole_when_its_pipe_has_ended)
+{
+    static const char *const parts[] = {"se", "cr", "et", "\n"};
+    struct rules r = {0};
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    rules_add_secret(&r, "K", ends[0]);
+    replace(&r, KEYED);
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        ck_assert_int_eq(write(ends[1], parts[i], strlen(parts[i])), (int)strlen(parts[i]));
+        rules_work(&r, 0);
+        ck_assert(rule_lacks_secret(keyed(&r)));
+        ck_assert_uint_eq(count_waiting(&r), 1);
+        ck_assert_uint_lt(rules_deadline_ms(&r), UINT64_MAX);
+    }
+    close(ends[1]);
+    rules_work(&r, 0);
+    ck_assert_uint_eq(count_waiting(&r), 0);
+    ck_assert_uint_eq(rules_deadline_ms(&r), UINT64_MAX);
+    ck_assert(!rule_lacks_secret(keyed(&r)));
+    ck_assert_str_eq(keyed(&r)->secret->value->value, "secret");
+    rules_done(&r);
+}
+END_TEST
+
+START_TEST(a_secret_that_comes_too_late_is_none)
+{
+    struct rules r = {0};
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_int_eq(write(ends[1], "half", 4), 4);
+    rules_add_secret(&r, "K", ends[0]);
+    replace(&r, KEYED);
+    rules_work(&r, rules_deadline_ms(&r) - 1);
+    ck_assert_uint_eq(count_waiting(&r), 1);
+    rules_work(&r, rules_deadline_ms(&r));
+    ck_assert_uint_eq(count_waiting(&r), 0);
+    ck_assert(rule_lacks_secret(keyed(&r)));
+    ck_assert_int_eq(fcntl(ends[0], F_GETFD), -1);
+    close(ends[1]);
+    rules_done(&r);
+}
+END_TEST
+
+START_TEST(a_secret_is_forgotten_once_no_rule_names_it)
+{
+    struct rules r = {0};
+    struct rule *held;
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    rules_add_secret(&r, "K", rules_fd("one"));
+    rules_add_secret(&r, "OTHER", ends[0]);
+    replace(&r, KEYED);
+    ck_assert_uint_eq(r.n_secrets, 1);
+    ck_assert_int_eq(fcntl(ends[0], F_GETFD), -1);
+    close(ends[1]);
+    rules_add_secret(&r, "K", rules_fd("two"));
+    rules_work(&r, 0);
+    replace(&r, KEYED);
+    ck_assert_str_eq(keyed(&r)->secret->value->value, "two");
+    held = keyed(&r);
+    held->refs++; /* as a stream does */
+    replace(&r, "{\"network\":[]}");
+    ck_assert_uint_eq(r.n_secrets, 0);
+    ck_assert(rule_lacks_secret(held));
+    rule_unref(held);
+    rules_done(&r);
+}
+END_TEST
+
 START_TEST(a_rate_lets_through_what_it_says)
 {
     struct rule r = {.rate = 10000};
@@ -302,5 +392,6 @@ SUITE("gateway", a_name_is_read_in_lower_case, a_hello_is_waited_for_however_it_
       a_hello_without_a_name_is_said, what_servers_could_read_in_two_ways_is_refused,
       lengths_that_lie_are_refused, a_secret_is_covered_however_it_is_cut,
       what_is_no_secret_is_not_held_back, a_rule_that_stays_keeps_what_it_has_used,
-      a_list_that_is_wrong_leaves_the_old_one, a_rate_lets_through_what_it_says,
-      a_budget_is_not_passed_by_a_byte)
+      a_list_that_is_wrong_leaves_the_old_one, a_secret_is_whole_when_its_pipe_has_ended,
+      a_secret_that_comes_too_late_is_none, a_secret_is_forgotten_once_no_rule_names_it,
+      a_rate_lets_through_what_it_says, a_budget_is_not_passed_by_a_byte)

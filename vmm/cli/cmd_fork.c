@@ -43,6 +43,7 @@ struct asked {
     bool json;
     struct strv given;               /* --secret */
     struct secrets secrets, gateway; /* what that says; what the rules of the sandbox use of it */
+    struct way way;                  /* the sandbox's way out */
 };
 
 static void asked_done(struct asked *a)
@@ -50,6 +51,7 @@ static void asked_done(struct asked *a)
     strv_done(&a->given);
     secrets_done(&a->secrets);
     secrets_done(&a->gateway);
+    way_done(&a->way);
 }
 #define own_asked __attribute__((cleanup(asked_done)))
 
@@ -118,6 +120,7 @@ static int make(const struct cli_paths *paths, struct asked *a, const struct for
         return -1;
     c.from = &from;
     c.gateway_secrets = &a->gateway;
+    c.proxy_login = a->way.login;
     rc = sandbox_up(name, f->plan, &c, &r, e);
     fork_let_go(&from);
     if (rc < 0)
@@ -167,6 +170,8 @@ int cmd_fork(int argc, char **argv)
     fork_let_go(&f.from); /* or each child would inherit it, and hold it for life */
     if (rc == 0)
         rc = take_secrets(&a, f.plan, &e);
+    if (rc == 0)
+        rc = way_follow(f.plan, &a.way, &e);
     if (rc == 0)
         rc = make_all(&paths, &a, &f, n, rows, &e);
     fork_end(paths.data_dir, &f);

@@ -92,6 +92,7 @@ static int prove_plan(struct options *o, const struct cli_paths *paths)
     c = options_run_config(paths);
     c.warm = !o->cold;
     c.gateway_secrets = &o->gateway_secrets;
+    c.proxy_login = o->way.login;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)
         return cli_fail(&e);
     outcome_print_notes(r.notes);

@@ -40,6 +40,7 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     c.uri = o->uri;
     c.secrets = &o->secrets;
     c.gateway_secrets = &o->gateway_secrets;
+    c.proxy_login = o->way.login;
     c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     c.began_us = o->began_us;
@@ -79,7 +80,7 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
 
     o->wish.use = KEY_OF_FORK;
     if (options_read(o, &e) < 0 || plan_check_uses(&o->wish, &e) < 0 ||
-        fork_begin(paths->data_dir, o->from, &f, &e) < 0 ||
+        fork_begin(paths->data_dir, o->from, &f, &e) < 0 || way_follow(f.plan, &o->way, &e) < 0 ||
         plan_derive_wish(f.plan, &o->wish, &plan, &e) < 0 || check_logs(o, plan, &e) < 0) {
         status = cli_fail(&e);
     } else {
@@ -123,6 +124,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     c.record_files = &o->files;
     c.keep_logs = o->keep_logs;
     c.gateway_secrets = &o->gateway_secrets;
+    c.proxy_login = o->way.login;
     terminal_size(STDIN_FILENO, &x.rows, &x.cols);
     if (sandbox_up(o->keep, plan, &c, &up, &e) < 0)
         return cli_fail(&e);
@@ -139,7 +141,7 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--keep excludes --connect");
     if (o->keep && o->timing)
         return cli_misuse(command, "--keep excludes --timing: a sandbox has no end yet");
-    if (o->from && (o->keep || o->uri || o->cold))
+    if (o->from && (o->keep || o->uri || o->cold || o->egress_proxy))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;

@@ -60,6 +60,7 @@ int cmd_up(int argc, char **argv)
     c.record_files = &o.files;
     c.keep_logs = o.keep_logs;
     c.gateway_secrets = &o.gateway_secrets;
+    c.proxy_login = o.way.login;
     c.mark_each_exec = plan->mark_each_exec;
     c.max_marks = (unsigned)plan->max_marks;
     if (sandbox_up(name, plan, &c, &r, &e) < 0)

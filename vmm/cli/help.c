@@ -75,6 +75,7 @@ const char help_main[] =
     "                     each: name, methods, bytes, rate, streams, secret, header: "             \
     "lazaret-run(1)\n"                                                                             \
     "                     (repeatable)\n"                                                          \
+    "  --egress-proxy     by the proxy that https_proxy, all_proxy or http_proxy names\n"          \
     "  --manifest FILE    what the job asks for; options go before it: lazaret.manifest(5)\n"      \
     "  --policy FILE      what it may have at most, beside /etc/lazaret/policy.json and your "     \
     "own:\n"                                                                                       \
@@ -217,6 +218,7 @@ const char help_up[] =
     "  --allow URL        let commands connect there (repeatable; 'lazaret allow' adds more "
     "later)\n"
     "  --secret NAME=FILE one that a network rule uses; for the gateway only (repeatable)\n"
+    "  --egress-proxy     by the proxy that https_proxy, all_proxy or http_proxy names\n"
     "  --in DIR           a read-only copy of DIR at /in; given more than once: at /in/NAME\n"
     "  --in-max SIZE      most that may go in (1G)\n"
     "  --machine TYPE     microvm (default) or q35\n"

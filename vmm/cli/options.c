@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "hv/accel.h"
 #include "images/image.h"
+#include "images/kernel_config.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -31,6 +32,7 @@ enum {
     OPT_NO_RECORD,
     OPT_NO_CONTENT,
     OPT_RECORD_TO,
+    OPT_EGRESS_PROXY,
     OPT_HELP,
 };
 
@@ -51,6 +53,7 @@ static const struct option switches[] = {
     {"no-record", no_argument, NULL, OPT_NO_RECORD},
     {"no-output-content", no_argument, NULL, OPT_NO_CONTENT},
     {"record-recipient", required_argument, NULL, OPT_RECORD_TO},
+    {"egress-proxy", no_argument, NULL, OPT_EGRESS_PROXY},
     {"help", no_argument, NULL, OPT_HELP},
     {NULL, 0, NULL, 0},
 };
@@ -148,6 +151,9 @@ static int take(struct options *o, int opt, const char *help)
         return -1;
     case OPT_RECORD_TO:
         strv_add(&o->record_to, optarg);
+        return -1;
+    case OPT_EGRESS_PROXY:
+        o->egress_proxy = true;
         return -1;
     case OPT_CONNECT:
         o->uri = optarg;
@@ -253,6 +259,7 @@ void options_done(struct options *o)
     recording_files_done(&o->files);
     strv_done(&o->asked_secrets);
     strv_done(&o->secret_env);
+    way_done(&o->way);
     secrets_done(&o->secrets);
     secrets_done(&o->gateway_secrets);
     for (size_t i = 0; i < o->wish.policies.n; i++)
@@ -314,7 +321,8 @@ static int take_image(const struct image *im, struct strv *signers, struct plan_
                                .env = &c->env,
                                .workdir = c->workdir,
                                .uid = c->uid,
-                               .gid = c->gid};
+                               .gid = c->gid,
+                               .no_ip = strcmp(im->m.kernel_flavour, KERNEL_AIRGAP) == 0};
     return 0;
 }
 

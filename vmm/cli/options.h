@@ -9,6 +9,7 @@
 
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/way.h"
 #include "run/recording.h"
 #include "run/sandbox.h"
 
@@ -23,8 +24,10 @@ struct options {
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
     struct secrets gateway_secrets;        /* of them, what network rules use: options_resolve() */
-    struct strv record_to;                 /* --record-recipient */
-    struct recording_files files;          /* the manifest and policies, for a record */
+    bool egress_proxy; /* --egress-proxy, and what it comes to: options_read() */
+    struct way way;
+    struct strv record_to;        /* --record-recipient */
+    struct recording_files files; /* the manifest and policies, for a record */
     const char *manifest_file;
     const char *uri;  /* --connect, or NULL */
     const char *keep; /* `run`: the new sandbox's name */

@@ -155,5 +155,8 @@ int options_read(struct options *o, struct err *e)
         if (find_folders(both[i], KEY_INPUTS, e) < 0 || find_folders(both[i], KEY_OUTPUT, e) < 0 ||
             find_folders(both[i], KEY_INPUT_IDENTITY, e) < 0)
             return -1;
-    return 0;
+    if (!o->egress_proxy)
+        return 0;
+    o->wish.egress_proxy = &o->way.proxy;
+    return way_find(&o->way, e);
 }

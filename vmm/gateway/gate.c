@@ -59,6 +59,7 @@ static void say_stream(struct gate_stream *s, enum gateway_event_type type, bool
     ev->exec = s->open.exec;
     ev->allowed = allowed;
     ev->why = allowed && type == GATEWAY_TRY ? 0 : s->why;
+    ev->proxy = ev->why == NET_WHY_CONNECT ? s->proxy_said : 0;
     ev->rule = s->rule && !s->rule->gone ? s->rule->index : 0;
     if (s->open.kind == NET_ORIGIN && s->rule) {
         snprintf(ev->host, sizeof(ev->host), "%s", s->rule->host);
@@ -361,9 +362,11 @@ void gate_command(struct gate *g, const struct gateway_command *c, int fd, int *
     own_close int own = fd;
 
     *ret_port = -1;
-    if (c->type == GATEWAY_SECRET)
-        rules_add_secret(&g->rules, c->name, fd);
-    else if (c->type == GATEWAY_RULES)
+    if (c->type == GATEWAY_SECRET) {
+        rules_add_secret(&g->rules, c->name, own_steal_fd(own));
+        rules_work(&g->rules, clock_mono_ms());
+    }
+    if (c->type == GATEWAY_RULES)
         take_rules(g, fd);
     if (c->type == GATEWAY_HOLD || c->type == GATEWAY_RESUME) {
         g->hold = c->type == GATEWAY_HOLD;
@@ -383,7 +386,8 @@ size_t gate_poll(struct gate *g, struct pollfd *p)
     size_t n = g->n_name_polls = names_poll(g->names, p);
 
     memcpy(p + n, g->curl_polls, g->n_curl_polls * sizeof(p[0]));
-    n = g->n_polled = n + g->n_curl_polls;
+    n = g->n_library_polls = n + g->n_curl_polls;
+    n = g->n_polled = n + rules_poll(&g->rules, p + n);
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         size_t more = tunnel_poll(&g->streams[i], p + n);
 
@@ -406,7 +410,7 @@ static uint64_t limit_of(const struct gate_stream *s)
 uint64_t gate_deadline_ms(struct gate *g)
 {
     int names_ms = names_timeout_ms(g->names);
-    uint64_t first = g->curl_ms;
+    uint64_t first = first_of(g->curl_ms, rules_deadline_ms(&g->rules));
 
     if (names_ms >= 0)
         first = first_of(first, clock_mono_ms() + (uint64_t)names_ms);
@@ -432,18 +436,18 @@ static void look_after(struct gate_stream *s, uint64_t now)
     }
     if (now >= limit_of(s))
         stream_refuse(s, s->stage == GATE_ASKING ? NET_WHY_REQUEST : NET_WHY_TIMEOUT);
-    else if (s->open.kind == NET_TUNNEL)
+    else
         tunnel_work(s);
 }
 
 void gate_take(struct gate *g, const struct pollfd *p, size_t n)
 {
-    size_t curl_at = g->n_name_polls, tunnels_at = g->n_polled;
+    size_t curl_at = g->n_name_polls;
 
-    for (size_t i = tunnels_at; i < n; i++)
+    for (size_t i = g->n_polled; i < n; i++)
         if (p[i].revents)
             tunnel_take(g->polled[i], &p[i]);
-    request_work(g, p + curl_at, tunnels_at - curl_at);
+    request_work(g, p + curl_at, g->n_library_polls - curl_at);
     names_work(g->names, p, g->n_name_polls);
 }
 
@@ -451,6 +455,7 @@ void gate_turn(struct gate *g)
 {
     uint64_t now = clock_mono_ms();
 
+    rules_work(&g->rules, now);
     request_work(g, NULL, 0);
     for (size_t i = 0; i < NET_STREAMS_MAX; i++)
         look_after(&g->streams[i], now);
@@ -459,10 +464,12 @@ void gate_turn(struct gate *g)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
-int gate_open(struct gate *g, const char *servers, const char *certificates, struct err *e)
+int gate_open(struct gate *g, const char *servers, const char *certificates, const char *login,
+              struct err *e)
 {
     memset(g, 0, sizeof(*g));
     g->curl_ms = UINT64_MAX;
+    g->login = login ? parent_login(login) : NULL;
     for (size_t i = 0; i < NET_STREAMS_MAX; i++) {
         g->streams[i].gate = g;
         g->streams[i].id = (uint32_t)i + 1;
@@ -490,4 +497,5 @@ void gate_close(struct gate *g)
     names_close(g->names);
     X509_STORE_free(g->store);
     rules_done(&g->rules);
+    free(g->login);
 }

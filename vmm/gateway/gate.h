@@ -9,7 +9,11 @@
  *
  *     tunnel:  OPEN -> a rule? -> RESOLVING -> addresses in bounds? -> DIALING -> OPENED, FLOWING
  *              (https: the first bytes must be a ClientHello that names the same host)
- *     request: OPEN -> ASKING -> REQUEST: a rule? -> RESOLVING -> in bounds? -> FLOWING (libcurl)
+ *     request: OPEN -> ASKING -> REQUEST: a rule? -> GREETING (libcurl): a connection that was used
+ *              before, or RESOLVING -> in bounds? -> DIALING -> GREETING -> FLOWING
+ *
+ *   Where rules_proxy_to() says so, RESOLVING and DIALING are of the host's proxy, and CALLING,
+ *   which comes next, asks it for the connection (parent.h).
  *
  *   Frames to the guest are made only where they find room, one stream after another
  *   (gate_speak()), so there is one buffer for all of them, and none before HOLD is over. What the
@@ -17,13 +21,15 @@
  *   Events for the keeper have a queue; while it has no room for what a frame may cause, none is
  *   taken.
  *
- * Must: connect to no address that net_address_ok() did not see; look no name up that no rule
- * allows; answer every try. Must not: open a file, follow a redirect, say a secret to the guest.
+ * Must: connect to no address that net_address_ok() did not see, and look no name up that no rule
+ * allows, but those of the host's proxy; answer every try. Must not: open a file, follow a
+ * redirect, say a secret to the guest.
  */
 #ifndef LZ_GATEWAY_GATE_H
 #define LZ_GATEWAY_GATE_H
 
 #include "gateway/names.h"
+#include "gateway/parent.h"
 #include "gateway/record.h"
 #include "gateway/rules.h"
 #include "shared/net.h"
@@ -36,7 +42,8 @@
 #define GATE_DIALS      3u  /* of one stream at once */
 #define GATE_REQUESTS   64u /* at once: libcurl has about 200 KB for each */
 #define GATE_CURL_POLLS (GATE_REQUESTS * 4u)
-#define GATE_POLLS_MAX  (NAMES_POLLS_MAX + GATE_CURL_POLLS + NET_STREAMS_MAX * GATE_DIALS)
+#define GATE_POLLS_MAX                                                                             \
+    (NAMES_POLLS_MAX + GATE_CURL_POLLS + RULES_SECRETS_MAX + NET_STREAMS_MAX * GATE_DIALS)
 
 #define GATE_STAGGER_MS 250u    /* from one address of a host to the next */
 #define GATE_DIAL_MS    15000u  /* name and connection together */
@@ -50,6 +57,8 @@ enum gate_stage {
     GATE_ASKING,
     GATE_RESOLVING,
     GATE_DIALING,
+    GATE_CALLING,  /* connected to the host's proxy, which is asked */
+    GATE_GREETING, /* a request: libcurl looks for a connection, or begins TLS on ours */
     GATE_FLOWING,
     GATE_OVER, /* nothing is left of it but its last words */
 };
@@ -72,6 +81,10 @@ struct gate_stream {
     uint64_t bytes_up, bytes_down;
     char address[GATEWAY_ADDRESS_SIZE];
 
+    bool by_proxy;               /* what is resolved and dialled is the host's proxy */
+    struct parent_answer answer; /* of it */
+    uint32_t proxy_said;         /* struct gateway_event's `proxy` */
+
     struct names_query *query;
     struct names_answer found; /* in bounds, with the port */
     size_t next;               /* of found, to be dialled */
@@ -79,7 +92,7 @@ struct gate_stream {
     int dials[GATE_DIALS];     /* -1: none */
     size_t dialled[GATE_DIALS];
 
-    int fd; /* FLOWING tunnel */
+    int fd; /* FLOWING tunnel; CALLING */
     bool readable, writable, hello_seen, shut;
     size_t hello_end; /* of up, when it was last looked at: nothing goes up before hello_seen */
     struct request *request;
@@ -96,6 +109,7 @@ struct gate_stream {
 
 struct gate {
     struct names *names;
+    char *login; /* a header for the host's proxy, or NULL */
     CURLM *multi;
     X509_STORE *store;
     uint64_t curl_ms; /* libcurl wants to be called then; UINT64_MAX: no */
@@ -119,11 +133,13 @@ struct gate {
     size_t first_event, n_events;
 
     struct gate_stream *polled[GATE_POLLS_MAX]; /* whose each fd is */
-    size_t n_name_polls, n_polled;
+    size_t n_name_polls, n_library_polls, n_polled;
 };
 
-/* `servers`: see names_open(); `certificates`: a file, NULL: the host's. Before it is confined. */
-int gate_open(struct gate *g, const char *servers, const char *certificates, struct err *e);
+/* `servers`: see names_open(); `certificates`: a file, NULL: the host's; `login`: for the host's
+ * proxy, or NULL. Before it is confined. */
+int gate_open(struct gate *g, const char *servers, const char *certificates, const char *login,
+              struct err *e);
 void gate_close(struct gate *g);
 
 /* A command of the keeper; takes fd (-1: none). *ret_port is the new port, or -1. */
@@ -166,8 +182,7 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r);
 /* Bytes went, up or down: against its limits. False: it was ended. */
 bool stream_count(struct gate_stream *s, uint64_t up, uint64_t down);
 
-/* tunnel.c. An address and its text, without a port; false: it is none, but a name. */
-bool tunnel_read_address(const char *text, struct sockaddr_storage *ret);
+/* tunnel.c: connections, of requests too. The address without its port. */
 void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_ADDRESS_SIZE]);
 void tunnel_resolve(struct gate_stream *s);
 void tunnel_work(struct gate_stream *s); /* what time and flags ask for */
@@ -181,8 +196,8 @@ void tunnel_close(struct gate_stream *s);
 int request_open_all(struct gate *g, struct err *e);
 void request_close_all(struct gate *g);
 void request_begin(struct gate_stream *s, const struct net_request *m);
-void request_resolved(struct gate_stream *s);
-void request_fed(struct gate_stream *s); /* more of the body is there, or its end */
+void request_connected(struct gate_stream *s, int fd); /* takes fd, a connection to its host */
+void request_fed(struct gate_stream *s);               /* more of the body is there, or its end */
 /* The RESPONSE's payload (NET_RESPONSE_MAX bytes) once it is there; 0: not yet. */
 size_t request_response(struct gate_stream *s, uint8_t *at);
 size_t request_read(struct gate_stream *s, uint8_t *at, size_t n);

@@ -44,6 +44,16 @@ const char *gateway_why_text(uint32_t why)
     return why < NET_WHY_END ? texts[why] : "?";
 }
 
+char *gateway_event_text(uint32_t why, uint32_t proxy)
+{
+    if (proxy == 0)
+        return str_dup(gateway_why_text(why));
+    if (proxy == GATEWAY_PROXY_SILENT)
+        return str_dup("the host's proxy cannot be reached, or gives no answer");
+    return str_printf("the host's proxy refused it: status %u%s", proxy,
+                      proxy == 407 ? " (it wants another user and password)" : "");
+}
+
 char *gateway_destination(const char *host, unsigned port)
 {
     if (port == 0)
@@ -54,7 +64,7 @@ char *gateway_destination(const char *host, unsigned port)
 /* ---- launcher -------------------------------------------------------------------------------- */
 
 /* Of the caller's environment it gets these, if they are there. */
-static void fill_env(char *env[3])
+static void fill_env(const char *login, char *env[4])
 {
     static const char *const names[] = {GATEWAY_DNS_ENV, GATEWAY_CERTIFICATES_ENV};
     size_t n = 0;
@@ -65,12 +75,15 @@ static void fill_env(char *env[3])
         if (value && *value)
             env[n++] = str_printf("%s=%s", names[i], value);
     }
+    if (login)
+        env[n++] = str_printf(GATEWAY_LOGIN_ENV "=%s", login);
 }
 
-int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e)
+int gateway_start(const char *path, const char *login, int *ret_control_fd, pid_t *ret_pid,
+                  struct err *e)
 {
     const char *const argv[] = {path, NULL};
-    char *env[3] = {NULL};
+    char *env[4] = {NULL};
     own_close int ours = -1, theirs = -1;
     int pair[2], rc;
 
@@ -78,7 +91,7 @@ int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct 
         return err_sys(e, ERR_HOST, errno, "socketpair");
     ours = pair[0];
     theirs = pair[1];
-    fill_env(env);
+    fill_env(login, env);
     rc = spawn_start(&(struct spawn){.argv = argv,
                                      .env = (const char *const *)env,
                                      .cwd = "/",
@@ -198,11 +211,19 @@ static bool address_is_sane(const char *address)
            (!address[0] || net_is_name(address, strlen(address)));
 }
 
+static bool proxy_is_sane(const struct gateway_event *ev)
+{
+    if (ev->proxy == 0)
+        return true;
+    return ev->why == NET_WHY_CONNECT &&
+           (ev->proxy == GATEWAY_PROXY_SILENT || (ev->proxy >= 100 && ev->proxy <= 599));
+}
+
 static bool try_is_sane(const struct gateway_event *ev)
 {
     return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 && ev->why < NET_WHY_END &&
            ev->port <= UINT16_MAX && host_is_sane(ev) && address_is_sane(ev->address) &&
-           !ev->text[0];
+           proxy_is_sane(ev) && !ev->text[0];
 }
 
 /* Can a gateway that does its duty have sent this? */

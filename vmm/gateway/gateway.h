@@ -30,12 +30,14 @@
 #define GATEWAY_TEXT_SIZE    160
 #define GATEWAY_NAME_SIZE    65    /* of a secret, with the NUL */
 #define GATEWAY_SECRET_MAX   4096u /* bytes of a secret that goes into a header */
-#define GATEWAY_SECRETS_MAX  32u   /* at once */
+#define GATEWAY_SECRETS_MAX  32u   /* that rules name at once */
 /* Of the caller's environment: name servers ("ADDRESS[:PORT],...") and certificates (a file) in
  * place of the host's. */
 #define GATEWAY_DNS_ENV          "LAZARET_DNS"
 #define GATEWAY_CERTIFICATES_ENV "SSL_CERT_FILE"
-#define GATEWAY_RULES_MAX        1048576u /* bytes of the rules' JSON */
+/* Of gateway_start()'s only: what the host's proxy wants. */
+#define GATEWAY_LOGIN_ENV "LAZARET_PROXY_LOGIN"
+#define GATEWAY_RULES_MAX 1048576u /* bytes of the rules' JSON */
 
 enum gateway_event_type {
     GATEWAY_READY = 1, /* the guest's proxy answered on the port */
@@ -55,7 +57,9 @@ struct gateway_event {
     uint32_t rule;    /* TRY, CLOSED: 1 + index in the rules, 0: none */
     uint32_t port;    /* TRY, CLOSED; 0: an origin that no rule has */
     uint32_t guest;   /* READY, HELD: which port it was on */
-    uint32_t zero;
+    /* TRY, CLOSED, why CONNECT, through the host's proxy: the status that it answered, or
+     * GATEWAY_PROXY_SILENT; else 0 */
+    uint32_t proxy;
     char host[GATEWAY_HOST_SIZE];       /* TRY, CLOSED: [a-z0-9._:-] only */
     char address[GATEWAY_ADDRESS_SIZE]; /* CLOSED: what it was connected to, or "" */
     uint64_t bytes_up, bytes_down;      /* CLOSED: from and to the guest */
@@ -65,8 +69,12 @@ struct gateway_event {
 
 struct gateway;
 
+#define GATEWAY_PROXY_SILENT 1u
+
 /* Why something was refused (enum net_why), for people: "no rule allows it". */
 const char *gateway_why_text(uint32_t why);
+/* Returns new: the same of an event, with what the host's proxy had to do with it. */
+char *gateway_event_text(uint32_t why, uint32_t proxy);
 /* Returns new: where a try leads, "host:port" or, with port 0, an origin's http://NAME.lazaret. */
 char *gateway_destination(const char *host, unsigned port);
 
@@ -74,9 +82,10 @@ char *gateway_destination(const char *host, unsigned port);
  * Launcher: starts the program at `path` in this network namespace. It ends when the other end of
  * *ret_control is closed everywhere, and with this process. What it reads of the host (servers of
  * /etc/resolv.conf, certificates) it reads before it confines itself; an error there is told by the
- * first event.
+ * first event. `login`: "USER:PASSWORD" for the host's proxy, or NULL.
  */
-int gateway_start(const char *path, int *ret_control_fd, pid_t *ret_pid, struct err *e);
+int gateway_start(const char *path, const char *login, int *ret_control_fd, pid_t *ret_pid,
+                  struct err *e);
 
 /* Keeper: takes the control socket. Returns new. */
 struct gateway *gateway_new(int control_fd);
@@ -86,10 +95,13 @@ void gateway_finish(struct gateway *g);
 void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
 
 /* A file or pipe with one secret, which the rules that come then may name; borrowed. It takes the
- * place of the last one of that name. What cannot go into a header is refused when it is used. */
+ * place of the last one of that name; what comes from a pipe late is waited for without holding
+ * anything up. What cannot go into a header is refused when it is used. Forgotten once no rule
+ * names it. */
 int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e);
 /*
- * {"network": [...], "network_ranges": [...]}, as in a plan. Connections by a rule that is not
+ * {"network": [...], "network_ranges": [...]}, as in a plan, and "egress_proxy" if there is one,
+ * the same each time. Connections by a rule that is not
  * there any more are ended; what a rule has used of its budget stays used.
  */
 int gateway_rules(struct gateway *g, const struct doc *rules, struct err *e);

@@ -273,6 +273,7 @@ static void run(void)
 
 int main(int argc, char **argv)
 {
+    char *login = getenv(GATEWAY_LOGIN_ENV);
     struct err e;
 
     (void)argv;
@@ -281,9 +282,12 @@ int main(int argc, char **argv)
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || setenv("TZ", "UTC0", 1) < 0)
         return 1;
     tzset(); /* or the dates of certificates would ask for a file */
-    if (gate_open(&gate, getenv(GATEWAY_DNS_ENV), getenv(GATEWAY_CERTIFICATES_ENV), &e) < 0 ||
+    if (gate_open(&gate, getenv(GATEWAY_DNS_ENV), getenv(GATEWAY_CERTIFICATES_ENV), login, &e) <
+            0 ||
         confine_all(&e) < 0)
         gate_end(&gate, GATEWAY_LOST, "the gateway cannot begin: %s", e.text);
+    if (login)
+        explicit_bzero(login, strlen(login));
     run();
     _exit(0);
 }

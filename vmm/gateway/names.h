@@ -2,7 +2,8 @@
  * names: asks the host's name servers, through c-ares, within one poll loop.
  *
  * Must: be opened before the process is confined: the servers are read from /etc/resolv.conf, or
- * given. Must not: read /etc/hosts, search in domains, or be asked for a name that no rule allows.
+ * given. Must not: read /etc/hosts, search in domains, or be asked for a name that no rule allows
+ * but the host's proxy's.
  */
 #ifndef LZ_GATEWAY_NAMES_H
 #define LZ_GATEWAY_NAMES_H

@@ -33,11 +33,23 @@ static char *how_to_allow(const struct gate_stream *s)
     return str_printf("--allow %s", wish);
 }
 
+/* NULL: its rule's secret is not why. */
+static const char *of_secret(const struct gate_stream *s)
+{
+    if (s->why != NET_WHY_REQUEST || !s->rule || !rule_lacks_secret(s->rule))
+        return NULL;
+    return s->rule->secret && s->rule->secret->coming
+               ? "the secret of its rule has not come yet"
+               : "the secret of its rule cannot go into a header: 1 to 4096 bytes on one line";
+}
+
 char *refuse_text(const struct gate_stream *s)
 {
     own_doc struct doc *d = doc_new_object();
     own_free char *to = gateway_destination(s->open.name, s->open.port);
     own_free char *how = how_to_allow(s);
+    own_free char *reason =
+        gateway_event_text(s->why, s->why == NET_WHY_CONNECT ? s->proxy_said : 0);
 
     doc_set_bool(d, "denied", true);
     doc_set_str(d, "destination", to);
@@ -45,10 +57,7 @@ char *refuse_text(const struct gate_stream *s)
         doc_set_str(d, "rule", s->rule->url);
     else
         doc_set(d, "rule", NULL);
-    doc_set_str(d, "reason",
-                s->why == NET_WHY_REQUEST && s->rule && rule_lacks_secret(s->rule)
-                    ? "the secret of its rule cannot go into a header: 1 to 4096 bytes on one line"
-                    : gateway_why_text(s->why));
+    doc_set_str(d, "reason", of_secret(s) ? of_secret(s) : reason);
     if (how)
         doc_set_str(d, "how_to_allow", how);
     else

@@ -7,7 +7,8 @@
 struct gate_stream;
 
 /* Returns new: {"denied": true, "destination": ..., "rule": ..., "reason": ..., "how_to_allow":
- * ...} of at most NET_TEXT_MAX printable bytes. It tells nothing of the host but the rule. */
+ * ...} of at most NET_TEXT_MAX printable bytes. It tells nothing of the host but the rule,
+ * and what a proxy of the host's answered. */
 char *refuse_text(const struct gate_stream *s);
 /* The HTTP status that goes with it. */
 uint16_t refuse_status(uint32_t why);

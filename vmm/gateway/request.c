@@ -3,10 +3,12 @@
  *
  * How it works
  *   The request of the guest, checked by shared/net.h, becomes a request to the rule's host: its
- *   address is one that the gateway looked up and judged, its certificate is checked, the rule's
- *   header is added with the secret in it. What comes back is stripped of that secret, headers and
- *   body, and passed on as it comes; where there is a secret, compression and ranges are not asked
- *   for, as it could hide in them. libcurl is paused where the guest gives no credit.
+ *   certificate is checked, the rule's header is added with the secret in it. libcurl connects to
+ *   nothing by itself: it takes a connection that was used before, or else fails at once, and the
+ *   request begins anew on one that tunnel.c made, to an address that was judged. What comes back
+ *   is stripped of that secret, headers and body, and passed on as it comes; where there is a
+ *   secret, compression and ranges are not asked for, as it could hide in them. libcurl is paused
+ *   where the guest gives no credit.
  *
  * Must: end a transfer outside libcurl's callbacks only. Must not: follow a redirect, use a proxy
  * of the environment, cookies or a file.
@@ -15,10 +17,12 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "gateway/request_private.h"
+#include "plan/net.h"
 
 #include <openssl/ssl.h>
 #include <string.h>
 #include <strings.h>
+#include <unistd.h>
 
 /* ---- libcurl's sockets ----------------------------------------------------------------------- */
 
@@ -55,32 +59,48 @@ static int set_timer(CURLM *multi, long timeout_ms, void *arg)
     return 0;
 }
 
-/* Whatever address libcurl came to: it is judged here once more. */
+/* The connection that tunnel.c made; without one libcurl fails, and begin_transfer() is called
+ * again with one. */
 static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *a)
 {
-    const struct request *r = arg;
+    struct request *r = arg;
 
     (void)purpose;
-    if (!rules_address_ok(&r->stream->gate->rules, &a->addr))
-        return CURL_SOCKET_BAD;
-    return socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    (void)a;
+    r->wants_fd = r->fd < 0;
+    return own_steal_fd(r->fd);
 }
 
-/* The connection may be one that was used before. */
+static int is_connected(void *arg, curl_socket_t fd, curlsocktype purpose)
+{
+    (void)arg;
+    (void)fd;
+    (void)purpose;
+    return CURL_SOCKOPT_ALREADY_CONNECTED;
+}
+
+/* The connection may be one that was used before, by another rule. */
 static int look_at_connection(void *arg, char *peer, char *own, int peer_port, int own_port)
 {
     struct request *r = arg;
+    struct gate_stream *s = r->stream;
     struct sockaddr_storage address;
     const struct sockaddr *a = (const struct sockaddr *)(const void *)&address;
 
+    (void)own;
     (void)peer_port;
     (void)own_port;
-    snprintf(r->stream->address, sizeof(r->stream->address), "%s", peer);
-    if (tunnel_read_address(peer, &address) && rules_address_ok(&r->stream->gate->rules, a) &&
-        (strcmp(peer, own) != 0 || rules_address_is_named(a)))
-        return CURL_PREREQFUNC_OK;
-    r->why = NET_WHY_ADDRESS;
-    return CURL_PREREQFUNC_ABORT;
+    /* Through the host's proxy it is that one's, or the destination itself. */
+    if (!rules_proxy_to(&s->gate->rules, s->rule->host) &&
+        (!net_read_address(peer, &address) || !rules_address_ok(&s->gate->rules, a))) {
+        r->why = NET_WHY_ADDRESS;
+        return CURL_PREREQFUNC_ABORT;
+    }
+    snprintf(s->address, sizeof(s->address), "%s", peer);
+    s->stage = GATE_FLOWING;
+    s->until_ms = UINT64_MAX;
+    stream_allowed(s);
+    return CURL_PREREQFUNC_OK;
 }
 
 static CURLcode use_certificates(CURL *easy, void *ctx, void *arg)
@@ -230,56 +250,22 @@ static void take_secret(struct request *r, const struct rule *rule)
                               .back = r->secret->back};
 }
 
-void request_begin(struct gate_stream *s, const struct net_request *m)
-{
-    struct gate *g = s->gate;
-    struct request *r;
-
-    if (g->n_requests == GATE_REQUESTS || !(r = calloc(1, sizeof(*r)))) {
-        stream_refuse(s, NET_WHY_LIMIT);
-        return;
-    }
-    g->n_requests++;
-    s->request = r;
-    r->stream = s;
-    r->list.at = r->fields;
-    r->length = NET_BODY_UNKNOWN;
-    r->body = m->body;
-    memcpy(r->method, m->method, m->method_len);
-    r->path = str_printf("%.*s", (int)m->path_len, m->path);
-    r->has_body = m->body > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
-                  strcmp(r->method, "PATCH") == 0;
-    if (strcmp(r->method, "TRACE") == 0 || strcmp(r->method, "CONNECT") == 0) {
-        stream_refuse(s, NET_WHY_REQUEST);
-        return;
-    }
-    if (!stream_take_rule(s, rules_match_request(&g->rules, s->open.name, r->method, r->path)))
-        return;
-    if (!rule_count(s->rule, m->method_len + m->path_len + m->headers.len)) {
-        stream_refuse(s, NET_WHY_BUDGET);
-        return;
-    }
-    take_secret(r, s->rule);
-    add_headers(r, s->rule, m->headers);
-    s->until_ms = clock_mono_ms() + GATE_DIAL_MS;
-    tunnel_resolve(s);
-}
-
 /* ---- the transfer ---------------------------------------------------------------------------- */
 
-/* Returns new: "HOST:PORT:ADDRESS,ADDRESS": what libcurl is to take for the host's addresses. */
+/*
+ * Returns new: "HOST:PORT:ADDRESS", what libcurl is to take for the host's address, so that it
+ * looks nothing up; NULL: the host is an address, which libcurl reads by itself. Before there is a
+ * connection it is one that no rule lets through.
+ */
 static char *resolved(const struct gate_stream *s)
 {
-    own_str struct str line = {0};
+    struct sockaddr_storage ignored;
+    const char *address = s->address[0] ? s->address : "0.0.0.0";
 
-    str_addf(&line, "%s:%u:", s->rule->host, s->rule->port);
-    for (size_t i = 0; i < s->found.n; i++) {
-        char text[GATEWAY_ADDRESS_SIZE];
-
-        tunnel_format_address(&s->found.addresses[i], text);
-        str_addf(&line, strchr(text, ':') ? "%s[%s]" : "%s%s", i ? "," : "", text);
-    }
-    return str_steal(&line);
+    if (net_read_address(s->rule->host, &ignored))
+        return NULL;
+    return str_printf(strchr(address, ':') ? "%s:%u:[%s]" : "%s:%u:%s", s->rule->host,
+                      s->rule->port, address);
 }
 
 static void set_question(struct request *r)
@@ -314,12 +300,15 @@ static void set_limits(struct request *r)
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https,http");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_PROXY, "");
+    /* By HTTP/2 this libcurl lets a server fill 32 MiB for each stream of a connection, read or
+     * not: 64 of them are more than this process may have. */
     curl_easy_setopt(c, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(c, CURLOPT_HTTP_CONTENT_DECODING, 0L);
     curl_easy_setopt(c, CURLOPT_CONNECTTIMEOUT_MS, (long)GATE_DIAL_MS);
     curl_easy_setopt(c, CURLOPT_RESOLVE, r->resolve);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_socket);
     curl_easy_setopt(c, CURLOPT_OPENSOCKETDATA, r);
+    curl_easy_setopt(c, CURLOPT_SOCKOPTFUNCTION, is_connected);
     curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, look_at_connection);
     curl_easy_setopt(c, CURLOPT_PREREQDATA, r);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
@@ -333,13 +322,13 @@ static void set_limits(struct request *r)
     curl_easy_setopt(c, CURLOPT_WRITEDATA, r);
 }
 
-void request_resolved(struct gate_stream *s)
+/* Through a connection that libcurl has, or the one that it finds in r->fd. */
+static void begin_transfer(struct gate_stream *s)
 {
     struct request *r = s->request;
-    struct sockaddr_storage ignored;
-    /* libcurl reads an address by itself, and takes the colons of one in this list for its own. */
-    own_free char *line = tunnel_read_address(s->rule->host, &ignored) ? NULL : resolved(s);
+    own_free char *line = resolved(s);
 
+    curl_slist_free_all(own_steal_ptr(r->resolve));
     r->easy = curl_easy_init();
     r->resolve = line ? curl_slist_append(NULL, line) : NULL;
     if (!r->easy || (line && !r->resolve)) {
@@ -348,11 +337,51 @@ void request_resolved(struct gate_stream *s)
     }
     set_question(r);
     set_limits(r);
-    s->stage = GATE_FLOWING;
-    s->until_ms = UINT64_MAX;
-    stream_allowed(s);
+    s->stage = GATE_GREETING;
     if (curl_multi_add_handle(s->gate->multi, r->easy) != CURLM_OK)
         stream_refuse(s, NET_WHY_LIMIT);
+}
+
+void request_begin(struct gate_stream *s, const struct net_request *m)
+{
+    struct gate *g = s->gate;
+    struct request *r;
+
+    if (g->n_requests == GATE_REQUESTS || !(r = calloc(1, sizeof(*r)))) {
+        stream_refuse(s, NET_WHY_LIMIT);
+        return;
+    }
+    g->n_requests++;
+    s->request = r;
+    r->stream = s;
+    r->fd = -1;
+    r->list.at = r->fields;
+    r->length = NET_BODY_UNKNOWN;
+    r->body = m->body;
+    memcpy(r->method, m->method, m->method_len);
+    r->path = str_printf("%.*s", (int)m->path_len, m->path);
+    r->has_body = m->body > 0 || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0 ||
+                  strcmp(r->method, "PATCH") == 0;
+    if (strcmp(r->method, "TRACE") == 0 || strcmp(r->method, "CONNECT") == 0) {
+        stream_refuse(s, NET_WHY_REQUEST);
+        return;
+    }
+    if (!stream_take_rule(s, rules_match_request(&g->rules, s->open.name, r->method, r->path)))
+        return;
+    if (!rule_count(s->rule, m->method_len + m->path_len + m->headers.len)) {
+        stream_refuse(s, NET_WHY_BUDGET);
+        return;
+    }
+    take_secret(r, s->rule);
+    add_headers(r, s->rule, m->headers);
+    s->until_ms = clock_mono_ms() + GATE_DIAL_MS;
+    begin_transfer(s);
+}
+
+void request_connected(struct gate_stream *s, int fd)
+{
+    s->request->fd = fd;
+    begin_transfer(s);
 }
 
 static uint32_t why_of(const struct request *r, CURLcode code)
@@ -387,6 +416,14 @@ static void end_transfer(struct request *r)
 
 static void take_end(struct request *r, CURLcode code)
 {
+    if (code != CURLE_OK && r->wants_fd && !r->dialled && r->sent == 0) {
+        end_transfer(r);
+        r->wants_fd = false;
+        r->dialled = true;
+        r->stream->until_ms = clock_mono_ms() + GATE_DIAL_MS;
+        tunnel_resolve(r->stream);
+        return;
+    }
     if (code != CURLE_OK || !r->told) {
         stream_refuse(r->stream, why_of(r, code));
         return;
@@ -430,6 +467,8 @@ void request_close(struct gate_stream *s)
     if (!r)
         return;
     end_transfer(r);
+    if (r->fd >= 0)
+        close(r->fd);
     curl_slist_free_all(r->headers);
     curl_slist_free_all(r->resolve);
     free(r->path);

@@ -10,6 +10,8 @@
 struct request {
     struct gate_stream *stream;
     CURL *easy; /* NULL: not begun, or over */
+    int fd;     /* a connection for libcurl to take; -1: none, or it has it */
+    bool wants_fd, dialled;
     struct curl_slist *headers, *resolve;
     char method[NET_METHOD_MAX + 1];
     char *path;

@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "gateway/strip.h"
 #include "plan/net.h"
+#include "plan/net_proxy.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -16,11 +17,18 @@
 #define BURST_MS  100u
 #define BURST_MIN 2048u
 
-#define SECRET_MS 5000u /* for all of a secret to be read */
+/* A secret on its way. */
+struct rule_coming {
+    int fd;
+    uint64_t until_ms;
+    char read[GATEWAY_SECRET_MAX + 2]; /* so far */
+    size_t len;
+};
 
 struct rules_list {
     struct net_rules rules;
     struct net_ranges ranges;
+    struct net_proxy proxy;
 };
 
 /* ---- secrets --------------------------------------------------------------------------------- */
@@ -33,37 +41,12 @@ static bool is_header_value(const char *p, size_t len)
     return true;
 }
 
-/* The only thread may not wait for ever for somebody who writes nothing. -1: it did not end in
- * time. */
-static ssize_t read_in_time(int fd, char *at, size_t size)
-{
-    uint64_t until = clock_mono_ms() + SECRET_MS;
-    size_t len = 0;
-
-    while (len < size) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-        int ready = fd < 0 ? 0 : poll(&p, 1, clock_poll_timeout(until));
-        ssize_t n;
-
-        if (ready < 0 && errno == EINTR)
-            continue;
-        if (ready <= 0)
-            return -1;
-        n = read(fd, at + len, size - len);
-        if (n == 0)
-            break;
-        if (n < 0 && errno != EINTR && errno != EAGAIN)
-            return -1;
-        len += n > 0 ? (size_t)n : 0;
-    }
-    return (ssize_t)len;
-}
-
+/* `len`: 1 to GATEWAY_SECRET_MAX. */
 static struct secret *make_secret(const char *value, size_t len)
 {
     struct secret *s = calloc(1, sizeof(*s));
 
-    if (!s || !(s->value = calloc(1, len + 1)) || !(s->back = calloc(len, sizeof(*s->back))))
+    if (!s)
         abort();
     s->refs = 1;
     s->len = len;
@@ -76,40 +59,172 @@ void secret_unref(struct secret *s)
 {
     if (!s || --s->refs > 0)
         return;
-    explicit_bzero(s->value, s->len);
-    free(s->value);
-    free(s->back);
+    explicit_bzero(s, sizeof(*s));
     free(s);
 }
 
-static struct rule_secret *find_secret(struct rules *r, const char *name)
+static struct rule_secret *find_secret(const struct rules *r, const char *name)
 {
-    for (size_t i = 0; i < r->n_secrets; i++)
-        if (strcmp(r->secrets[i].name, name) == 0)
-            return &r->secrets[i];
-    return NULL;
+    struct rule_secret *s = r->secrets;
+
+    while (s && strcmp(s->name, name) != 0)
+        s = s->next;
+    return s;
+}
+
+static struct rule_coming *start_reading(int fd)
+{
+    struct rule_coming *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        abort();
+    c->fd = fd;
+    c->until_ms = clock_mono_ms() + RULES_SECRET_MS;
+    return c;
+}
+
+/* No more is read, and what was is not a part of anything. */
+static void stop_reading(struct rule_secret *s)
+{
+    if (!s->coming)
+        return;
+    close(s->coming->fd);
+    explicit_bzero(s->coming, sizeof(*s->coming));
+    free(own_steal_ptr(s->coming));
+}
+
+/* Returns new, or NULL. */
+static struct secret *value_of(const struct rule_coming *c)
+{
+    size_t n = c->len;
+
+    if (n > 0 && c->read[n - 1] == '\n')
+        n--;
+    return n >= 1 && n <= GATEWAY_SECRET_MAX && is_header_value(c->read, n)
+               ? make_secret(c->read, n)
+               : NULL;
+}
+
+/* As much as there is: the only thread never waits for somebody who writes nothing. True: there
+ * may be more later. */
+static bool read_more(struct rule_coming *c, bool *ret_whole)
+{
+    struct pollfd p = {.fd = c->fd, .events = POLLIN};
+
+    while (poll(&p, 1, 0) == 1) {
+        ssize_t n = read(c->fd, c->read + c->len, sizeof(c->read) - c->len);
+
+        if (n < 0 && (errno == EINTR || errno == EAGAIN))
+            break;
+        c->len += n > 0 ? (size_t)n : 0;
+        if (n > 0 && c->len < sizeof(c->read))
+            continue;
+        *ret_whole = n >= 0;
+        return false;
+    }
+    return true;
+}
+
+static void read_on(struct rule_secret *s, uint64_t now_ms)
+{
+    struct secret *value = NULL;
+    bool whole = false;
+
+    if (read_more(s->coming, &whole) && now_ms < s->coming->until_ms)
+        return;
+    if (whole)
+        value = value_of(s->coming);
+    stop_reading(s);
+    s->value = value;
+}
+
+static struct rule_secret *new_secret(struct rules *r, const char *name, int fd)
+{
+    struct rule_secret *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        abort();
+    snprintf(s->name, sizeof(s->name), "%s", name);
+    s->coming = fd >= 0 ? start_reading(fd) : NULL;
+    s->next = r->secrets;
+    r->secrets = s;
+    r->n_secrets++;
+    return s;
+}
+
+static void drop_secret(struct rules *r, struct rule_secret *s)
+{
+    struct rule_secret **at = &r->secrets;
+
+    while (*at != s)
+        at = &(*at)->next;
+    *at = s->next;
+    r->n_secrets--;
+    stop_reading(s);
+    secret_unref(s->value);
+    free(s);
 }
 
 void rules_add_secret(struct rules *r, const char *name, int fd)
 {
-    struct rule_secret *s = find_secret(r, name);
-    char value[GATEWAY_SECRET_MAX + 2];
-    ssize_t n = read_in_time(fd, value, sizeof(value));
+    struct rule_secret *old = find_secret(r, name), *new;
 
-    if (n > 0 && value[n - 1] == '\n')
-        n--;
-    if (!s && r->n_secrets < GATEWAY_SECRETS_MAX) {
-        s = &r->secrets[r->n_secrets++];
-        snprintf(s->name, sizeof(s->name), "%s", name);
+    if (!old && r->n_secrets == RULES_SECRETS_MAX) {
+        own_close_p(&fd); /* a rule that names it will not be found good */
+        return;
     }
-    if (s) {
-        secret_unref(own_steal_ptr(s->value));
-        if (n >= 1 && (size_t)n <= GATEWAY_SECRET_MAX && is_header_value(value, (size_t)n))
-            s->value = make_secret(value, (size_t)n);
-    } else {
-        r->left_out = true;
+    new = new_secret(r, name, fd);
+    if (!old)
+        return;
+    for (size_t i = 0; i < r->n; i++)
+        if (r->items[i]->secret == old)
+            r->items[i]->secret = new;
+    drop_secret(r, old);
+}
+
+static bool is_used(const struct rules *r, const struct rule_secret *s)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->items[i]->secret == s)
+            return true;
+    return false;
+}
+
+/* Those that no rule names have no further use: their names may come again. */
+static void forget_unused(struct rules *r)
+{
+    for (struct rule_secret *s = r->secrets, *next; s; s = next) {
+        next = s->next;
+        if (!is_used(r, s))
+            drop_secret(r, s);
     }
-    explicit_bzero(value, sizeof(value));
+}
+
+size_t rules_poll(const struct rules *r, struct pollfd *p)
+{
+    size_t n = 0;
+
+    for (const struct rule_secret *s = r->secrets; s; s = s->next)
+        if (s->coming)
+            p[n++] = (struct pollfd){.fd = s->coming->fd, .events = POLLIN};
+    return n;
+}
+
+uint64_t rules_deadline_ms(const struct rules *r)
+{
+    uint64_t first = UINT64_MAX;
+
+    for (const struct rule_secret *s = r->secrets; s; s = s->next)
+        if (s->coming && s->coming->until_ms < first)
+            first = s->coming->until_ms;
+    return first;
+}
+
+void rules_work(struct rules *r, uint64_t now_ms)
+{
+    for (struct rule_secret *s = r->secrets; s; s = s->next)
+        if (s->coming)
+            read_on(s, now_ms);
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -119,6 +234,7 @@ static void list_free(struct rules_list *l)
     if (!l)
         return;
     net_rules_done(&l->rules);
+    net_proxy_done(&l->proxy);
     free(l);
 }
 
@@ -132,7 +248,7 @@ static int read_list(int fd, struct rules_list *l, struct err *e)
     own_free char *text = malloc(GATEWAY_RULES_MAX + 1);
     own_doc struct doc *d = NULL;
     own_strv struct strv ranges = {0};
-    const struct doc *network;
+    const struct doc *network, *proxy;
     ssize_t n;
 
     if (!text || lseek(fd, 0, SEEK_SET) < 0 ||
@@ -145,6 +261,9 @@ static int read_list(int fd, struct rules_list *l, struct err *e)
         net_rules_from_doc(network, &l->rules, e) < 0)
         return -1;
     if (doc_has(d, "network_ranges") && doc_get_strv(d, "network_ranges", &ranges, e) < 0)
+        return -1;
+    if (doc_has(d, "egress_proxy") && (doc_get_object(d, "egress_proxy", &proxy, e) < 0 ||
+                                       net_proxy_from_doc(proxy, &l->proxy, e) < 0))
         return -1;
     return net_ranges_parse(&ranges, &l->ranges, e);
 }
@@ -166,7 +285,7 @@ static struct rule *make_rule(struct rules *all, const struct net_rule *n, const
     struct rule_secret *secret = n->secret ? find_secret(all, n->secret) : NULL;
     struct rule *r;
 
-    if (n->secret && !secret && !all->left_out) {
+    if (n->secret && !secret) {
         err_set(e, ERR_REFUSED, "rule '%.32s': there is no secret '%.64s'", n->name ? n->name : "?",
                 n->secret);
         return NULL;
@@ -233,11 +352,15 @@ int rules_replace(struct rules *r, int fd, struct err *e)
         items[i]->gone = false;
         items[i]->index = (uint32_t)i + 1;
     }
+    for (size_t i = 0; i < r->n; i++)
+        if (r->items[i]->gone)
+            r->items[i]->secret = NULL; /* streams may hold the rule */
     drop_items(r->items, r->n);
     list_free(r->list);
     r->items = items;
     r->n = l->rules.n;
     r->list = own_steal_ptr(l);
+    forget_unused(r);
     return 0;
 }
 
@@ -245,9 +368,10 @@ void rules_done(struct rules *r)
 {
     drop_items(r->items, r->n);
     list_free(r->list);
-    for (size_t i = 0; i < r->n_secrets; i++)
-        secret_unref(r->secrets[i].value);
-    *r = (struct rules){0};
+    r->items = NULL;
+    r->list = NULL;
+    r->n = 0;
+    forget_unused(r);
 }
 
 /* ---- what they let through ------------------------------------------------------------------- */
@@ -269,6 +393,11 @@ struct rule *rules_match_request(const struct rules *r, const char *name, const 
 
     return r->list ? rule_of(r, net_match_request(&r->list->rules, name, method, path, &miss))
                    : NULL;
+}
+
+const struct net_proxy *rules_proxy_to(const struct rules *r, const char *host)
+{
+    return r->list && net_proxy_leads_to(&r->list->proxy, host) ? &r->list->proxy : NULL;
 }
 
 bool rules_address_ok(const struct rules *r, const struct sockaddr *a)

@@ -9,20 +9,28 @@
 
 #include <stddef.h>
 
+#define RULES_SECRETS_MAX                                                                          \
+    (2u * GATEWAY_SECRETS_MAX) /* those of the rules that were, and that will be */
+#define RULES_SECRET_MS 60000u /* for all of a secret to come */
+
+struct net_proxy;
+struct pollfd;
 struct sockaddr;
 
 /* Lives as long as it is the newest of its name or a request uses it. */
 struct secret {
     unsigned refs;
-    char *value; /* NUL-terminated, without control characters */
+    char value[GATEWAY_SECRET_MAX + 1]; /* NUL-terminated, without control characters */
     size_t len;
-    uint16_t *back; /* strip_prepare() */
+    uint16_t back[GATEWAY_SECRET_MAX]; /* strip_prepare() */
 };
 
-/* Its place stays the same, and is never given to another name. */
+/* Lives as long as a rule of the list names it and it is the newest of its name. */
 struct rule_secret {
+    struct rule_secret *next;
     char name[GATEWAY_NAME_SIZE];
-    struct secret *value; /* the newest; NULL: it cannot go into a header */
+    struct secret *value;       /* NULL: it is coming, or cannot go into a header */
+    struct rule_coming *coming; /* NULL: no more of it does */
 };
 
 /* Lives as long as the list or a stream names it. */
@@ -37,7 +45,7 @@ struct rule {
     uint16_t port;
     uint64_t bytes_max, rate, streams_max; /* 0: none */
     char *header;                          /* "Name: value" with one {}; NULL: none */
-    const struct rule_secret *secret;      /* with header; NULL: there was no place for it */
+    const struct rule_secret *secret;      /* with header; NULL: the rule is gone */
     uint64_t open;                         /* streams */
     uint64_t used_bytes;
     uint64_t tokens, tokens_ms; /* bytes that may go, as of when */
@@ -47,17 +55,21 @@ struct rules {
     struct rules_list *list; /* NULL: none yet */
     struct rule **items;
     size_t n;
-    struct rule_secret secrets[GATEWAY_SECRETS_MAX];
+    struct rule_secret *secrets;
     size_t n_secrets;
-    bool left_out; /* there were more */
 };
 
 /*
- * Reads `fd` to its end, for 5 s at most. One newline at the end is not a part of it. Takes the
- * place of the last one of that name. What cannot go into a header, or finds no place, ends
- * nothing: rules that name it let nothing through (rule_lacks_secret()).
+ * Takes `fd`, which rules_work() reads to its end: what is there, and the rest as it comes, for
+ * RULES_SECRET_MS at most. One newline at the end is not a part of it. Takes the place of the last
+ * one of that name, also before it has come. What cannot go into a header ends nothing: rules that
+ * name it let nothing through (rule_lacks_secret()). It stays if the next list has a rule for it.
  */
 void rules_add_secret(struct rules *r, const char *name, int fd);
+/* Those that have not come: at most RULES_SECRETS_MAX; what the time and they ask for. */
+size_t rules_poll(const struct rules *r, struct pollfd *p);
+uint64_t rules_deadline_ms(const struct rules *r);
+void rules_work(struct rules *r, uint64_t now_ms);
 void secret_unref(struct secret *s); /* accepts NULL */
 /* The new list in place of the old one. A rule with the same text stays the same. */
 int rules_replace(struct rules *r, int fd, struct err *e);
@@ -68,6 +80,8 @@ struct rule *rules_match(const struct rules *r, const char *host, uint16_t port)
 /* A request to a clear-side origin; NULL: none allows it. */
 struct rule *rules_match_request(const struct rules *r, const char *name, const char *method,
                                  const char *path);
+/* The host's proxy, where the way to `host` is through it; NULL: it is not. */
+const struct net_proxy *rules_proxy_to(const struct rules *r, const char *host);
 bool rules_address_ok(const struct rules *r, const struct sockaddr *a);
 /* It is not public: only a range that somebody named lets it be connected to. */
 bool rules_address_is_named(const struct sockaddr *a);

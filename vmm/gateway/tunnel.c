@@ -1,15 +1,20 @@
 /*
- * gateway: raw connections: addresses, dialling, and bytes both ways.
+ * gateway: connections: addresses, dialling, and the bytes of raw ones both ways.
  *
  * How it works
  *   The addresses of a name are asked for once, and those out of bounds are left out; only what is
  *   left is dialled, one after another with a short pause, and the first that answers is taken.
- *   Nothing that the guest sends by a rule for https leaves before a whole ClientHello has named
- *   the host that it asked for.
+ *   Through the host's proxy all that is of the proxy, which is then asked to connect (parent.h):
+ *   it finds the address of a name, and nobody here judges that. A request's connection goes to
+ *   libcurl. Nothing that the guest sends by a rule for https leaves before a whole ClientHello has
+ *   named the host that it asked for.
  */
 #include "base/clock.h"
+#include "base/own.h"
 #include "gateway/gate.h"
 #include "gateway/sni.h"
+#include "plan/net.h"
+#include "plan/net_proxy.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -47,43 +52,48 @@ void tunnel_format_address(const struct sockaddr_storage *a, char out[GATEWAY_AD
         out[0] = '\0';
 }
 
-bool tunnel_read_address(const char *text, struct sockaddr_storage *ret)
+static const char *host_of(const struct gate_stream *s)
 {
-    struct sockaddr_in v4 = {.sin_family = AF_INET};
-    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-
-    memset(ret, 0, sizeof(*ret));
-    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
-        memcpy(ret, &v4, sizeof(v4));
-    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
-        memcpy(ret, &v6, sizeof(v6));
-    else
-        return false;
-    return true;
+    return s->open.kind == NET_ORIGIN ? s->rule->host : s->open.name;
 }
 
-/* The only place where an address gets into `found`. */
+static uint16_t port_of(const struct gate_stream *s)
+{
+    return s->open.kind == NET_ORIGIN ? s->rule->port : s->open.port;
+}
+
+/* It is the proxy that is not there, or does not answer. */
+static void proxy_failed(struct gate_stream *s, unsigned status)
+{
+    s->proxy_said = status ? status : GATEWAY_PROXY_SILENT;
+    stream_refuse(s, NET_WHY_CONNECT);
+}
+
+/* The only place where an address gets into `found`: one that is in bounds, or the proxy's, which
+ * the user named. */
 static void take_answer(void *arg, const struct names_answer *answer)
 {
     struct gate_stream *s = arg;
-    uint16_t port = s->open.kind == NET_ORIGIN ? s->rule->port : s->open.port;
+    const struct net_proxy *proxy =
+        s->by_proxy ? rules_proxy_to(&s->gate->rules, host_of(s)) : NULL;
+    uint16_t port = proxy ? proxy->port : port_of(s);
 
     s->query = NULL;
     s->found.n = 0;
     for (size_t i = 0; i < answer->n; i++) {
         struct sockaddr_storage a = answer->addresses[i];
 
-        if (!rules_address_ok(&s->gate->rules, (const struct sockaddr *)(const void *)&a))
+        if (!proxy && !rules_address_ok(&s->gate->rules, (const struct sockaddr *)(const void *)&a))
             continue;
         set_port(&a, port);
         s->found.addresses[s->found.n++] = a;
     }
-    if (answer->n == 0) {
+    if (answer->n == 0 && proxy) {
+        proxy_failed(s, 0);
+    } else if (answer->n == 0) {
         stream_refuse(s, answer->in_time ? NET_WHY_NAME : NET_WHY_TIMEOUT);
     } else if (s->found.n == 0) {
         stream_refuse(s, NET_WHY_ADDRESS);
-    } else if (s->open.kind == NET_ORIGIN) {
-        request_resolved(s);
     } else {
         s->stage = GATE_DIALING;
         s->next = 0;
@@ -92,14 +102,34 @@ static void take_answer(void *arg, const struct names_answer *answer)
     }
 }
 
+/* Where a name leads is the proxy's to say; what says so itself is judged here. */
+static bool may_be_asked_for(const struct gate_stream *s, const char *host)
+{
+    static const char local[] = ".localhost";
+    size_t len = strlen(host), tail = sizeof(local) - 1;
+    struct sockaddr_storage a;
+
+    if (strcmp(host, &local[1]) == 0 || (len > tail && strcmp(host + len - tail, local) == 0))
+        host = "127.0.0.1";
+    return !net_read_address(host, &a) ||
+           rules_address_ok(&s->gate->rules, (const struct sockaddr *)(const void *)&a);
+}
+
 void tunnel_resolve(struct gate_stream *s)
 {
-    const char *host = s->open.kind == NET_ORIGIN ? s->rule->host : s->open.name;
+    const char *host = host_of(s);
+    const struct net_proxy *proxy = rules_proxy_to(&s->gate->rules, host);
     struct names_answer literal = {.n = 1};
     struct names_query *q;
 
     s->stage = GATE_RESOLVING;
-    if (tunnel_read_address(host, &literal.addresses[0])) {
+    s->by_proxy = proxy != NULL;
+    if (proxy && !may_be_asked_for(s, host)) {
+        stream_refuse(s, NET_WHY_ADDRESS);
+        return;
+    }
+    host = proxy ? proxy->host : host;
+    if (net_read_address(host, &literal.addresses[0])) {
         take_answer(s, &literal);
         return;
     }
@@ -153,23 +183,13 @@ static bool is_ourselves(int fd, const struct sockaddr_storage *peer)
     return strcmp(a, b) == 0;
 }
 
-static void connected(struct gate_stream *s, size_t i)
+/* Connected to where it leads. */
+static void established(struct gate_stream *s, int fd)
 {
-    const struct sockaddr_storage *peer = &s->found.addresses[s->dialled[i]];
-    const int on = 1;
-    int fd = s->dials[i];
-
-    s->dials[i] = -1;
-    hang_up(s);
-    if (is_ourselves(fd, peer) &&
-        !rules_address_is_named((const struct sockaddr *)(const void *)peer)) {
-        close(fd);
-        stream_refuse(s, NET_WHY_ADDRESS);
+    if (s->open.kind == NET_ORIGIN) {
+        request_connected(s, fd);
         return;
     }
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-    tunnel_format_address(peer, s->address);
     s->fd = fd;
     s->stage = GATE_FLOWING;
     s->readable = false;
@@ -178,6 +198,62 @@ static void connected(struct gate_stream *s, size_t i)
     s->until_ms = s->hello_seen ? UINT64_MAX : clock_mono_ms() + GATE_HELLO_MS;
     s->opened = true;
     stream_allowed(s);
+}
+
+/* A socket that is new takes the whole of it. */
+static void call_proxy(struct gate_stream *s, int fd)
+{
+    own_free char *question = parent_question(host_of(s), port_of(s), s->gate->login);
+    size_t len = strlen(question);
+
+    s->fd = fd;
+    s->stage = GATE_CALLING;
+    s->answer = (struct parent_answer){0};
+    if (send(fd, question, len, MSG_NOSIGNAL) != (ssize_t)len)
+        proxy_failed(s, 0);
+    explicit_bzero(question, len);
+}
+
+/* What comes behind the head of its answer stays in the socket. */
+static void hear_proxy(struct gate_stream *s)
+{
+    uint8_t bytes[1024];
+    ssize_t n = recv(s->fd, bytes, sizeof(bytes), MSG_PEEK);
+    size_t used = 0;
+    int whole;
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    whole = n > 0 ? parent_feed(&s->answer, bytes, (size_t)n, &used) : -1;
+    if (whole >= 0 && recv(s->fd, bytes, used, 0) != (ssize_t)used)
+        whole = -1;
+    if (whole == 1 && s->answer.status / 100 == 2)
+        established(s, own_steal_fd(s->fd));
+    else if (whole != 0)
+        proxy_failed(s, whole == 1 ? s->answer.status : 0);
+}
+
+static void connected(struct gate_stream *s, size_t i)
+{
+    const struct sockaddr_storage *peer = &s->found.addresses[s->dialled[i]];
+    const int on = 1;
+    int fd = s->dials[i];
+
+    s->dials[i] = -1;
+    hang_up(s);
+    if (!s->by_proxy && is_ourselves(fd, peer) &&
+        !rules_address_is_named((const struct sockaddr *)(const void *)peer)) {
+        close(fd);
+        stream_refuse(s, NET_WHY_ADDRESS);
+        return;
+    }
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    tunnel_format_address(peer, s->address);
+    if (s->by_proxy)
+        call_proxy(s, fd);
+    else
+        established(s, fd);
 }
 
 /* Dials the next address. False: it failed at once. */
@@ -214,7 +290,11 @@ static void work_dials(struct gate_stream *s)
     }
     if (s->next == s->found.n || all_dialling(s)) /* take_dial() says when */
         s->next_ms = UINT64_MAX;
-    if (!is_dialling(s) && s->next == s->found.n)
+    if (is_dialling(s) || s->next < s->found.n)
+        return;
+    if (s->by_proxy)
+        proxy_failed(s, 0);
+    else
         stream_refuse(s, NET_WHY_CONNECT);
 }
 
@@ -257,7 +337,7 @@ static bool look_at_hello(struct gate_stream *s)
         return false;
     /* An address has no name that could be said: RFC 6066. */
     if ((found == SNI_NAME && strcmp(name, s->open.name) == 0) ||
-        (found == SNI_NONE && tunnel_read_address(s->open.name, &ignored))) {
+        (found == SNI_NONE && net_read_address(s->open.name, &ignored))) {
         s->hello_seen = true;
         s->until_ms = UINT64_MAX;
         return true;
@@ -312,7 +392,7 @@ void tunnel_work(struct gate_stream *s)
 {
     if (s->stage == GATE_DIALING)
         work_dials(s);
-    if (s->stage == GATE_FLOWING)
+    if (s->stage == GATE_FLOWING && s->open.kind == NET_TUNNEL)
         work_bytes(s);
 }
 
@@ -343,6 +423,8 @@ size_t tunnel_poll(struct gate_stream *s, struct pollfd *p)
         for (size_t i = 0; i < GATE_DIALS; i++)
             if (s->dials[i] >= 0)
                 p[n++] = (struct pollfd){.fd = s->dials[i], .events = POLLOUT};
+    if (s->stage == GATE_CALLING)
+        p[n++] = (struct pollfd){.fd = s->fd, .events = POLLIN};
     if (s->stage != GATE_FLOWING || s->fd < 0)
         return n;
     if (!s->readable && !s->down_eof)
@@ -358,6 +440,8 @@ void tunnel_take(struct gate_stream *s, const struct pollfd *p)
 {
     if (s->stage == GATE_DIALING) {
         take_dial(s, p->fd);
+    } else if (s->stage == GATE_CALLING && s->fd == p->fd) {
+        hear_proxy(s);
     } else if (s->stage == GATE_FLOWING && s->fd == p->fd) {
         s->readable |= (p->revents & (POLLIN | POLLHUP | POLLERR)) != 0;
         s->writable |= (p->revents & (POLLOUT | POLLERR)) != 0;

@@ -17,6 +17,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     p->secrets = p->secret_env = p->out_recipients = p->gateway_secrets = (struct strv){0};
     p->network = (struct net_rules){0};
     p->network_policies = (struct policies){0};
+    p->egress_proxy = (struct net_proxy){0};
     p->alerts = (struct alert_rules){0};
     p->declared = (struct plan_declared){0};
     plan_record_copy(&p->record, &base->record);
@@ -27,6 +28,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     strv_add_all(&p->declared.exec, &base->declared.exec);
     net_rules_add_all(&p->network, &base->network);
     policies_add_network(&p->network_policies, &base->network_policies);
+    net_proxy_copy(&p->egress_proxy, &base->egress_proxy);
     strv_add_all(&p->gateway_secrets, &base->gateway_secrets);
     alert_rules_add_all(&p->alerts, &base->alerts);
 }

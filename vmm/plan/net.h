@@ -134,6 +134,9 @@ bool net_covers_destination(const struct net_rule *policy, const struct net_rule
 
 /* ---- addresses ---- */
 
+/* An address and its text, without a port; false: it is none, but a name. */
+bool net_read_address(const char *text, struct sockaddr_storage *ret);
+
 struct net_range {
     int family; /* AF_INET, AF_INET6 */
     uint8_t bytes[16];
@@ -149,9 +152,13 @@ struct net_ranges {
 int net_range_parse(const char *text, struct net_range *ret, struct err *e);
 /* Returns new. */
 char *net_range_format(const struct net_range *r);
+/* `address`: a text; of anything else false. */
+bool net_range_has(const struct net_range *r, const char *address);
 /* Adds each as a text. */
 void net_ranges_format(const struct net_ranges *r, struct strv *ret);
 int net_ranges_parse(const struct strv *texts, struct net_ranges *ret, struct err *e);
+/* One of them has all of it. */
+bool net_ranges_cover(const struct net_ranges *r, const struct net_range *one);
 /* What is in both. */
 void net_ranges_meet(const struct net_ranges *a, const struct net_ranges *b,
                      struct net_ranges *ret);

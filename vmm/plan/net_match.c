@@ -204,6 +204,28 @@ char *net_range_format(const struct net_range *r)
     return str_printf("%s/%u", text, r->bits);
 }
 
+bool net_read_address(const char *text, struct sockaddr_storage *ret)
+{
+    struct sockaddr_in v4 = {.sin_family = AF_INET};
+    struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
+
+    memset(ret, 0, sizeof(*ret));
+    if (inet_pton(AF_INET, text, &v4.sin_addr) == 1)
+        memcpy(ret, &v4, sizeof(v4));
+    else if (inet_pton(AF_INET6, text, &v6.sin6_addr) == 1)
+        memcpy(ret, &v6, sizeof(v6));
+    else
+        return false;
+    return true;
+}
+
+bool net_range_has(const struct net_range *r, const char *address)
+{
+    uint8_t bytes[16];
+
+    return inet_pton(r->family, address, bytes) == 1 && in_range(r, r->family, bytes);
+}
+
 void net_ranges_format(const struct net_ranges *r, struct strv *ret)
 {
     for (size_t i = 0; i < r->n; i++) {
@@ -224,6 +246,14 @@ int net_ranges_parse(const struct strv *texts, struct net_ranges *ret, struct er
             return err_wrap(e, "range %zu", r.n + 1);
     *ret = r;
     return 0;
+}
+
+bool net_ranges_cover(const struct net_ranges *r, const struct net_range *one)
+{
+    for (size_t i = 0; i < r->n; i++)
+        if (r->items[i].bits <= one->bits && in_range(&r->items[i], one->family, one->bytes))
+            return true;
+    return false;
 }
 
 void net_ranges_meet(const struct net_ranges *a, const struct net_ranges *b, struct net_ranges *ret)

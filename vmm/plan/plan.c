@@ -35,6 +35,7 @@ void plan_free(struct plan *p)
     strv_done(&p->secret_env);
     strv_done(&p->out_recipients);
     net_rules_done(&p->network);
+    net_proxy_done(&p->egress_proxy);
     alert_rules_done(&p->alerts);
     policies_free(&p->network_policies);
     strv_done(&p->gateway_secrets);
@@ -68,12 +69,15 @@ static void add_decided(struct doc *d, const struct plan *p)
     doc_set_strv(d, "trimmed", (const char *const *)p->trimmed.items);
 }
 
-static void add_ranges(struct doc *d, const struct plan *p)
+/* Where to, beside the rules, and through what. */
+static void add_way(struct doc *d, const struct plan *p)
 {
     own_strv struct strv ranges = {0};
 
     net_ranges_format(&p->network_ranges, &ranges);
     doc_set_strv(d, "network_ranges", (const char *const *)ranges.items);
+    if (p->egress_proxy.host)
+        doc_set(d, "egress_proxy", net_proxy_to_doc(&p->egress_proxy));
 }
 
 struct doc *plan_network_to_doc(const struct plan *p)
@@ -81,7 +85,7 @@ struct doc *plan_network_to_doc(const struct plan *p)
     struct doc *d = doc_new_object();
 
     doc_set(d, "network", net_rules_to_doc(&p->network));
-    add_ranges(d, p);
+    add_way(d, p);
     return d;
 }
 
@@ -91,7 +95,7 @@ static void add_network(struct doc *d, const struct plan *p)
     doc_set(d, "network", net_rules_to_doc(&p->network));
     if (!p->egress)
         return;
-    add_ranges(d, p);
+    add_way(d, p);
     doc_set(d, "network_policies", policies_network_to_doc(&p->network_policies));
     doc_set_strv(d, "gateway_secrets", (const char *const *)p->gateway_secrets.items);
 }
@@ -265,6 +269,14 @@ static void add_rules(struct str *s, const struct plan *p)
     net_ranges_format(&p->network_ranges, &ranges);
     for (size_t i = 0; p->egress && i < ranges.n; i++)
         str_addf(s, "%-17s %-40s %s\n", "network_ranges", ranges.items[i], "policy");
+    if (p->egress_proxy.host) {
+        own_free char *at = net_proxy_text(&p->egress_proxy);
+
+        str_addf(s, "%-17s %-40s %s\n", "egress_proxy", at, p->egress_proxy.from);
+    }
+    for (size_t i = 0; i < p->egress_proxy.direct.n; i++)
+        str_addf(s, "%-17s %-40s %s\n", "egress_direct", p->egress_proxy.direct.items[i],
+                 "no_proxy");
     for (size_t i = 0; i < p->alerts.n; i++) {
         own_free char *text = alert_rule_text(&p->alerts.items[i]);
 

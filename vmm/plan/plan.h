@@ -11,6 +11,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "base/str.h"
+#include "plan/net_proxy.h"
 #include "plan/policy.h"
 #include "plan/record.h"
 #include "plan/request.h"
@@ -100,6 +101,7 @@ struct plan {
     bool egress;                      /* there is a gateway, and a port of the guest's to it ... */
     struct net_rules network;         /* ... for what these let through ... */
     struct net_ranges network_ranges; /* ... also to these addresses, public or not */
+    struct net_proxy egress_proxy;    /* ... and through this one, if it has a host */
     struct alert_rules alerts;        /* of all policies */
     struct policies network_policies; /* own: what bounds the rules of a sandbox later */
     struct strv gateway_secrets;      /* names: for the gateway only, never the guest's */
@@ -126,6 +128,7 @@ struct plan_image {
     const char *workdir;
     uid_t uid; /* inside the container */
     gid_t gid;
+    bool no_ip; /* its kernel has none: there is no way out of it */
 };
 
 /* All that a plan is made of. Borrowed. */
@@ -138,6 +141,7 @@ struct plan_wish {
     const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */
     bool keep;                               /* a run in a sandbox that stays */
     bool no_marks;                           /* a sandbox that keeps none */
+    const struct net_proxy *egress_proxy;    /* the host's, where it is asked for; or NULL */
     bool prove;                              /* one that lazaret itself looks at: no record */
     bool keep_logs, connect;                 /* a guest's files stay; it is the user's daemon's */
     struct plan_record_wish record;
@@ -192,7 +196,8 @@ static inline void plan_free_p(struct plan **p)
 }
 #define own_plan __attribute__((cleanup(plan_free_p)))
 
-/* Returns new: what the gateway is told, {"network":[...],"network_ranges":[...]}. */
+/* Returns new: what the gateway is told, {"network":[...],"network_ranges":[...]} and, if there is
+ * one, "egress_proxy" (net_proxy.h). */
 struct doc *plan_network_to_doc(const struct plan *p);
 /* The number that a row of the table stands for. */
 uint64_t *plan_number(struct plan *p, enum key k);

@@ -128,7 +128,7 @@ static int get_declared(const struct doc *d, struct plan_declared *ret, struct e
 /* Sandboxes of an older lazaret have none. */
 static int get_network(const struct doc *d, struct plan *p, struct err *e)
 {
-    const struct doc *rules, *policies;
+    const struct doc *rules, *policies, *proxy;
     own_strv struct strv ranges = {0};
 
     if (!doc_has(d, "egress"))
@@ -141,6 +141,8 @@ static int get_network(const struct doc *d, struct plan *p, struct err *e)
         net_rules_from_doc(rules, &p->network, e) < 0 ||
         doc_get_strv(d, "network_ranges", &ranges, e) < 0 ||
         net_ranges_parse(&ranges, &p->network_ranges, e) < 0 ||
+        (doc_has(d, "egress_proxy") && (doc_get_object(d, "egress_proxy", &proxy, e) < 0 ||
+                                        net_proxy_from_doc(proxy, &p->egress_proxy, e) < 0)) ||
         doc_get_array(d, "network_policies", &policies, e) < 0 ||
         policies_network_from_doc(policies, &p->network_policies, e) < 0 ||
         doc_get_strv(d, "gateway_secrets", &p->gateway_secrets, e) < 0) {

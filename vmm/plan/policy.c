@@ -22,6 +22,7 @@ void policy_done(struct policy *p)
     net_rules_done(&p->network.rules);
     alert_rules_done(&p->alerts);
     strv_done(&p->redact.texts);
+    strv_done(&p->proxies.texts);
     *p = (struct policy){0};
 }
 
@@ -223,6 +224,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                                        "required_layers",
                                        "network",
                                        "network_ranges",
+                                       "egress_proxies",
                                        "alerts",
                                        "require_record",
                                        "record_content",
@@ -247,6 +249,8 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
         take_list(t, "output_roots", is_root, "not a real path", &p->output_roots, e) < 0 ||
         take_list(t, "secrets", is_secret, "not a name of up to 64 letters, digits and '_'",
                   &p->secrets, e) < 0 ||
+        take_list(t, "egress_proxies", net_proxy_is_text, "not HOST:PORT, in lower case",
+                  &p->proxies, e) < 0 ||
         take_list(t, "required_layers", is_layer, "no such layer (see 'lazaret doctor')",
                   &p->layers, e) < 0 ||
         take_list(t, "redact", is_pattern, "not a text of 2 to 256 bytes that begins with no '*'",

@@ -14,19 +14,22 @@
  *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
  *      "network": ["https://example.org"],   rules (net.h) without names and secrets
  *      "network_ranges": ["10.0.0.0/8"],    addresses that may be connected to though not public
+ *      "egress_proxies": ["HOST:PORT"],     proxies that may be the way out (net_proxy.h)
  *      "alerts": [...],                     what is to be told or ended: alert.h
  *      "require_record": true,              no run without a record
  *      "record_content": false,             records say how much, and not what
  *      "redact": ["sk-*"]}                  what is taken out of records: record/redact.h
  *
- * A list that is there allows what is in it; one that is not there allows all. (The policy of the
- * image store, images/trust.h, is another: whose signatures count at all.)
+ * A list that is there allows what is in it; one that is not there allows all; but a policy that
+ * has `network` lets no addresses that are not public, and no proxies, but those that it names.
+ * (The policy of the image store, images/trust.h, is another: whose signatures count at all.)
  */
 #ifndef LZ_PLAN_POLICY_H
 #define LZ_PLAN_POLICY_H
 
 #include "plan/alert.h"
 #include "plan/net.h"
+#include "plan/net_proxy.h"
 #include "plan/request.h"
 
 #define POLICY_FORMAT  "lazaret-policy"
@@ -47,7 +50,7 @@ struct policy {
         unsigned line;
         uint64_t value;
     } max[KEYS];
-    struct policy_list images, input_roots, output_roots, secrets, layers, redact;
+    struct policy_list images, input_roots, output_roots, secrets, layers, redact, proxies;
     struct {
         bool set;
         unsigned line;
@@ -93,6 +96,8 @@ int policy_bound_network(const struct policies *ps, struct net_rules *rules, str
 int policies_add_alerts(const struct policies *ps, struct alert_rules *ret, struct err *e);
 /* ERR_REFUSED: one of the rules is above one of the policies. */
 int policy_check_network(const struct policies *ps, const struct net_rules *rules, struct err *e);
+/* ERR_REFUSED: one that bounds the network does not name it. */
+int policy_check_proxy(const struct policies *ps, const struct net_proxy *proxy, struct err *e);
 /* What may be connected to though it is not public: of those that bound the network, what all
  * name. False: none bounds it, and there is nothing. */
 bool policy_ranges(const struct policies *ps, struct net_ranges *ret);

@@ -191,6 +191,22 @@ int policy_check_network(const struct policies *ps, const struct net_rules *rule
     return 0;
 }
 
+int policy_check_proxy(const struct policies *ps, const struct net_proxy *proxy, struct err *e)
+{
+    own_free char *at = net_proxy_text(proxy);
+    char place[REQUEST_PLACE];
+
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy *p = &ps->items[i];
+
+        if ((p->network.set || p->proxies.set) && !strv_has(&p->proxies.texts, at))
+            return err_set(
+                e, ERR_REFUSED, "--egress-proxy: %s is not allowed by %s (egress_proxies)", at,
+                text_place(p->file, p->proxies.set ? p->proxies.line : p->network.line, place));
+    }
+    return 0;
+}
+
 bool policy_ranges(const struct policies *ps, struct net_ranges *ret)
 {
     struct net_ranges r = {0};

@@ -42,6 +42,21 @@ int plan_put_rules(const struct request *r, struct net_rules *rules, struct err 
     return 0;
 }
 
+/* That of the guest's plan stays; what the policies of now say of it counts. */
+static int resolve_proxy(const struct plan_wish *w, const struct plan *base, struct plan *p,
+                         struct err *e)
+{
+    const struct net_proxy *proxy = base ? &base->egress_proxy : w->egress_proxy;
+
+    if (!p->egress || !proxy || !proxy->host)
+        return 0;
+    if (policy_check_proxy(&w->policies, proxy, e) < 0)
+        return -1;
+    if (!base)
+        net_proxy_copy(&p->egress_proxy, proxy);
+    return 0;
+}
+
 int plan_resolve_network(const struct plan_wish *w, const struct plan *base, struct plan *p,
                          struct err *e)
 {
@@ -68,7 +83,13 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
     else if (base)
         net_ranges_meet(&p->network_ranges, &base->network_ranges, &p->network_ranges);
     p->egress = p->network.n > 0;
-    return 0;
+    if (p->egress && w->from && w->from->no_ip)
+        return err_set(
+            e, ERR_IMAGE,
+            "%s: the kernel of image '%s' has no IP, which a network needs (build the image "
+            "with --kernel debian, or net)",
+            wish_what(w, KEY_NETWORK, name), p->image);
+    return resolve_proxy(w, base, p, e);
 }
 
 int plan_resolve_gateway_secrets(const struct strv *files, const struct strv *env, struct plan *p,
@@ -126,6 +147,45 @@ static int check_secrets(const struct plan *base, const struct net_rules *rules,
     return 0;
 }
 
+/* The first range of a sandbox's that those of now do not have; NULL: they have all. */
+static const struct net_range *find_wider(const struct net_ranges *is, const struct net_ranges *now)
+{
+    for (size_t i = 0; i < is->n; i++)
+        if (!net_ranges_cover(now, &is->items[i]))
+            return &is->items[i];
+    return NULL;
+}
+
+/*
+ * The ranges of a sandbox stay what they were. Where the policies of now name less, a new rule may
+ * not lead to the rest: an address says by itself whether it does, a name could lead anywhere.
+ */
+static int check_ranges(const struct plan *base, const struct policies *now,
+                        const struct net_rules *rules, struct err *e)
+{
+    const struct net_range *wider;
+    struct net_ranges today;
+
+    if (!policy_ranges(now, &today) || !(wider = find_wider(&base->network_ranges, &today)))
+        return 0;
+    for (size_t i = 0; i < rules->n; i++) {
+        own_free char *url = net_rule_url(&rules->items[i]), *range = net_range_format(wider);
+        struct sockaddr_storage address;
+        const struct sockaddr *a = (const struct sockaddr *)(const void *)&address;
+
+        if (net_read_address(rules->items[i].host, &address) &&
+            (net_address_ok(a, &today) || !net_address_ok(a, &base->network_ranges)))
+            continue;
+        return err_set(e, ERR_REFUSED,
+                       NET_FROM_LIVE
+                       ": %s could lead where the sandbox came up with and a policy of "
+                       "now does not name: network_ranges has no %s (take it down, and "
+                       "bring it up again)",
+                       url, range);
+    }
+    return 0;
+}
+
 int plan_allow(const struct plan *base, const struct strv *texts, const struct policies *now,
                const struct strv *secrets, struct net_rules *ret, struct strv *ret_notes,
                struct err *e)
@@ -142,7 +202,7 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
     if (net_rules_check(&rules, e) < 0 ||
         policy_bound_network(&base->network_policies, &rules, ret_notes, e) < 0 ||
         policy_bound_network(now, &rules, ret_notes, e) < 0 ||
-        check_secrets(base, &rules, secrets, e) < 0)
+        check_ranges(base, now, &rules, e) < 0 || check_secrets(base, &rules, secrets, e) < 0)
         return -1;
     for (size_t i = 0; i < secrets->n; i++)
         if (policy_check_secret(now, secrets->items[i], "--secret", e) < 0)

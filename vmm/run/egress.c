@@ -198,17 +198,17 @@ static void note(struct run_result *r, const struct gateway_event *ev)
 {
     own_free char *to = gateway_destination(ev->host, ev->port);
     own_free char *wish = ev->port ? net_wish_for(ev->host, (uint16_t)ev->port) : NULL;
+    own_free char *why = gateway_event_text(ev->why, ev->proxy);
     uint32_t refused = count_refused(&r->egress);
 
     if (refused > EGRESS_SAYS_MAX)
         return;
     if (refused == EGRESS_SAYS_MAX)
-        run_note(r, "egress refused: %s: %s; more are in --json", to, gateway_why_text(ev->why));
+        run_note(r, "egress refused: %s: %s; more are in --json", to, why);
     else if (wish && ev->why == NET_WHY_RULE)
-        run_note(r, "egress refused: %s: %s (allow with --allow %s)", to, gateway_why_text(ev->why),
-                 wish);
+        run_note(r, "egress refused: %s: %s (allow with --allow %s)", to, why, wish);
     else
-        run_note(r, "egress refused: %s: %s", to, gateway_why_text(ev->why));
+        run_note(r, "egress refused: %s: %s", to, why);
 }
 
 /* A line for each destination, not for each try; none of what an amnesic guest did. */

@@ -215,7 +215,8 @@ static int start(struct launch *l, struct keeper *k, struct err *e)
         return -1;
     k->gateway_fd = -1;
     /* Here is the host's network. */
-    if (k->plan->egress && gateway_start(l->c->gateway_path, &k->gateway_fd, &l->gateway, e) < 0)
+    if (k->plan->egress &&
+        gateway_start(l->c->gateway_path, l->c->proxy_login, &k->gateway_fd, &l->gateway, e) < 0)
         return -1;
     k->gateway_pid = l->gateway;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)

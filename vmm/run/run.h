@@ -71,6 +71,8 @@ struct run_config {
     struct run_from *from;    /* begin with a mark of a sandbox (fork.h), and let it go; or NULL */
     struct secrets *secrets;  /* opened, of the plan's names; closed when passed on; or NULL */
     struct secrets *gateway_secrets; /* the same, of its gateway_secrets: files[i] is in fds[i] */
+    const char
+        *proxy_login; /* for the host's proxy, where the plan has one that wants it; or NULL */
     const struct recording_files *record_files; /* for its record; or NULL */
     bool keep_logs;
     uint64_t began_us;           /* monotonic: where TIMING_PARSE began; 0: it is left out */

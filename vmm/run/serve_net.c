@@ -58,16 +58,18 @@ static int change(const struct serve *s, const struct talk_command *c, struct ne
     return net_rules_check(ret, e);
 }
 
-/* Each secret of a rule's is the gateway's already, or comes now. */
+/* Each secret of a rule's is the gateway's already, or comes now; those that no rule names any more
+ * it forgets. Adds to `ret` which it has then. */
 static int check_secrets(const struct serve *s, const struct net_rules *rules,
-                         const struct strv *come, struct err *e)
+                         const struct strv *come, struct strv *ret, struct err *e)
 {
-    for (size_t i = 0; i < rules->n; i++) {
-        const char *secret = rules->items[i].secret;
-
-        if (secret && !strv_has(&s->gateway_secrets, secret) && !strv_has(come, secret))
-            return err_set(e, ERR_USAGE, "secret '%s' is not given", secret);
-    }
+    plan_used_secrets(&(struct plan){.network = *rules}, ret);
+    for (size_t i = 0; i < ret->n; i++)
+        if (!strv_has(&s->gateway_secrets, ret->items[i]) && !strv_has(come, ret->items[i]))
+            return err_set(e, ERR_USAGE, "secret '%s' is not given", ret->items[i]);
+    if (ret->n > GATEWAY_SECRETS_MAX)
+        return err_set(e, ERR_USAGE, "the rules would name more than %u secrets",
+                       GATEWAY_SECRETS_MAX);
     for (size_t i = 0; i < come->n; i++)
         if (!wire_is_secret_name(come->items[i], strlen(come->items[i])))
             return err_set(e, ERR_USAGE, "secret %zu has no legal name", i + 1);
@@ -86,7 +88,9 @@ static int write_rules(const struct keeper *k, const struct net_rules *rules,
 
 static int tell_gateway(struct keeper *k, const struct net_rules *rules, struct err *e)
 {
-    struct plan p = {.network = *rules, .network_ranges = k->plan->network_ranges};
+    struct plan p = {.network = *rules,
+                     .network_ranges = k->plan->network_ranges,
+                     .egress_proxy = k->plan->egress_proxy};
     own_doc struct doc *d = plan_network_to_doc(&p);
 
     return egress_rules(k, d, e);
@@ -104,14 +108,12 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
         return -1;
     if (!k->plan->egress)
         return err_set(e, ERR_USAGE, "sandbox '%s' came up without a network", k->folder->id);
-    if (change(s, &c, &rules, e) < 0 || check_secrets(s, &rules, &c.secrets, e) < 0 ||
+    if (change(s, &c, &rules, e) < 0 || check_secrets(s, &rules, &c.secrets, &secrets, e) < 0 ||
         policy_check_network(&k->plan->network_policies, &rules, e) < 0)
         return -1;
     for (size_t i = 0; i < c.secrets.n; i++)
         if (egress_secret(k, c.secrets.items[i], fds[TALK_FD_GATEWAY + i], e) < 0)
             return -1;
-    strv_add_new(&secrets, &s->gateway_secrets);
-    strv_add_new(&secrets, &c.secrets);
     if (write_rules(k, &rules, &secrets, e) < 0 || tell_gateway(k, &rules, e) < 0)
         return -1;
     serve_net_done(s);
