@@ -337,6 +337,8 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
         if (ev->type == CHANNEL_STARTED || ev->type == CHANNEL_EXIT)
             alarm_job(k, ev->exec, ev->type == CHANNEL_EXIT);
         return 0;
+    case CHANNEL_SEEN: /* nobody asks for it */
+        return 0;
     case CHANNEL_COLLECTED:
         k->collected = true;
         k->collected_how = ev->how;
