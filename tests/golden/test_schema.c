@@ -121,6 +121,7 @@ static struct doc *alerts(const char *about)
     doc_set(p, "command", texts("of notify, with an absolute path", NULL));
     doc_set(p, "destinations",
             texts("of canary: hosts that nobody has to try", "^(\\*\\.)?[a-z0-9._:-]+$"));
+    doc_set(p, "files", texts("of canary: files that nobody has to open", "^/."));
     one = object(p);
     doc_set_strv(one, "required", required);
     doc_set(d, "items", one);

@@ -17,8 +17,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define WAIT_MS 20000
-
 static struct seen seen;
 
 static void add(enum wire_seen_kind kind, const char *path, uint64_t size)
@@ -132,9 +130,17 @@ static void put(const char *path, const char *text)
         _exit(3);
 }
 
+static unsigned flood; /* files */
+
 static void work(void)
 {
+    char path[32];
     int fd;
+
+    for (unsigned i = 0; i < flood; i++) {
+        (void)snprintf(path, sizeof(path), "/work/%u", i);
+        put(path, "");
+    }
 
     put("/work/a", "12345");
     put("/work/gone", "1");
@@ -257,6 +263,41 @@ START_TEST(eyes_see_what_a_job_opened_and_the_canary_that_it_touched)
 }
 END_TEST
 
+/* What the kernel keeps for one who does not look. */
+static unsigned queue_max(void)
+{
+    char text[32] = "16384";
+    int fd = open("/proc/sys/fs/fanotify/max_queued_events", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+        close(fd);
+    }
+    return (unsigned)strtoul(text, NULL, 10);
+}
+
+START_TEST(no_flood_hides_a_touch)
+{
+    static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
+    const char *all;
+
+    eyes_init(&eyes);
+    strcpy(eyes.paths[0], "/in/trap");
+    seen_init(&seen, 1);
+    flood = queue_max() + 1000;
+    if (has_eyes(&ask, &eyes)) {
+        look_on(&eyes);
+        all = told();
+        ck_assert_msg(strncmp(all, "6:0:0: 1:0:0:/work/0 4:0:", 25) == 0, "%s", all);
+        ck_assert_uint_gt(seen.lost, 1000);
+    } else {
+        end_job();
+    }
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
 START_TEST(what_cannot_be_watched_is_said)
 {
     static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
@@ -276,4 +317,5 @@ END_TEST
 SUITE("seen", what_was_written_is_told_at_the_end_with_its_last_size, what_finds_no_room_is_counted,
       a_canary_is_told_first_and_once_whoever_the_host_is, a_canary_that_is_no_path_is_refused,
       eyes_see_what_a_job_wrote_by_the_names_that_it_sees,
-      eyes_see_what_a_job_opened_and_the_canary_that_it_touched, what_cannot_be_watched_is_said)
+      eyes_see_what_a_job_opened_and_the_canary_that_it_touched, no_flood_hides_a_touch,
+      what_cannot_be_watched_is_said)
