@@ -346,23 +346,13 @@ bool alert_is_canary(const struct alert_rule *r, const char *host)
     return false;
 }
 
-static bool is_in(const struct strv *list, const char *item)
-{
-    for (size_t i = 0; i < list->n; i++)
-        if (strcmp(list->items[i], item) == 0)
-            return true;
-    return false;
-}
-
 bool alert_is_canary_file(const struct alert_rule *r, const char *path)
 {
-    return path ? is_in(&r->files, path) : r->files.n > 0;
+    return path ? strv_has(&r->files, path) : r->files.n > 0;
 }
 
 void alert_rules_files(const struct alert_rules *r, struct strv *ret)
 {
     for (size_t i = 0; i < r->n; i++)
-        for (size_t k = 0; k < r->items[i].files.n; k++)
-            if (!is_in(ret, r->items[i].files.items[k]))
-                strv_add(ret, r->items[i].files.items[k]);
+        strv_add_new(ret, &r->items[i].files);
 }
