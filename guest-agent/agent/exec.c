@@ -36,7 +36,7 @@ static void forget(struct exec *x)
 {
     x->state = WIRE_IN_NONE;
     x->config_fd = x->link = x->console = x->network = -1;
-    x->made = false;
+    x->made = x->here = false;
     x->stdio[0] = x->stdio[1] = x->stdio[2] = -1;
     x->runtime = x->init = 0;
     x->reaped = x->begun = x->ended = false;
@@ -46,6 +46,7 @@ static void forget(struct exec *x)
     denials_init(&x->denials);
     x->counted = false;
     x->mark = 0;
+    seen_done(&x->seen);
     stream_init(x);
 }
 
@@ -59,6 +60,8 @@ void exec_init(struct exec *x, unsigned number, const struct container_paths *pa
     x->egress = egress;
     x->known = false;
     x->cleaner = 0;
+    eyes_init(&x->eyes);
+    seen_init(&x->seen, 0);
     secrets_init(&x->secrets, secrets, number);
     forget(x);
 }
@@ -69,6 +72,7 @@ static void close_all(struct exec *x)
     close_fd(&x->link);
     close_fd(&x->console);
     close_fd(&x->network);
+    eyes_close(&x->eyes);
     for (int i = 0; i < 3; i++)
         close_fd(&x->stdio[i]);
     stream_done(x);
@@ -128,6 +132,7 @@ bool exec_keep(struct exec *x)
         return false;
     stream_keep(x);
     denials_untold(&x->denials);
+    seen_untold(&x->seen);
     return true;
 }
 
@@ -158,6 +163,7 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
     x->ask = *ask;
     x->config_left = ask->config_size;
     x->owner = serial + 1;
+    seen_init(&x->seen, ask->flags & WIRE_EXEC_LEARN ? WIRE_SEEN_LEARN_MAX : WIRE_SEEN_MAX);
     (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
     (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
     (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
@@ -216,9 +222,16 @@ static void start(struct exec *x)
 
 int exec_config(struct exec *x, const uint8_t *p, size_t len)
 {
+    ssize_t canaries;
+
     if (len > x->config_left)
         return -EPROTO;
     x->config_left -= len;
+    canaries = eyes_take_config(&x->eyes, &x->ask, p, len);
+    if (canaries < 0)
+        return -EPROTO;
+    p += canaries;
+    len -= (size_t)canaries;
     for (size_t at = 0; x->config_fd >= 0 && at < len;) {
         ssize_t n = write(x->config_fd, p + at, len - at);
 
@@ -266,16 +279,16 @@ static int send_go(struct exec *x)
     return 0;
 }
 
-/* GO, once the container is there, and its way out, if it gets one. */
+/* GO, once the container is there, and its way out, if it gets one. Until its first process is our
+ * program it is the runtime's, which nobody may look into. */
 static void go(struct exec *x)
 {
-    bool egress = egress_is_on(x->egress);
     int rc = 0;
 
-    if (!x->made || x->wrong || (egress && x->network < 0))
+    if (!x->made || x->wrong || !x->here)
         return;
     x->made = false;
-    if (egress)
+    if (egress_is_on(x->egress))
         rc = egress_serve(x->egress, x->number, x->network);
     close_fd(&x->network);
     if (rc == -EAFNOSUPPORT)
@@ -284,7 +297,9 @@ static void go(struct exec *x)
         fail_errno(x, "the job's way out", -rc);
     else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0)
         fail_errno(x, "trace the container's first process", -rc);
-    else if (send_go(x) < 0)
+    if (!x->wrong)
+        eyes_open(&x->eyes, &x->ask, x->init, &x->seen);
+    if (!x->wrong && send_go(x) < 0)
         fail_errno(x, "the container's first process", errno);
 }
 
@@ -344,6 +359,12 @@ void exec_rearm(struct exec *x)
     x->count_deadline_ms = now + EXEC_COUNT_MS;
 }
 
+/* Of two deadlines, of which 0 is none. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
 uint64_t exec_deadline(const struct exec *x)
 {
     uint64_t start_ms = x->state == WIRE_IN_STARTING && !x->wrong ? x->deadline_ms : 0;
@@ -351,7 +372,7 @@ uint64_t exec_deadline(const struct exec *x)
 
     if (x->mark > 0 && !x->counted)
         start_ms = x->count_deadline_ms; /* never both */
-    return start_ms && (!clean_ms || start_ms < clean_ms) ? start_ms : clean_ms;
+    return sooner(sooner(start_ms, clean_ms), eyes_deadline(&x->eyes));
 }
 
 /* All that the kernel tells is in: what is left are the job's cgroup files. */
@@ -365,6 +386,7 @@ static void check_deadlines(struct exec *x)
 {
     uint64_t now = boot_now_ms();
 
+    eyes_wake(&x->eyes, now);
     if (x->cleaner > 0 && now >= x->clean_deadline_ms) {
         say("exec %u: removing the container took too long", x->number);
         (void)kill(x->cleaner, SIGKILL);
@@ -428,17 +450,20 @@ static void on_cannot(struct exec *x, int error)
     fail(x, missing ? WIRE_WHY_NOT_FOUND : WIRE_WHY_NOT_EXEC, strerror(error));
 }
 
-/* Where nobody serves it, it is not kept. */
-static void take_network(struct exec *x, int *fd, int error)
+/* The container's first process runs, and shows its network: where nobody serves that, it is not
+ * kept. */
+static void take_here(struct exec *x, int *fd, int error)
 {
-    if (!egress_is_on(x->egress) || x->network >= 0 || x->begun)
+    if (x->here)
         return;
-    x->network = *fd;
-    *fd = -1;
-    if (x->network < 0)
-        fail_errno(x, "the job's network", -error);
-    else
-        go(x);
+    x->here = true;
+    if (egress_is_on(x->egress)) {
+        x->network = *fd;
+        *fd = -1;
+        if (x->network < 0)
+            fail_errno(x, "the job's network", -error);
+    }
+    go(x);
 }
 
 /* Reads what the container's first process has to say, until it has no more. */
@@ -454,7 +479,7 @@ static void hear(struct exec *x)
         if (n != sizeof(r)) {
             close_fd(&x->link);
         } else if (r.kind == LINK_HERE) {
-            take_network(x, &fd, r.value);
+            take_here(x, &fd, r.value);
         } else if (r.kind == LINK_BEGUN) {
             x->begun = true;
         } else if (r.kind == LINK_CANNOT) {
@@ -499,6 +524,25 @@ static bool send_denials(struct exec *x, bool last, struct outbox *o)
     return true;
 }
 
+/* False: there is no room for all of it now, or more may come. */
+static bool send_seen(struct exec *x, bool looks, bool last, struct outbox *o)
+{
+    bool none = (looks || last) && eyes_look(&x->eyes, boot_now_ms(), &x->seen);
+    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
+    struct wire_seen m;
+
+    if (last && none)
+        seen_end(&x->seen);
+    while (seen_next(&x->seen, &m)) {
+        size_t n = wire_seen_format(raw, &m);
+
+        if (!outbox_put(o, WIRE_SEEN, wire_stream(x->number, WIRE_CONTROL), raw, n))
+            return false;
+        seen_told(&x->seen, &m);
+    }
+    return x->seen.ended;
+}
+
 static bool send_exit(struct exec *x, struct outbox *o)
 {
     /* Killed from outside, the container's first process has no word on the command. */
@@ -517,12 +561,15 @@ static bool send_exit(struct exec *x, struct outbox *o)
 void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
 {
     fds[EXEC_LINK] = (struct pollfd){.fd = x->link, .events = POLLIN};
+    fds[EXEC_FILES].fd = fds[EXEC_CANARIES].fd = -1;
+    if (x->state == WIRE_IN_RUNNING)
+        eyes_fill(&x->eyes, &fds[EXEC_FILES], &fds[EXEC_CANARIES]);
     stream_fill(x, room, fds);
 }
 
 void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbox *o)
 {
-    bool last;
+    bool last, looks;
 
     check_deadlines(x);
     if (x->link >= 0 && fds[EXEC_LINK].fd == x->link && fds[EXEC_LINK].revents)
@@ -543,6 +590,7 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     if (is_still(x) && !x->counted && x->mark == 0)
         ask_for_all(x);
     last = is_still(x) && x->counted;
-    if (send_denials(x, last, o) && last && send_exit(x, o))
+    looks = fds[EXEC_FILES].revents || fds[EXEC_CANARIES].revents;
+    if (send_denials(x, last, o) && send_seen(x, looks, last, o) && last && send_exit(x, o))
         finish(x);
 }
