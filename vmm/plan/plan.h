@@ -107,6 +107,7 @@ struct plan {
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool debug;             /* not confined as others are: may trace its processes */
     bool trace;             /* with debug: its system calls are told on the console */
+    bool learn;             /* it may connect to what policies allow; its files are watched */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
@@ -138,8 +139,9 @@ struct plan_wish {
     const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */
     bool keep;                               /* a run in a sandbox that stays */
     bool no_marks;                           /* a sandbox that keeps none */
-    bool prove;                              /* one that lazaret itself looks at: no record */
-    bool keep_logs, connect;                 /* a guest's files stay; it is the user's daemon's */
+    bool learn; /* a run: its network is also what the policies allow; what it does is watched */
+    bool prove; /* one that lazaret itself looks at: no record */
+    bool keep_logs, connect; /* a guest's files stay; it is the user's daemon's */
     struct plan_record_wish record;
     bool build; /* of an image: no policy of a run's */
     bool interactive, tty;
