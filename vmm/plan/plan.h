@@ -56,7 +56,7 @@ enum plan_machine { PLAN_MICROVM, PLAN_Q35 };
 enum plan_accel { PLAN_KVM, PLAN_TCG };
 
 /* Absolute paths inside the container. If there is one at all, the job may touch nothing else, but
- * for what starting a program needs (guest-agent/agent/declared.c) and its own command. */
+ * for what starting a program needs (shared/guest.h) and its own command. */
 struct plan_declared {
     struct strv read, write, exec;
 };
