@@ -18,6 +18,7 @@
 #include "run/cage.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/observe.h"
 #include "run/recording.h"
 #include "run/serve.h"
 #include "run/watch.h"
@@ -204,6 +205,7 @@ int keeper_main(struct keeper *k)
         blame_image(k, e);
     go_down(k, begun);
     alarm_done(k);
+    observe_free(k->observing);
     recording_end(k);
     recording_free(k);
     last.result = k->result;

@@ -72,6 +72,7 @@ struct run_config {
     struct secrets *secrets;  /* opened, of the plan's names; closed when passed on; or NULL */
     struct secrets *gateway_secrets; /* the same, of its gateway_secrets: files[i] is in fds[i] */
     const struct recording_files *record_files; /* for its record; or NULL */
+    int learn_fd; /* of a plan that learns: gets what was observed (observe.h) */
     bool keep_logs;
     uint64_t began_us;           /* monotonic: where TIMING_PARSE began; 0: it is left out */
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
