@@ -46,6 +46,7 @@ static void forget(struct exec *x)
     denials_init(&x->denials);
     x->counted = false;
     x->mark = 0;
+    seen_done(&x->seen);
     stream_init(x);
 }
 
@@ -59,6 +60,8 @@ void exec_init(struct exec *x, unsigned number, const struct container_paths *pa
     x->egress = egress;
     x->known = false;
     x->cleaner = 0;
+    eyes_init(&x->eyes);
+    seen_init(&x->seen, 0);
     secrets_init(&x->secrets, secrets, number);
     forget(x);
 }
@@ -69,6 +72,7 @@ static void close_all(struct exec *x)
     close_fd(&x->link);
     close_fd(&x->console);
     close_fd(&x->network);
+    eyes_close(&x->eyes);
     for (int i = 0; i < 3; i++)
         close_fd(&x->stdio[i]);
     stream_done(x);
@@ -128,6 +132,7 @@ bool exec_keep(struct exec *x)
         return false;
     stream_keep(x);
     denials_untold(&x->denials);
+    seen_untold(&x->seen);
     return true;
 }
 
@@ -158,6 +163,7 @@ void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir,
     x->ask = *ask;
     x->config_left = ask->config_size;
     x->owner = serial + 1;
+    seen_init(&x->seen, ask->flags & WIRE_EXEC_LEARN ? WIRE_SEEN_LEARN_MAX : WIRE_SEEN_MAX);
     (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
     (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
     (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
@@ -216,9 +222,16 @@ static void start(struct exec *x)
 
 int exec_config(struct exec *x, const uint8_t *p, size_t len)
 {
+    ssize_t canaries;
+
     if (len > x->config_left)
         return -EPROTO;
     x->config_left -= len;
+    canaries = eyes_take_config(&x->eyes, &x->ask, p, len);
+    if (canaries < 0)
+        return -EPROTO;
+    p += canaries;
+    len -= (size_t)canaries;
     for (size_t at = 0; x->config_fd >= 0 && at < len;) {
         ssize_t n = write(x->config_fd, p + at, len - at);
 
@@ -284,7 +297,9 @@ static void go(struct exec *x)
         fail_errno(x, "the job's way out", -rc);
     else if (x->ask.flags & WIRE_EXEC_TRACE && (rc = trace_start(x->init, x->number)) < 0)
         fail_errno(x, "trace the container's first process", -rc);
-    else if (send_go(x) < 0)
+    if (!x->wrong)
+        eyes_open(&x->eyes, &x->ask, x->init, &x->seen);
+    if (!x->wrong && send_go(x) < 0)
         fail_errno(x, "the container's first process", errno);
 }
 
@@ -499,6 +514,25 @@ static bool send_denials(struct exec *x, bool last, struct outbox *o)
     return true;
 }
 
+/* False: there is no room for all of it now, or more may come. */
+static bool send_seen(struct exec *x, bool last, struct outbox *o)
+{
+    bool none = eyes_look(&x->eyes, &x->seen);
+    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
+    struct wire_seen m;
+
+    if (last && none)
+        seen_end(&x->seen);
+    while (seen_next(&x->seen, &m)) {
+        size_t n = wire_seen_format(raw, &m);
+
+        if (!outbox_put(o, WIRE_SEEN, wire_stream(x->number, WIRE_CONTROL), raw, n))
+            return false;
+        seen_told(&x->seen, &m);
+    }
+    return x->seen.ended;
+}
+
 static bool send_exit(struct exec *x, struct outbox *o)
 {
     /* Killed from outside, the container's first process has no word on the command. */
@@ -516,7 +550,11 @@ static bool send_exit(struct exec *x, struct outbox *o)
 
 void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
 {
+    bool looks = x->state == WIRE_IN_RUNNING;
+
     fds[EXEC_LINK] = (struct pollfd){.fd = x->link, .events = POLLIN};
+    fds[EXEC_FILES] = (struct pollfd){.fd = looks ? x->eyes.files : -1, .events = POLLIN};
+    fds[EXEC_CANARIES] = (struct pollfd){.fd = looks ? x->eyes.canaries : -1, .events = POLLIN};
     stream_fill(x, room, fds);
 }
 
@@ -543,6 +581,6 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     if (is_still(x) && !x->counted && x->mark == 0)
         ask_for_all(x);
     last = is_still(x) && x->counted;
-    if (send_denials(x, last, o) && last && send_exit(x, o))
+    if (send_denials(x, last, o) && send_seen(x, last, o) && last && send_exit(x, o))
         finish(x);
 }

@@ -9,7 +9,7 @@
  *   credit: a host that stops reading stops the job. Input waits in a ring of WIRE_WINDOW bytes,
  *   which is all that the host may have under way. EXIT is sent when the container's first process
  *   has been reaped, the link has ended, the pipes are drained, and the kernel has told of all that
- *   the job was refused (DENIED).
+ *   the job was refused (DENIED) and did to files (SEEN).
  *   Behind NONE the runtime may still be removing the last container: the next job of that number
  *   waits for it.
  */
@@ -19,12 +19,13 @@
 #include "agent/audit.h"
 #include "agent/container.h"
 #include "agent/egress.h"
+#include "agent/eyes.h"
 #include "agent/outbox.h"
 #include "agent/secrets.h"
 
 #include <poll.h>
 
-enum exec_slot { EXEC_LINK, EXEC_IN, EXEC_OUT, EXEC_ERR, EXEC_SLOTS };
+enum exec_slot { EXEC_LINK, EXEC_IN, EXEC_OUT, EXEC_ERR, EXEC_FILES, EXEC_CANARIES, EXEC_SLOTS };
 
 struct exec_input {
     int fd;
@@ -69,6 +70,8 @@ struct exec {
     uint32_t wrong; /* enum wire_unstarted_why, 0: not known to have failed */
     char text[WIRE_TEXT_MAX + 1];
     uint32_t owner; /* of its container, in the kernel's audit records */
+    struct eyes eyes;
+    struct seen seen;
     struct denials denials;
     bool counted;               /* all that it was refused is in `denials` */
     uint32_t mark;              /* what has to come by before that, 0: not asked for */

@@ -40,6 +40,8 @@ const struct wire_rule wire_rules[] = {
     {WIRE_EXIT, WIRE_TO_HOST, K(CONTROL), false, WIRE_IN_RUNNING, WIRE_EXIT_SIZE, WIRE_EXIT_SIZE},
     {WIRE_DENIED, WIRE_TO_HOST, K(CONTROL), false, WIRE_IN_RUNNING, WIRE_DENIED_SIZE,
      WIRE_DENIED_SIZE},
+    {WIRE_SEEN, WIRE_TO_HOST, K(CONTROL), false, WIRE_IN_RUNNING, WIRE_SEEN_HEAD,
+     WIRE_SEEN_HEAD + WIRE_PATH_MAX},
     {WIRE_COLLECT, WIRE_TO_GUEST, K(TREE), true, WIRE_IN_NONE, 8, 8},
     {WIRE_COLLECTED, WIRE_TO_HOST, K(TREE), true, WIRE_IN_COLLECTING, 4, 4},
     {WIRE_SYNC, WIRE_TO_GUEST, K(CONTROL), true, WIRE_IN_READY, 0, 0},
@@ -62,7 +64,7 @@ const char *wire_type_name(uint16_t type)
         [WIRE_COLLECT] = "COLLECT", [WIRE_COLLECTED] = "COLLECTED", [WIRE_PARKED] = "PARKED",
         [WIRE_SYNC] = "SYNC",       [WIRE_SYNCED] = "SYNCED",       [WIRE_RESUME] = "RESUME",
         [WIRE_DENIED] = "DENIED",   [WIRE_SECRET] = "SECRET",       [WIRE_USAGE] = "USAGE",
-        [WIRE_USED] = "USED",
+        [WIRE_USED] = "USED",       [WIRE_SEEN] = "SEEN",
     };
 
     return type < WIRE_TYPE_END && names[type] ? names[type] : "?";

@@ -98,6 +98,7 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m)
     bytes_put_u16(out + 6, m->cols);
     bytes_put_u32(out + 8, m->config_size);
     bytes_put_u32(out + 12, m->secrets);
+    bytes_put_u32(out + 16, m->canaries);
 }
 
 int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
@@ -111,9 +112,13 @@ int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
     m.cols = bytes_get_u16(p + 6);
     m.config_size = bytes_get_u32(p + 8);
     m.secrets = bytes_get_u32(p + 12);
-    if (m.flags & ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY | WIRE_EXEC_TRACE))
+    m.canaries = bytes_get_u32(p + 16);
+    if (m.flags &
+        ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY | WIRE_EXEC_TRACE | WIRE_EXEC_WATCH | WIRE_EXEC_LEARN))
         return -EBADMSG;
-    if (m.config_size < 2 || m.config_size > WIRE_CONFIG_MAX || m.secrets > WIRE_SECRETS_MAX)
+    if (m.secrets > WIRE_SECRETS_MAX || m.canaries > WIRE_CANARIES_MAX)
+        return -EBADMSG;
+    if (m.config_size < m.canaries * WIRE_CANARY_SIZE + 2 || m.config_size > WIRE_CONFIG_MAX)
         return -EBADMSG;
     *ret = m;
     return 0;
@@ -290,6 +295,47 @@ int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret)
     if (m.kind < WIRE_DENIED_CALL || m.kind >= WIRE_DENIED_KIND_END || m.count == 0)
         return -EBADMSG;
     if (m.detail > (m.kind == WIRE_DENIED_CALL ? WIRE_CALL_MAX : 0))
+        return -EBADMSG;
+    *ret = m;
+    return 0;
+}
+
+size_t wire_seen_format(uint8_t out[WIRE_SEEN_HEAD + WIRE_PATH_MAX], const struct wire_seen *m)
+{
+    bytes_put_u32(out, m->kind);
+    bytes_put_u32(out + 4, m->detail);
+    bytes_put_u64(out + 8, m->size);
+    if (m->path_len > 0)
+        memcpy(out + WIRE_SEEN_HEAD, m->path, m->path_len);
+    return WIRE_SEEN_HEAD + m->path_len;
+}
+
+/* May a row of this kind have this size? */
+static bool is_seen_size(uint32_t kind, uint64_t size)
+{
+    if (kind == WIRE_SEEN_WRITTEN)
+        return size <= WIRE_BYTES_MAX;
+    return kind == WIRE_SEEN_LOST ? size > 0 && size <= WIRE_BYTES_MAX : size == 0;
+}
+
+int wire_seen_parse(const uint8_t *p, size_t len, struct wire_seen *ret)
+{
+    struct wire_seen m;
+
+    if (len < WIRE_SEEN_HEAD || len - WIRE_SEEN_HEAD > WIRE_PATH_MAX)
+        return -EBADMSG;
+    m.kind = bytes_get_u32(p);
+    m.detail = bytes_get_u32(p + 4);
+    m.size = bytes_get_u64(p + 8);
+    m.path = p + WIRE_SEEN_HEAD;
+    m.path_len = len - WIRE_SEEN_HEAD;
+    if (m.kind < WIRE_SEEN_WRITTEN || m.kind >= WIRE_SEEN_KIND_END || !is_seen_size(m.kind, m.size))
+        return -EBADMSG;
+    if (m.detail > (m.kind >= WIRE_SEEN_CANARY ? WIRE_CANARY_SOME : 0))
+        return -EBADMSG;
+    if (wire_seen_has_path(m.kind)
+            ? m.path_len == 0 || m.path[0] != '/' || memchr(m.path, 0, m.path_len)
+            : m.path_len > 0)
         return -EBADMSG;
     *ret = m;
     return 0;

@@ -18,11 +18,14 @@
  *                                 <------------  READY (the same nonce) or FAILED
  *   EXEC (flags, config length)   ------------>
  *   SECRET ... (as many as EXEC says) ------->  files on a tmpfs of this job, or its environment
- *   CONFIG ... (OCI config.json)  ------------>  starts the container
+ *   CONFIG ... (canaries,         ------------>  starts the container
+ *               OCI config.json)
  *                                 <------------  STARTED, or UNSTARTED (why)
  *   DATA stdin, EOF, SIGNAL, RESIZE, CREDIT, CLOSE ->
  *                                 <------------  DATA stdout/stderr, CREDIT
  *                                 <------------  DENIED ... (what was refused, soon after it was)
+ *                                 <------------  SEEN ... (what it did to files: a canary at once,
+ *                                                what it opened soon, what it wrote at its end)
  *                                 <------------  EXIT (after the last DATA; the streams are over)
  *   COLLECT (cap), CREDIT         ------------>
  *                                 <------------  DATA tree ..., COLLECTED
@@ -55,7 +58,7 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION         6u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION         7u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */
@@ -70,6 +73,8 @@
 #define WIRE_SECRETS_MAX     32u    /* of one exec */
 #define WIRE_SECRET_MAX      61440u /* bytes of each */
 #define WIRE_SECRET_NAME_MAX 64u
+#define WIRE_PATH_MAX        512u /* bytes of a path in the container, in SEEN and of a canary */
+#define WIRE_CANARIES_MAX    16u  /* of one exec */
 
 enum wire_type {
     WIRE_HELLO = 1,
@@ -97,6 +102,7 @@ enum wire_type {
     WIRE_SECRET,
     WIRE_USAGE,
     WIRE_USED,
+    WIRE_SEEN,
     WIRE_TYPE_END
 };
 
@@ -221,16 +227,21 @@ struct wire_ready {
 };
 #define WIRE_READY_SIZE (4u + WIRE_NONCE_SIZE + 12u)
 
-#define WIRE_EXEC_STDIN 1u /* stdin is connected; else it is /dev/null */
-#define WIRE_EXEC_TTY   2u /* a terminal: stdout carries it, there is no stderr stream */
-#define WIRE_EXEC_TRACE 4u /* its system calls are told on the console */
+#define WIRE_EXEC_STDIN 1u  /* stdin is connected; else it is /dev/null */
+#define WIRE_EXEC_TTY   2u  /* a terminal: stdout carries it, there is no stderr stream */
+#define WIRE_EXEC_TRACE 4u  /* its system calls are told on the console */
+#define WIRE_EXEC_WATCH 8u  /* SEEN: what it writes */
+#define WIRE_EXEC_LEARN 16u /* SEEN: what it opens and executes, too */
 struct wire_exec {
     uint32_t flags;
     uint16_t rows, cols;  /* of the terminal; 0 without one */
     uint32_t config_size; /* bytes of CONFIG that follow, 2 to WIRE_CONFIG_MAX */
     uint32_t secrets;     /* SECRET frames before them, up to WIRE_SECRETS_MAX */
+    uint32_t canaries;    /* that CONFIG begins with, up to WIRE_CANARIES_MAX; of config_size: */
 };
-#define WIRE_EXEC_SIZE 16u
+#define WIRE_EXEC_SIZE 20u
+/* Each is an absolute path in the container, filled up with NULs, at least one. */
+#define WIRE_CANARY_SIZE WIRE_PATH_MAX
 
 /* SECRET is a head of this size and the value. An empty one is none: the host could not read it,
  * and the job must not start. A receiver keeps no copy of the payload. */
@@ -291,6 +302,37 @@ static inline uint64_t wire_denied_what(const struct wire_denied *m)
     return (uint64_t)m->kind << 32 | m->detail;
 }
 
+/* Kinds of what a job did to files. */
+enum wire_seen_kind {
+    WIRE_SEEN_WRITTEN = 1, /* size, path: it was open for writing; only with WIRE_EXEC_WATCH */
+    WIRE_SEEN_OPENED,      /* path, of a folder with '/' at its end; only with WIRE_EXEC_LEARN */
+    WIRE_SEEN_EXECUTED,    /* path; the same */
+    WIRE_SEEN_LOST,        /* size: at least how often there was more than rows can tell */
+    WIRE_SEEN_BLIND,       /* the guest cannot watch: none of the above */
+    WIRE_SEEN_CANARY,      /* detail: which one was opened */
+    WIRE_SEEN_NO_CANARY,   /* detail: which one is not watched: there was no such file */
+    WIRE_SEEN_KIND_END
+};
+/* Rows with a path, of one job: without and with WIRE_EXEC_LEARN. */
+#define WIRE_SEEN_MAX       256u
+#define WIRE_SEEN_LEARN_MAX 2048u
+/* A detail: one of the job's canaries, but it is not known which. */
+#define WIRE_CANARY_SOME WIRE_CANARIES_MAX
+/* SEEN is a head of this size and the path. One row; each of LOST, BLIND and of a canary comes
+ * once. The guest's word. */
+struct wire_seen {
+    uint32_t kind;
+    uint32_t detail;     /* 0 but for canaries */
+    uint64_t size;       /* 0 but for WRITTEN, where it is the file's at last, and LOST */
+    size_t path_len;     /* 1 to WIRE_PATH_MAX where there is one, else 0 */
+    const uint8_t *path; /* UNTRUSTED: absolute, without NUL; borrowed from the payload */
+};
+#define WIRE_SEEN_HEAD 16u
+static inline bool wire_seen_has_path(uint32_t kind)
+{
+    return kind <= WIRE_SEEN_EXECUTED;
+}
+
 enum wire_collected_how {
     WIRE_COLLECT_DONE = 0,
     WIRE_COLLECT_OVER = 1,  /* the tree is larger than the cap: what came before is whole files */
@@ -324,6 +366,8 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m);
 void wire_secret_format(uint8_t out[WIRE_SECRET_HEAD], const struct wire_secret *m);
 void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m);
 void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
+/* Returns the length. */
+size_t wire_seen_format(uint8_t out[WIRE_SEEN_HEAD + WIRE_PATH_MAX], const struct wire_seen *m);
 void wire_used_format(uint8_t out[WIRE_USED_SIZE], const struct wire_used *m);
 void wire_u32_format(uint8_t out[4], uint32_t value);
 void wire_u64_format(uint8_t out[8], uint64_t value);
@@ -331,7 +375,7 @@ void wire_resize_format(uint8_t out[4], uint16_t rows, uint16_t cols);
 
 /*
  * Parsers: `len` bytes of payload into the struct; 0 or -EBADMSG (wrong size, value out of range).
- * They copy; nothing but `text` and `value` points into the payload.
+ * They copy; nothing but `text`, `value` and `path` points into the payload.
  */
 int wire_hello_parse(const uint8_t *p, size_t len, struct wire_hello *ret);
 int wire_ready_parse(const uint8_t *p, size_t len, struct wire_ready *ret);
@@ -340,6 +384,7 @@ int wire_secret_parse(const uint8_t *p, size_t len, struct wire_secret *ret);
 int wire_unstarted_parse(const uint8_t *p, size_t len, struct wire_unstarted *ret);
 int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret);
 int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret);
+int wire_seen_parse(const uint8_t *p, size_t len, struct wire_seen *ret);
 int wire_used_parse(const uint8_t *p, size_t len, struct wire_used *ret);
 int wire_credit_parse(const uint8_t *p, size_t len, uint32_t *ret_bytes); /* 1 to WIRE_WINDOW */
 int wire_signal_parse(const uint8_t *p, size_t len, uint32_t *ret_signo); /* 1 to 64 */

@@ -63,14 +63,15 @@ def a_run_is_on_record_and_its_bundle_is_checked_on_another_machine(folder):
     with open(f"{folder}/policy.json", "w") as f:
         json.dump({"format": "lazaret-policy", "version": 1, "redact": ["sk-*"]}, f)
     with _New() as new, Nothing():
-        finished(sh("echo words; echo $KEY > /out/f; mkdir /out/d; printf abc > /out/d/g; exit 3", "--out",
+        finished(sh("echo words; echo $KEY > /out/f; mkdir /out/d; printf abc > /out/d/g; "
+                    "i=0; while [ $i -lt 300 ]; do : > /tmp/$i; i=$((i+1)); done; exit 3", "--out",
                     f"{folder}/out", "--env", "KEY=not-on-record", "--env", "MY=sk-1",
                     "--policy", f"{folder}/policy.json", "--timeout", "100"), 3)
         finished(run(["true", "sk-0123456789"], "--no-record", "--policy", f"{folder}/policy.json"))
     check(_verify(new.id).startswith(f"whole: {new.id}, "), "it is not whole")
     lines = _lines(new.id)
     equal([d["type"] for d in lines if d["type"] not in ("denials", "words")],
-          ["begin", "file", "image", "up", "file", "layers", "exec", "exit", "output", "output", "outputs",
+          ["begin", "file", "image", "up", "file", "layers", "exec", *["wrote"] * 9, "exit", "output", "output", "outputs",
            "sample", "end", "destroyed"])
     begin, up, job, last = (_one(lines, t) for t in ("begin", "up", "exec", "exit"))
     equal((begin["id"], begin["kind"], begin["plan"]["timeout_ms"]), (new.id, "run", 100000))
@@ -84,12 +85,20 @@ def a_run_is_on_record_and_its_bundle_is_checked_on_another_machine(folder):
     equal(files["policy"]["redacted"], True)
     equal({d["guest_name"]: (d["bytes"], d["sha256"]) for d in lines if d["type"] == "output"},
           {"f": (14, hashlib.sha256(b"not-on-record\n").hexdigest()), "d/g": (3, hashlib.sha256(b"abc").hexdigest())})
+    _wrote([d for d in lines if d["type"] == "wrote"])
     with open(f"{RECORDS}/{new.id}.jsonl") as f:
         text = f.read()
     for word in ("KEY=", "sk-", "\"text\":\"words"):
         check(word not in text, f"{word} is on record")
     _elsewhere(folder, new.id)
     _statement(folder, new.id)
+
+
+def _wrote(lines):
+    """The first 256 files, by name and size; of the rest how many."""
+    rows = [(r["path"], r["bytes"]) for d in lines for r in d["rows"]]
+    equal((rows[:3], len(rows)), ([("/out/f", 14), ("/out/d/g", 3), ("/tmp/0", 0)], 256))
+    equal(({d["by"] for d in lines}, lines[-1]["more"]), ({"guest"}, 302 - 256))
 
 
 def _elsewhere(folder, record):

@@ -9,7 +9,7 @@ import struct
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT CLOSE SIGNAL RESIZE "
-         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME DENIED SECRET USAGE USED").split()
+         "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME DENIED SECRET USAGE USED SEEN").split()
 TYPE = {name: i + 1 for i, name in enumerate(NAMES)}
 CONTROL, STDIN, STDOUT, STDERR, TREE = range(5)
 FILE, DIR, SKIPPED, END = 1, 2, 3, 4
@@ -92,6 +92,10 @@ def denied(kind, detail, count):
     return struct.pack("<IIQ", kind, detail, count)
 
 
+def seen(kind, detail=0, size=0, path=b""):
+    return struct.pack("<IIQ", kind, detail, size) + path
+
+
 meet = frame("READY", payload=ready)
 synced = frame("SYNCED", payload=struct.pack("<I", 0))
 run = meet + frame("STARTED", 1)
@@ -114,7 +118,9 @@ seeds = {
         "denied": b"\x0b" + denied(1, 165, 3),
         "denied-kind": b"\x0b" + denied(7, 0, 1),
         "hello": b"\5" + hello,
-        "exec": b"\6" + struct.pack("<IHHII", 3, 24, 80, 100, 2),
+        "seen": b"\x0e" + seen(1, 0, 5, b"/work/a"),
+        "seen-canary": b"\x0e" + seen(6, 16),
+        "exec": b"\6" + struct.pack("<IHHIII", 11, 24, 80, 700, 2, 1),
         "secret": b"\x0c" + struct.pack("<III64s", 1, 1000, 1000, b"KEY") + b"value",
         "signal": b"\7" + struct.pack("<I", 15),
         "resize": b"\x08" + struct.pack("<HH", 24, 80),
@@ -133,6 +139,10 @@ seeds = {
         + frame("DENIED", 1, payload=denied(1, 165, 3)) + frame("DENIED", 1, payload=denied(6, 0, 9))
         + frame("EXIT", 1, payload=exit_),
         "denied-twice": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1)) * 2,
+        "seen": b"\x7f" + run + frame("SEEN", 1, payload=seen(6)) + frame("SEEN", 1, payload=seen(5))
+        + frame("SEEN", 1, payload=seen(1, 0, 5, b"/work/\xff")) + frame("SEEN", 1, payload=seen(4, 0, 9))
+        + frame("EXIT", 1, payload=exit_),
+        "seen-twice": b"\x7f" + run + frame("SEEN", 1, payload=seen(6)) * 2,
         "window": b"\x3f" + run + frame("DATA", 1, STDOUT, bytes(65536)) * 5,
         # 101 bytes at once: the host asks for a sync when it has read the first of them.
         "secret-back": b"\x7f" + meet + frame("SECRET", 1, payload=struct.pack("<III64s", 0, 1, 1, b"KEY")),

@@ -4,6 +4,18 @@
 
 #include <string.h>
 
+static void seen(const uint8_t *p, size_t len)
+{
+    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
+    struct wire_seen m;
+
+    if (wire_seen_parse(p, len, &m) < 0)
+        return;
+    MUST(m.path_len <= WIRE_PATH_MAX && m.detail <= WIRE_CANARY_SOME && m.size <= WIRE_BYTES_MAX);
+    MUST(wire_seen_has_path(m.kind) == (m.path_len > 0 && m.path[0] == '/'));
+    MUST(wire_seen_format(raw, &m) == len && memcmp(raw, p, len) == 0);
+}
+
 static void from_guest(uint8_t which, const uint8_t *p, size_t len)
 {
     uint8_t raw[WIRE_USED_SIZE];
@@ -36,6 +48,8 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
         wire_used_format(raw, &used);
         MUST(memcmp(raw, p, len) == 0);
     }
+    if (which == 14)
+        seen(p, len);
     if (which == 3 && wire_credit_parse(p, len, &v) == 0)
         MUST(v >= 1 && v <= WIRE_WINDOW);
     if (which == 4 && wire_collected_parse(p, len, &v) == 0)
@@ -60,7 +74,7 @@ static void from_host(uint8_t which, const uint8_t *p, size_t len)
     }
     if (which == 6 && wire_exec_parse(p, len, &exec) == 0)
         MUST(exec.config_size >= 2 && exec.config_size <= WIRE_CONFIG_MAX &&
-             exec.secrets <= WIRE_SECRETS_MAX);
+             exec.secrets <= WIRE_SECRETS_MAX && exec.canaries <= WIRE_CANARIES_MAX);
     if (which == 12 && wire_secret_parse(p, len, &secret) == 0) {
         MUST(wire_is_secret_name(secret.name, strlen(secret.name)));
         MUST(secret.value + secret.value_len == p + len);

@@ -23,7 +23,8 @@ static void command(uint32_t type, uint32_t exec, uint32_t flags, int n_fds)
     c.hello.version = WIRE_VERSION;
     c.hello.flags = flags;
     c.hello.keep = flags & WIRE_HELLO_PARK ? 0 : wire_exec_bit(3);
-    c.how = (struct wire_exec){.flags = flags, .config_size = 2, .secrets = exec == 4};
+    c.how = (struct wire_exec){
+        .flags = flags, .config_size = 2, .secrets = exec == 4, .canaries = exec == 1};
     strcpy(c.name, "KEY");
     for (int i = 0; i < n_fds; i++)
         fds[i] = null_fd();
@@ -65,7 +66,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     /* The nonce is zeros, so that a READY can be guessed. */
     command(RELAY_ADOPT, 3, 0, 2);
     command(RELAY_HELLO, 0, len > 0 && data[0] & 128 ? WIRE_HELLO_PARK : 0, 0);
-    command(RELAY_EXEC, 1, WIRE_EXEC_STDIN, 4);
+    command(RELAY_EXEC, 1, WIRE_EXEC_STDIN | WIRE_EXEC_WATCH, 4);
     command(RELAY_EXEC, 2, WIRE_EXEC_TTY, 2);
     command(RELAY_SECRET, 4, 0, 1);
     command(RELAY_EXEC, 4, 0, 3);

@@ -183,6 +183,87 @@ static void denials_that_come_a_third_time(void)
     deny_again(1, 2, 3);
 }
 
+static void see(uint32_t kind, uint32_t detail, uint64_t size, const char *path)
+{
+    const struct wire_seen m = {.kind = kind,
+                                .detail = detail,
+                                .size = size,
+                                .path = (const uint8_t *)path,
+                                .path_len = strlen(path)};
+    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
+
+    guest_send(&rig, WIRE_SEEN, CONTROL(1), raw, (uint32_t)wire_seen_format(raw, &m));
+}
+
+/* As many rows as there may be, of the same file: they count all the same. */
+static void flood_of_files(uint32_t kind, uint32_t max)
+{
+    for (uint32_t i = 0; i < max; i++) {
+        see(kind, 0, 0, "/\033[2J");
+        ck_assert_str_eq(expect_event(&rig, CHANNEL_SEEN).text, "/\\x1b[2J");
+    }
+    see(kind, 0, 0, "/a");
+    expect_tampered();
+}
+
+static void flood_of_files_that_were_written(void)
+{
+    flood_of_files(WIRE_SEEN_WRITTEN, WIRE_SEEN_MAX);
+}
+
+static void flood_of_files_that_were_opened(void)
+{
+    own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    start(&rig,
+          (struct channel_exec){
+              .exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null, .learn = true});
+    flood_of_files(WIRE_SEEN_OPENED, WIRE_SEEN_LEARN_MAX);
+}
+
+static void files_of_a_job_that_nobody_watches(void)
+{
+    own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    start(&rig,
+          (struct channel_exec){.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
+    see(WIRE_SEEN_LOST, 0, 1, "");
+    expect_tampered();
+}
+
+static void see_twice(uint32_t kind, uint32_t detail, uint64_t size)
+{
+    see(kind, detail, size, "");
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_SEEN).seen.kind, kind);
+    see(kind, detail, size, "");
+    expect_tampered();
+}
+
+static void lost_files_that_come_twice(void)
+{
+    see_twice(WIRE_SEEN_LOST, 0, WIRE_BYTES_MAX);
+}
+
+static void blindness_that_comes_twice(void)
+{
+    see_twice(WIRE_SEEN_BLIND, 0, 0);
+}
+
+static void a_canary_that_is_touched_twice(void)
+{
+    see_twice(WIRE_SEEN_CANARY, 0, 0);
+}
+
+static void some_canary_that_is_touched_twice(void)
+{
+    see_twice(WIRE_SEEN_CANARY, WIRE_CANARY_SOME, 0);
+}
+
+static void a_canary_that_is_absent_twice(void)
+{
+    see_twice(WIRE_SEEN_NO_CANARY, 0, 0);
+}
+
 /* Jobs that never start, again and again: their numbers come back and nothing is kept. */
 static void jobs_that_never_start(void)
 {
@@ -304,6 +385,14 @@ static const struct relay_row rows[] = {
     ROW(flood_of_denials, RUNNING),
     ROW(denials_that_do_not_grow, RUNNING),
     ROW(denials_that_come_a_third_time, RUNNING),
+    ROW(flood_of_files_that_were_written, RUNNING),
+    ROW(flood_of_files_that_were_opened, READY),
+    ROW(files_of_a_job_that_nobody_watches, READY),
+    ROW(lost_files_that_come_twice, RUNNING),
+    ROW(blindness_that_comes_twice, RUNNING),
+    ROW(a_canary_that_is_touched_twice, RUNNING),
+    ROW(some_canary_that_is_touched_twice, RUNNING),
+    ROW(a_canary_that_is_absent_twice, RUNNING),
     ROW(jobs_that_never_start, READY),
     ROW(output_one_byte_over_its_credit, READY),
     ROW(errors_one_byte_over_their_credit, READY),

@@ -59,6 +59,7 @@ static enum stage stage_of(const struct wire_rule *r)
     case WIRE_RESIZE:
     case WIRE_EXIT:
     case WIRE_DENIED:
+    case WIRE_SEEN:
         return RUNNING;
     case WIRE_DATA:
     case WIRE_CREDIT:
@@ -311,6 +312,33 @@ static const struct {
      BYTES(U32(WIRE_DENIED_CALL), U32(1), U64(0))},
     {"denied_after_exit", EXITED, WIRE_DENIED, CONTROL(1),
      BYTES(U32(WIRE_DENIED_CALL), U32(1), U64(1))},
+    {"seen_of_kind_0", RUNNING, WIRE_SEEN, CONTROL(1), BYTES(U32(0), U32(0), U64(1), '/')},
+    {"seen_of_a_kind_that_is_none", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_KIND_END), U32(0), U64(0))},
+    {"seen_without_a_path", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(0), U64(1))},
+    {"seen_of_a_path_that_is_relative", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(0), U64(1), 'a')},
+    {"seen_of_a_path_with_nul", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(0), U64(1), '/', 0)},
+    {"seen_larger_than_a_file_can_be", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(0), U64(WIRE_BYTES_MAX + 1), '/', 'a')},
+    {"seen_with_a_detail_that_means_nothing", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(1), U64(1), '/', 'a')},
+    {"seen_opened_that_nobody_asked_for", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_OPENED), U32(0), U64(0), '/', 'a')},
+    {"seen_executed_that_nobody_asked_for", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_EXECUTED), U32(0), U64(0), '/', 'a')},
+    {"seen_lost_no_times", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_LOST), U32(0), U64(0))},
+    {"seen_a_canary_that_is_none", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_CANARY), U32(1), U64(0))},
+    {"seen_a_canary_with_a_path", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_CANARY), U32(0), U64(0), '/', 'a')},
+    {"seen_no_canary_that_is_none", RUNNING, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_NO_CANARY), U32(WIRE_CANARY_SOME), U64(0))},
+    {"seen_after_exit", EXITED, WIRE_SEEN, CONTROL(1),
+     BYTES(U32(WIRE_SEEN_WRITTEN), U32(0), U64(1), '/', 'a')},
     {"collected_unasked", READY, WIRE_COLLECTED, STREAM(0, WIRE_TREE), BYTES(U32(0))},
     {"collected_twice", COLLECTED, WIRE_COLLECTED, STREAM(0, WIRE_TREE), BYTES(U32(0))},
     {"collected_in_a_way_that_is_none", COLLECTING, WIRE_COLLECTED, STREAM(0, WIRE_TREE),

@@ -192,19 +192,23 @@ static inline uint32_t out_of(uint32_t exec)
 static inline void ask(struct rig *r, struct channel_exec x)
 {
     own_close int config = memfd_create("config", MFD_CLOEXEC);
+    const char canary[WIRE_CANARY_SIZE] = "/canary";
+    const size_t front = x.canaries * sizeof(canary);
     struct wire_exec m;
     struct wire_header h;
     const uint8_t *p;
 
+    for (uint32_t i = 0; i < x.canaries; i++)
+        ck_assert_int_eq(write(config, canary, sizeof(canary)), sizeof(canary));
     ck_assert_int_eq(write(config, CONFIG_TEXT, strlen(CONFIG_TEXT)), strlen(CONFIG_TEXT));
     x.config_fd = config;
     ck_ok(channel_exec(r->ch, &x, &rig_err));
     h = guest_expect(r, WIRE_EXEC, wire_stream(x.exec, WIRE_CONTROL), &p);
     ck_assert_int_eq(wire_exec_parse(p, h.length, &m), 0);
-    ck_assert_uint_eq(m.config_size, strlen(CONFIG_TEXT));
+    ck_assert_uint_eq(m.config_size, front + strlen(CONFIG_TEXT));
     h = guest_expect(r, WIRE_CONFIG, wire_stream(x.exec, WIRE_CONTROL), &p);
-    ck_assert_uint_eq(h.length, strlen(CONFIG_TEXT));
-    ck_assert_mem_eq(p, CONFIG_TEXT, h.length);
+    ck_assert_uint_eq(h.length, front + strlen(CONFIG_TEXT));
+    ck_assert_mem_eq(p + front, CONFIG_TEXT, h.length - front);
 }
 
 static inline void start(struct rig *r, struct channel_exec x)

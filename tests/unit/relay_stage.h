@@ -24,7 +24,12 @@ enum stage {
 static inline void reach(struct rig *r, enum stage stage)
 {
     own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    struct channel_exec x = {.exec = 1, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null};
+    struct channel_exec x = {.exec = 1,
+                             .stdin_fd = -1,
+                             .stdout_fd = null,
+                             .stderr_fd = null,
+                             .watch = true,
+                             .canaries = 1};
 
     if (stage >= READY)
         meet(r);

@@ -53,6 +53,7 @@ static inline void fill(struct record *r, const char *text)
 {
     struct doc *exec = with_text(one_number(1), "argv", text);
     struct doc *denials = with_list(one_number(1), "rows", texts(text, KEYS("kind", "call")));
+    struct doc *wrote = with_list(one_number(1), "rows", texts(text, KEYS("path")));
     struct doc *secret = with_text(with_text(one_number(1), "files", text), "variables", text);
     struct doc *layers =
         with_list(doc_new_object(), "rows", texts(text, KEYS("name", "verdict", "text")));
@@ -67,6 +68,8 @@ static inline void fill(struct record *r, const char *text)
     for (uint64_t i = 0; i < 20; i++)
         OK(record_add(r, RECORD_HOST, "sample", sample(i), &err));
     OK(record_add(r, RECORD_GUEST, "denials", denials, &err));
+    OK(record_add(r, RECORD_GUEST, "wrote", wrote, &err));
+    OK(record_add(r, RECORD_GUEST, "unwatched", texts(text, KEYS("path")), &err));
     OK(record_add(r, RECORD_GUEST, "words", texts(text, KEYS("text")), &err));
     OK(record_add(r, RECORD_HOST, "egress", texts(text, KEYS("destination", "verdict", "why")),
                   &err));

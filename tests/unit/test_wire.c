@@ -169,6 +169,53 @@ START_TEST(a_denial_is_one_row_of_a_known_kind)
 }
 END_TEST
 
+START_TEST(what_was_seen_is_one_row_of_a_known_kind)
+{
+#define PATH(text) .path = (const uint8_t *)(text), .path_len = sizeof(text) - 1
+    static const struct {
+        struct wire_seen m;
+        int want;
+    } rows[] = {
+        {{WIRE_SEEN_WRITTEN, .size = WIRE_BYTES_MAX, PATH("/a")}, 0},
+        {{WIRE_SEEN_WRITTEN, .size = WIRE_BYTES_MAX + 1, PATH("/a")}, -EBADMSG},
+        {{WIRE_SEEN_WRITTEN, PATH("a")}, -EBADMSG},
+        {{WIRE_SEEN_WRITTEN, PATH("/a\0b")}, -EBADMSG},
+        {{WIRE_SEEN_WRITTEN}, -EBADMSG},
+        {{WIRE_SEEN_WRITTEN, .detail = 1, PATH("/a")}, -EBADMSG},
+        {{WIRE_SEEN_OPENED, PATH("/a/")}, 0},
+        {{WIRE_SEEN_OPENED, .size = 1, PATH("/a")}, -EBADMSG},
+        {{WIRE_SEEN_EXECUTED, PATH("/a")}, 0},
+        {{WIRE_SEEN_LOST, .size = 1}, 0},
+        {{WIRE_SEEN_LOST, .size = 0}, -EBADMSG},
+        {{WIRE_SEEN_LOST, .size = 1, PATH("/a")}, -EBADMSG},
+        {{WIRE_SEEN_BLIND}, 0},
+        {{WIRE_SEEN_BLIND, .size = 1}, -EBADMSG},
+        {{WIRE_SEEN_CANARY, .detail = WIRE_CANARY_SOME}, 0},
+        {{WIRE_SEEN_CANARY, .detail = WIRE_CANARY_SOME + 1}, -EBADMSG},
+        {{WIRE_SEEN_NO_CANARY, PATH("/a")}, -EBADMSG},
+        {{0, PATH("/a")}, -EBADMSG},
+        {{WIRE_SEEN_KIND_END}, -EBADMSG},
+    };
+#undef PATH
+    static uint8_t buf[WIRE_SEEN_HEAD + WIRE_PATH_MAX + 1];
+    struct wire_seen m;
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        size_t n = wire_seen_format(buf, &rows[i].m);
+
+        ck_assert_msg(wire_seen_parse(buf, n, &m) == rows[i].want, "row %zu", i);
+        if (rows[i].want == 0)
+            ck_assert(m.kind == rows[i].m.kind && m.detail == rows[i].m.detail &&
+                      m.size == rows[i].m.size && m.path_len == rows[i].m.path_len);
+    }
+    memset(buf, '/', sizeof(buf));
+    wire_seen_format(buf, &(struct wire_seen){WIRE_SEEN_OPENED});
+    ck_assert_int_eq(wire_seen_parse(buf, sizeof(buf) - 1, &m), 0);
+    ck_assert_int_eq(wire_seen_parse(buf, sizeof(buf), &m), -EBADMSG);
+    ck_assert_int_eq(wire_seen_parse(buf, WIRE_SEEN_HEAD - 1, &m), -EBADMSG);
+}
+END_TEST
+
 START_TEST(refuses_a_hello_out_of_range)
 {
     static const struct wire_hello rows[] = {
@@ -209,6 +256,12 @@ START_TEST(refuses_messages_out_of_range)
     wire_exit_format(buf, &ex);
     ck_assert_int_eq(wire_exit_parse(buf, WIRE_EXIT_SIZE, &ex2), -EBADMSG);
     ck_assert_int_eq(wire_exit_parse(buf, WIRE_EXIT_SIZE - 1, &ex2), -EBADMSG);
+    wire_exec_format(buf, &x);
+    ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
+    x = (struct wire_exec){.config_size = WIRE_CONFIG_MAX, .canaries = WIRE_CANARIES_MAX + 1};
+    wire_exec_format(buf, &x);
+    ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
+    x = (struct wire_exec){.config_size = WIRE_CANARY_SIZE + 1, .canaries = 1};
     wire_exec_format(buf, &x);
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
     wire_u32_format(buf, 0);
@@ -352,5 +405,5 @@ SUITE("wire", a_secret_has_a_plain_name_and_a_bounded_value, what_was_handed_out
       a_frame_comes_out_whole_however_it_arrives, refuses_a_header_that_lies,
       every_row_of_the_table_is_legal_in_its_own_cell_only, messages_survive_the_way_there_and_back,
       refuses_a_hello_out_of_range, a_denial_is_one_row_of_a_known_kind,
-      refuses_messages_out_of_range, refuses_names_that_leave_the_folder_or_could_fool_a_terminal,
-      refuses_a_tree_entry_that_lies)
+      what_was_seen_is_one_row_of_a_known_kind, refuses_messages_out_of_range,
+      refuses_names_that_leave_the_folder_or_could_fool_a_terminal, refuses_a_tree_entry_that_lies)

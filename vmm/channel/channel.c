@@ -101,6 +101,15 @@ static bool used_is_sane(const struct wire_used *u)
     return wire_used_parse(raw, sizeof(raw), &again) == 0 && memcmp(u, &again, sizeof(again)) == 0;
 }
 
+static bool seen_is_sane(const struct channel_event *ev)
+{
+    const struct channel_seen *m = &ev->seen;
+
+    return m->kind >= WIRE_SEEN_WRITTEN && m->kind < WIRE_SEEN_KIND_END &&
+           m->detail <= WIRE_CANARY_SOME && m->size <= WIRE_BYTES_MAX &&
+           wire_seen_has_path(m->kind) == (ev->text[0] == '/');
+}
+
 /* Can a relay that does its duty have sent this? It may have been taken over by the guest. */
 static bool event_is_sane(const struct channel *ch, const struct channel_event *ev)
 {
@@ -126,6 +135,8 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
     case CHANNEL_DENIED:
         return is_busy(ch, ev->exec) && ev->denied.kind >= WIRE_DENIED_CALL &&
                ev->denied.kind < WIRE_DENIED_KIND_END && ev->denied.detail <= WIRE_CALL_MAX;
+    case CHANNEL_SEEN:
+        return is_busy(ch, ev->exec) && seen_is_sane(ev);
     case CHANNEL_EXIT:
         return is_busy(ch, ev->exec) && ev->exit.signaled <= 1 &&
                (ev->exit.signaled ? ev->exit.code >= 1 && ev->exit.code <= 64
@@ -284,6 +295,20 @@ static int send_secrets(struct channel *ch, const struct channel_exec *x, struct
     return 0;
 }
 
+static struct wire_exec how_of(const struct channel_exec *x, uint32_t config_size)
+{
+    return (struct wire_exec){
+        .flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0) |
+                 (x->trace ? WIRE_EXEC_TRACE : 0) | (x->watch ? WIRE_EXEC_WATCH : 0) |
+                 (x->learn ? WIRE_EXEC_LEARN : 0),
+        .rows = x->tty ? x->rows : 0,
+        .cols = x->tty ? x->cols : 0,
+        .config_size = config_size,
+        .secrets = (uint32_t)x->n_secrets,
+        .canaries = x->canaries,
+    };
+}
+
 int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e)
 {
     struct relay_command c = {.type = RELAY_EXEC,
@@ -303,12 +328,7 @@ int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e
     if (st.st_size < 2 || st.st_size > WIRE_CONFIG_MAX)
         return err_set(e, ERR_HOST, "container configuration: %jd bytes, must be 2 to %u",
                        (intmax_t)st.st_size, WIRE_CONFIG_MAX);
-    c.how.flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0) |
-                  (x->trace ? WIRE_EXEC_TRACE : 0);
-    c.how.rows = x->tty ? x->rows : 0;
-    c.how.cols = x->tty ? x->cols : 0;
-    c.how.config_size = (uint32_t)st.st_size;
-    c.how.secrets = (uint32_t)x->n_secrets;
+    c.how = how_of(x, (uint32_t)st.st_size);
     fds[n++] = x->config_fd;
     put_fd(&c, RELAY_FD_STDOUT, x->stdout_fd, O_WRONLY, fds, &n, &own_out);
     if (!x->tty)

@@ -38,6 +38,7 @@ enum channel_event_type {
     CHANNEL_STARTED,     /* exec */
     CHANNEL_UNSTARTED,   /* exec, why, text */
     CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; a later one counts */
+    CHANNEL_SEEN,        /* exec, seen, text: one row of what it did to files; text is the path */
     CHANNEL_EXIT,        /* exec, exit; every byte of output has been written to its sink */
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
@@ -51,6 +52,12 @@ enum channel_event_type {
     CHANNEL_LOST,        /* QEMU closed the channel, or the relay ended */
 };
 
+struct channel_seen {
+    uint32_t kind;   /* enum wire_seen_kind */
+    uint32_t detail; /* number of a canary of the job, or WIRE_CANARY_SOME */
+    uint64_t size;
+};
+
 struct channel_event {
     enum channel_event_type type;
     uint32_t exec;
@@ -60,6 +67,7 @@ struct channel_event {
     uint64_t boot_us; /* READY: the guest's word */
     struct wire_exit exit;
     struct wire_denied denied; /* the guest's word */
+    struct channel_seen seen;  /* the same */
     struct wire_used used;
     char text[CHANNEL_TEXT_MAX]; /* printable ASCII */
 };
@@ -108,7 +116,8 @@ struct channel_hello {
 int channel_hello(struct channel *ch, const struct channel_hello *m, struct err *e);
 
 /*
- * Starts a job: `config_fd` is a file with the OCI config (its whole content is sent). Sinks and
+ * Starts a job: `config_fd` is a file with the paths of its canaries, WIRE_CANARY_SIZE bytes each,
+ * filled up with NULs, and then the OCI config (its whole content is sent). Sinks and
  * source are borrowed; stdin_fd -1 means no input, stderr_fd is -1 with a terminal and only then.
  * Pipes and terminals are opened anew through /proc/self/fd where that is allowed, so that the
  * relay can use O_NONBLOCK without changing the user's own.
@@ -127,6 +136,8 @@ struct channel_exec {
     int stdin_fd, stdout_fd, stderr_fd;
     uint64_t sink_max_bytes; /* of stdout and of stderr each, the rest is dropped; 0: no cap */
     bool tty, trace;
+    bool watch, learn; /* CHANNEL_SEEN: what it writes; what it opens and executes */
+    uint32_t canaries; /* up to WIRE_CANARIES_MAX */
     uint16_t rows, cols;
     const struct channel_secret *secrets; /* up to WIRE_SECRETS_MAX */
     size_t n_secrets;

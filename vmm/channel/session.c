@@ -19,6 +19,7 @@ static void job_init(struct session_job *j)
     j->moved_asked = j->moved_due = false;
     j->moved = 0;
     j->n_denied = 0;
+    j->seen = (struct session_seen){0};
     j->n_secrets = j->secrets_sent = 0;
     j->no_secrets = false;
     sink_init(&j->out, -1, RELAY_FD_FILE, 0);

@@ -49,6 +49,11 @@ struct session_job {
         bool twice;
     } denied[WIRE_DENIED_MAX];
     uint32_t n_denied;
+    struct session_seen {
+        uint32_t rows;            /* with a path */
+        uint32_t once;            /* kinds without, 1 << enum wire_seen_kind */
+        uint32_t touched, absent; /* canaries, a bit each */
+    } seen;
     /* For the guest, in this order; fd -1: sent, or cannot be. */
     struct session_secret {
         int fd;

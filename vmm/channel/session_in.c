@@ -185,6 +185,65 @@ static const char *on_denied(struct session *s, const struct wire_header *h, con
     return NULL;
 }
 
+/* False: it was there. */
+static bool add_bit(uint32_t *bits, uint32_t which)
+{
+    const uint32_t bit = 1u << which;
+
+    if (*bits & bit)
+        return false;
+    *bits |= bit;
+    return true;
+}
+
+static const char *take_seen_row(struct session_job *j, uint32_t kind)
+{
+    const bool learn = j->how.flags & WIRE_EXEC_LEARN;
+
+    if (kind == WIRE_SEEN_WRITTEN ? !(j->how.flags & WIRE_EXEC_WATCH) : !learn)
+        return "nobody asked";
+    if (j->seen.rows == (learn ? WIRE_SEEN_LEARN_MAX : WIRE_SEEN_MAX))
+        return "more of them than there may be";
+    j->seen.rows++;
+    return NULL;
+}
+
+static const char *take_canary(struct session_job *j, const struct wire_seen *m)
+{
+    const bool touched = m->kind == WIRE_SEEN_CANARY, some = m->detail == WIRE_CANARY_SOME;
+
+    if (j->how.canaries == 0 || (m->detail >= j->how.canaries && !(touched && some)))
+        return "no such canary";
+    return add_bit(touched ? &j->seen.touched : &j->seen.absent, m->detail) ? NULL : "told already";
+}
+
+/* What was asked for, within its bounds, and what comes once, once. */
+static const char *on_seen(struct session *s, const struct wire_header *h, const uint8_t *p)
+{
+    uint32_t exec = wire_stream_exec(h->stream);
+    struct session_job *j = &s->jobs[exec - 1];
+    struct channel_event *ev;
+    struct wire_seen m;
+    const char *why;
+
+    if (wire_seen_parse(p, h->length, &m) < 0)
+        return "not a SEEN";
+    if (wire_seen_has_path(m.kind))
+        why = take_seen_row(j, m.kind);
+    else if (m.kind >= WIRE_SEEN_CANARY)
+        why = take_canary(j, &m);
+    else if (!(j->how.flags & (WIRE_EXEC_WATCH | WIRE_EXEC_LEARN)))
+        why = "nobody asked";
+    else
+        why = add_bit(&j->seen.once, m.kind) ? NULL : "told already";
+    if (why)
+        return why;
+    ev = session_add_event(s, CHANNEL_SEEN, exec);
+    ev->seen = (struct channel_seen){.kind = m.kind, .detail = m.detail, .size = m.size};
+    str_escape(ev->text, sizeof(ev->text), m.path, m.path_len);
+    return NULL;
+}
+
 static const char *on_collected(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
     if (wire_collected_parse(p, h->length, &s->tree.how) < 0)
@@ -239,6 +298,8 @@ static const char *dispatch(struct session *s, const struct wire_header *h, cons
         return on_credit(s, h, p);
     case WIRE_DENIED:
         return on_denied(s, h, p);
+    case WIRE_SEEN:
+        return on_seen(s, h, p);
     case WIRE_EXIT:
         return on_exit(s, h, p);
     case WIRE_COLLECTED:

@@ -156,9 +156,13 @@ static void command_exec(struct session *s, const struct relay_command *c, const
 static void command_adopt(struct session *s, const struct relay_command *c, const int *fds,
                           int n_fds)
 {
+    struct session_job *j = &s->jobs[c->exec - 1];
     int at = 0;
 
-    take_sinks(&s->jobs[c->exec - 1], c, fds, n_fds, &at);
+    /* What it is watched for was another's wish: whatever it says of that is within the bounds. */
+    j->how = (struct wire_exec){.flags = WIRE_EXEC_WATCH | WIRE_EXEC_LEARN,
+                                .canaries = WIRE_CANARIES_MAX};
+    take_sinks(j, c, fds, n_fds, &at);
 }
 
 static void command_collect(struct session *s, const struct relay_command *c, int fd)

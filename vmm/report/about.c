@@ -81,7 +81,7 @@ static void about_sample(const struct doc *d, struct str *s)
 static void about_any(const struct doc *d, struct str *s)
 {
     static const char *const texts[] = {"name", "action", "mark",   "guest_name", "class", "error",
-                                        "text", "rule",   "folder", "why",        NULL};
+                                        "text", "rule",   "folder", "why",        "path",  NULL};
     static const char *const numbers[] = {"status", "files",   "bytes",     "refused", "guest",
                                           "host",   "boot_ms", "frozen_ms", NULL};
 
@@ -105,7 +105,8 @@ static const struct kind {
     {"frozen", REPORT_BAD, about_any},      {"dropped", REPORT_CARE, about_any},
     {"mark", REPORT_GOOD, about_any},       {"revert", REPORT_GOOD, about_any},
     {"fork", REPORT_GOOD, about_any},       {"file", REPORT_PLAIN, about_file},
-    {"sample", REPORT_PLAIN, about_sample},
+    {"sample", REPORT_PLAIN, about_sample}, {"wrote", REPORT_WORK, about_rows},
+    {"unwatched", REPORT_CARE, about_any},
 };
 
 static const struct kind *find_kind(const char *type)

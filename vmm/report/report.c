@@ -185,6 +185,7 @@ void report_format(const struct report_lines *l, const struct verify_report *v, 
     report_history(l, page);
     report_resources(l, page);
     report_denials(l, page);
+    report_wrote(l, page);
     report_egress(l, page);
     report_outputs(l, page);
     report_layers(l, page);

@@ -15,6 +15,7 @@ bool report_is(const struct report_line *line, const char *type);
 void report_layers(const struct report_lines *l, struct str *page);
 void report_commands(const struct report_lines *l, struct str *page);
 void report_denials(const struct report_lines *l, struct str *page);
+void report_wrote(const struct report_lines *l, struct str *page);
 void report_egress(const struct report_lines *l, struct str *page);
 void report_alerts(const struct report_lines *l, struct str *page);
 void report_outputs(const struct report_lines *l, struct str *page);

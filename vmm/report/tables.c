@@ -190,6 +190,26 @@ void report_denials(const struct report_lines *l, struct str *page)
     end_table(&t, "Nothing, as far as the guest says.");
 }
 
+static void wrote_row(struct table *t, const struct doc *line, const struct doc *row)
+{
+    number_cell(t, line, "exec");
+    cell(t, report_text(row, "path"));
+    number_cell(t, row, "bytes");
+}
+
+void report_wrote(const struct report_lines *l, struct str *page)
+{
+    struct table t = {page,
+                      "Written in the guest",
+                      "What commands had open for writing, and its size at last: the guest's word.",
+                      "<th>command<th>file<th>bytes",
+                      0,
+                      0};
+
+    each_row(l, "wrote", "rows", wrote_row, &t);
+    end_table(&t, NULL);
+}
+
 static void egress_row(struct table *t, const struct doc *line, const struct doc *d)
 {
     bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "oci/oci.h"
+#include "run/seen.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -52,6 +53,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
         .sink_max_bytes = io->max_bytes,
         .tty = plan->tty,
         .trace = plan->trace,
+        .watch = seen_is_wanted(plan),
         .rows = io->rows,
         .cols = io->cols,
         .secrets = secrets,

@@ -63,6 +63,8 @@ struct keeper {
     struct hv *hv;
     struct channel *channel;
     struct recording *recording; /* NULL: it has no record */
+    /* Rows for the next line about each job (seen.h), or NULL. */
+    struct doc *wrote[WIRE_EXEC_MAX];
     struct gateway *gateway;
 
     /* What has happened so far; set by keeper_pump(). */

@@ -362,15 +362,20 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
     add(k, RECORD_HOST, "exit", d);
 }
 
+void recording_guest(struct keeper *k, const char *type, struct doc *members)
+{
+    if (recording_has_content(k))
+        add(k, RECORD_GUEST, type, members);
+    else
+        doc_free(members);
+}
+
 void recording_words(struct keeper *k, const char *text)
 {
-    struct doc *d;
+    struct doc *d = doc_new_object();
 
-    if (!recording_has_content(k))
-        return;
-    d = doc_new_object();
     doc_set_str(d, "text", text);
-    add(k, RECORD_GUEST, "words", d);
+    recording_guest(k, "words", d);
 }
 
 /* A guest that has gone is told of elsewhere: then there is nothing to count. */

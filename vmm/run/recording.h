@@ -70,6 +70,9 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
 struct gateway_event;
 /* A destination that was not tried before, as the gateway has decided. */
 void recording_egress(struct keeper *k, const struct gateway_event *try);
+/* What the guest says; takes `members`, and forgets them in a record without content. */
+void recording_guest(struct keeper *k, const char *type, struct doc *members);
+/* What its agent says. */
 void recording_words(struct keeper *k, const char *text);
 void recording_sample(struct keeper *k);
 /* "mark", "revert", "forget" or "fork". */

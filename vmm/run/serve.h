@@ -26,6 +26,8 @@ int serve_go(struct keeper *k, struct err *e);
 /* For marks: what runs; and what shall run on in the guest that is back, before it is met. */
 void serve_note_jobs(struct keeper *k, struct mark *ret);
 int serve_adopt_jobs(struct keeper *k, const struct mark *m, struct err *e);
+/* The number of what runs there, as records say it; 1 of a run. */
+uint32_t serve_serial(const struct keeper *k, uint32_t exec);
 /* Pauses it, if it is not paused; `why` is for `ls` and `show`. -1: it could not be, and has to
  * end.
  */

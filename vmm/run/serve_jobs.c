@@ -274,6 +274,11 @@ static int tell_denied(struct keeper *k, unsigned exec, struct err *e)
     return tell(k, exec, TALK_DENIED, e);
 }
 
+uint32_t serve_serial(const struct keeper *k, uint32_t exec)
+{
+    return k->serve ? k->serve->tasks[exec - 1].serial : 1;
+}
+
 int serve_look_after(struct keeper *k, unsigned exec, struct err *e)
 {
     struct task *t = &k->serve->tasks[exec - 1];

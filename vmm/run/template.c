@@ -56,6 +56,7 @@ static int take_channel_event(const struct channel_event *ev, struct err *e)
     case CHANNEL_STARTED:
     case CHANNEL_UNSTARTED:
     case CHANNEL_DENIED:
+    case CHANNEL_SEEN:
     case CHANNEL_EXIT:
     case CHANNEL_GONE:
     case CHANNEL_MOVED:

@@ -1,0 +1,279 @@
+/* test_seen: the guest's table of what a job did to files; and its eyes, on a root of the test's
+ * own, where the kernel lets it have one. */
+#include "agent/eyes.h"
+#include "tests/unit/suite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define WAIT_MS 20000
+
+static struct seen seen;
+
+static void add(enum wire_seen_kind kind, const char *path, uint64_t size)
+{
+    seen_add(&seen, kind, path, strlen(path), size);
+}
+
+/* All that is due, as "kind:detail:size:path ". */
+static const char *told(void)
+{
+    static char out[4096];
+    struct wire_seen m;
+    size_t len = 0;
+
+    out[0] = '\0';
+    while (seen_next(&seen, &m)) {
+        len += (size_t)snprintf(out + len, sizeof(out) - len, "%u:%u:%u:%.*s ", m.kind, m.detail,
+                                (unsigned)m.size, (int)m.path_len, (const char *)m.path);
+        ck_assert_uint_lt(len, sizeof(out));
+        seen_told(&seen, &m);
+    }
+    return out;
+}
+
+START_TEST(what_was_written_is_told_at_the_end_with_its_last_size)
+{
+    seen_init(&seen, 10);
+    add(WIRE_SEEN_WRITTEN, "/a", 1);
+    add(WIRE_SEEN_OPENED, "/a", 0);
+    add(WIRE_SEEN_WRITTEN, "/b", 1);
+    add(WIRE_SEEN_WRITTEN, "/a", 7);
+    ck_assert_str_eq(told(), "2:0:0:/a ");
+    add(WIRE_SEEN_OPENED, "/a", 0);
+    add(WIRE_SEEN_EXECUTED, "/c", 0);
+    ck_assert_str_eq(told(), "3:0:0:/c ");
+    seen_end(&seen);
+    ck_assert_str_eq(told(), "1:0:7:/a 1:0:1:/b ");
+    ck_assert_str_eq(told(), "");
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(what_finds_no_room_is_counted)
+{
+    char path[WIRE_PATH_MAX + 2];
+
+    seen_init(&seen, 2);
+    add(WIRE_SEEN_WRITTEN, "/a", 1);
+    memset(path, '/', sizeof(path));
+    path[WIRE_PATH_MAX + 1] = '\0';
+    add(WIRE_SEEN_WRITTEN, path, 1); /* a byte too long */
+    path[WIRE_PATH_MAX] = '\0';
+    add(WIRE_SEEN_WRITTEN, path, 1);
+    add(WIRE_SEEN_WRITTEN, "/c", 1);
+    add(WIRE_SEEN_WRITTEN, "/a", 5);
+    ck_assert_str_eq(told(), "");
+    seen_end(&seen);
+    ck_assert_ptr_nonnull(strstr(told(), "1:0:5:/a 1:0:1://"));
+    seen_untold(&seen);
+    ck_assert_ptr_nonnull(strstr(told(), " 4:0:2: "));
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(a_canary_is_told_first_and_once_whoever_the_host_is)
+{
+    seen_init(&seen, 2);
+    add(WIRE_SEEN_OPENED, "/a", 0);
+    seen.blind = true;
+    seen.touched = 1u << 3 | 1u << WIRE_CANARY_SOME;
+    seen.absent = 1;
+    ck_assert_str_eq(told(), "6:3:0: 6:16:0: 7:0:0: 5:0:0: 2:0:0:/a ");
+    seen.touched |= 1u << 3 | 1u << 4;
+    ck_assert_str_eq(told(), "6:4:0: ");
+    seen_untold(&seen);
+    ck_assert_str_eq(told(), "5:0:0: 2:0:0:/a ");
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(a_canary_that_is_no_path_is_refused)
+{
+    static const struct wire_exec ask = {.canaries = 2};
+    static struct eyes y;
+    char both[2 * WIRE_CANARY_SIZE] = "/a";
+
+    eyes_init(&y);
+    strcpy(both + WIRE_CANARY_SIZE, "/b/c");
+    /* In pieces, and with the configuration behind it. */
+    ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both, 700), 700);
+    ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both + 700, 400), 324);
+    ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both, 400), 0);
+    ck_assert_str_eq(y.paths[0], "/a");
+    ck_assert_str_eq(y.paths[1], "/b/c");
+    eyes_close(&y);
+    both[WIRE_CANARY_SIZE] = 'b';
+    ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both, sizeof(both)), -EPROTO);
+    eyes_close(&y);
+    memset(both, '/', sizeof(both));
+    ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both, sizeof(both)), -EPROTO);
+}
+END_TEST
+
+/* ---- a job that has a root of its own -------------------------------------------------------- */
+
+static void put(const char *path, const char *text)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0 || write(fd, text, strlen(text)) < 0 || close(fd) < 0)
+        _exit(3);
+}
+
+static void work(void)
+{
+    int fd;
+
+    put("/work/a", "12345");
+    put("/work/gone", "1");
+    put("/work/line\nend", "12");
+    if (unlink("/work/gone") < 0 || mkfifo("/work/fifo", 0600) < 0)
+        _exit(4);
+    fd = open("/work/fifo", O_RDWR | O_CLOEXEC); /* nobody may wait for its other end */
+    close(fd);
+    close(open("/in/a", O_RDONLY | O_CLOEXEC));
+    close(open("/in/trap", O_RDONLY | O_CLOEXEC));
+    close(open("/in", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+/* 0: it may not have one. */
+static int make_root(const char *at)
+{
+    if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+        mount("tmpfs", at, "tmpfs", 0, NULL) < 0 || chdir(at) < 0)
+        return 0;
+    if (mkdir("work", 0755) < 0 || mkdir("in", 0755) < 0 ||
+        mount("tmpfs", "work", "tmpfs", 0, NULL) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 ||
+        umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+        return 0;
+    put("/in/a", "a");
+    put("/in/trap", "b");
+    return 1;
+}
+
+static struct job {
+    pid_t pid;
+    int say, hear;
+} job;
+
+static bool has_eyes(const struct wire_exec *ask, struct eyes *y)
+{
+    char at[] = "/tmp/lazaret-seen-XXXXXX", c = 0;
+    int down[2], up[2];
+
+    ck_assert_ptr_nonnull(mkdtemp(at));
+    ck_assert_int_eq(pipe2(down, O_CLOEXEC) | pipe2(up, O_CLOEXEC), 0);
+    job.pid = fork();
+    if (job.pid == 0) {
+        c = make_root(at) ? 'y' : 'n';
+        if (write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1)
+            _exit(1);
+        work();
+        (void)!write(up[1], &c, 1);
+        _exit(0);
+    }
+    close(down[0]);
+    close(up[1]);
+    job.say = down[1];
+    job.hear = up[0];
+    ck_assert_int_eq(read(job.hear, &c, 1), 1);
+    ck_assert_int_eq(rmdir(at), 0);
+    if (c == 'y')
+        eyes_open(y, ask, job.pid, &seen);
+    return c == 'y' && !seen.blind;
+}
+
+static void end_job(void)
+{
+    close(job.say);
+    close(job.hear);
+    ck_assert_int_eq(waitpid(job.pid, NULL, 0), job.pid);
+}
+
+/* Lets the job work, and looks until there is no more. */
+static void look_on(const struct eyes *y)
+{
+    char c;
+
+    ck_assert_int_eq(write(job.say, "g", 1), 1);
+    ck_assert_int_eq(read(job.hear, &c, 1), 1);
+    end_job();
+    while (!eyes_look(y, &seen))
+        ;
+    seen_end(&seen);
+}
+
+static struct eyes eyes;
+
+START_TEST(eyes_see_what_a_job_wrote_by_the_names_that_it_sees)
+{
+    static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH};
+
+    eyes_init(&eyes);
+    seen_init(&seen, 10);
+    if (has_eyes(&ask, &eyes)) {
+        look_on(&eyes);
+        ck_assert_str_eq(told(), "1:0:5:/work/a 1:0:1:/work/gone 1:0:2:/work/line\nend ");
+    } else {
+        end_job(); /* without the rights for it */
+    }
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(eyes_see_what_a_job_opened_and_the_canary_that_it_touched)
+{
+    static const struct wire_exec ask = {.flags = WIRE_EXEC_LEARN, .canaries = 2};
+    const char *all;
+
+    eyes_init(&eyes);
+    strcpy(eyes.paths[0], "/in/none");
+    strcpy(eyes.paths[1], "/in/trap");
+    seen_init(&seen, 20);
+    if (has_eyes(&ask, &eyes)) {
+        look_on(&eyes);
+        all = told();
+        ck_assert_ptr_eq(strstr(all, "6:1:0: 7:0:0: 2:"), all);
+        ck_assert_ptr_nonnull(strstr(all, "2:0:0:/in/a 2:0:0:/in/trap 2:0:0:/in/ "));
+        ck_assert_ptr_null(strstr(all, " 1:0:"));
+    } else {
+        end_job();
+    }
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(what_cannot_be_watched_is_said)
+{
+    static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
+
+    eyes_init(&eyes);
+    strcpy(eyes.paths[0], "/a");
+    seen_init(&seen, 10);
+    eyes_open(&eyes, &ask, INT32_MAX, &seen); /* no such process */
+    ck_assert_int_eq(eyes.files, -1);
+    ck_assert_str_eq(told(), "7:0:0: 5:0:0: ");
+    ck_assert(eyes_look(&eyes, &seen));
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
+SUITE("seen", what_was_written_is_told_at_the_end_with_its_last_size, what_finds_no_room_is_counted,
+      a_canary_is_told_first_and_once_whoever_the_host_is, a_canary_that_is_no_path_is_refused,
+      eyes_see_what_a_job_wrote_by_the_names_that_it_sees,
+      eyes_see_what_a_job_opened_and_the_canary_that_it_touched, what_cannot_be_watched_is_said)
