@@ -245,7 +245,8 @@ START_TEST(each_line_says_why_and_who_saw_it)
         "\"key\": \"network\", \"line\": \"https://a.org\", \"by\": \"host\"",
         "\"key\": \"read\", \"line\": \"/in\", \"by\": \"guest\", \"text\": \"2 paths were "
         "opened\"",
-        "\"key\": \"write\", \"line\": \"/out\", \"by\": \"host\", \"text\": \"3 files and folders "
+        "\"key\": \"write\", \"line\": \"/out\", \"by\": \"host\", \"text\": \"3 of its files and "
+        "folders "
         "came out\"",
         "\"key\": \"exec\", \"line\": \"/bin/x\", \"by\": \"guest\"",
         "\"key\": \"memory\", \"by\": \"guest\", \"text\": \"its peak was 3 MiB\"",

@@ -34,6 +34,8 @@ static void keep_wish(struct learning *g, enum key k)
     const struct request *r = g->wish->command_line;
     char place[REQUEST_PLACE];
 
+    if (k == KEY_ACCEL) /* the host's */
+        return;
     if (k == KEY_ENV && r && r->of[k].texts.n > 0)
         strv_addf(g->notes, "env: values that the command line gave are not written down");
     if (k == KEY_ENV || !r || !r->of[k].set)
@@ -208,7 +210,7 @@ static void why_line(struct learning *g, enum learn_kind kind, const struct lear
 {
     if (came_out(g, kind) && strcmp(line->path, "/out") == 0)
         request_why(g->r, kinds[kind].k, line->path, "host",
-                    "%" PRIu64 " files and folders came out", g->l->out_entries);
+                    "%" PRIu64 " of its files and folders came out", g->l->out_entries);
     else
         request_why(g->r, kinds[kind].k, line->path, "guest", "%zu %s %s", line->n,
                     line->n == 1 ? "path was" : "paths were", kinds[kind].did);

@@ -16,7 +16,7 @@
 #define USED_MS 2000u /* for the guest to say what it uses */
 
 struct head {
-    uint64_t job_cpu_ms, disk_bytes, guest_disk_bytes, lost;
+    uint64_t job_cpu_ms, disk_bytes, guest_disk_bytes, pids, lost;
     uint64_t n; /* rows behind it */
     uint32_t blind;
 };
@@ -140,28 +140,36 @@ static void unescape(const char *text, char out[CHANNEL_TEXT_MAX])
     out[n] = '\0';
 }
 
-void observe_path(struct keeper *k, enum learn_kind kind, const char *escaped)
+static void add_path(struct observing *o, enum learn_kind kind, const char *escaped)
 {
-    if (!k->observing)
-        return;
-    if (k->observing->n_paths == OBSERVE_PATHS_MAX) {
-        k->observing->head.lost++;
+    if (o->n_paths == OBSERVE_PATHS_MAX) {
+        o->head.lost++;
         return;
     }
-    k->observing->n_paths++;
-    unescape(escaped, add_row(k->observing, kind)->text);
+    o->n_paths++;
+    unescape(escaped, add_row(o, kind)->text);
 }
 
-void observe_lost(struct keeper *k, uint64_t n)
+void observe_event(struct keeper *k, const struct channel_event *ev)
 {
-    if (k->observing)
-        k->observing->head.lost += n;
-}
+    struct observing *o = k->observing;
 
-void observe_blind(struct keeper *k)
-{
-    if (k->observing)
-        k->observing->head.blind = 1;
+    if (!o)
+        return;
+    if (ev->type == CHANNEL_EXIT)
+        o->head.pids = ev->exit.peak_pids;
+    else if (ev->type != CHANNEL_SEEN)
+        return;
+    else if (ev->seen.kind == WIRE_SEEN_OPENED)
+        add_path(o, LEARN_READ, ev->text);
+    else if (ev->seen.kind == WIRE_SEEN_WRITTEN)
+        add_path(o, LEARN_WRITTEN, ev->text);
+    else if (ev->seen.kind == WIRE_SEEN_EXECUTED)
+        add_path(o, LEARN_EXECUTED, ev->text);
+    else if (ev->seen.kind == WIRE_SEEN_LOST)
+        o->head.lost += ev->seen.size;
+    else if (ev->seen.kind == WIRE_SEEN_BLIND)
+        o->head.blind = 1;
 }
 
 /* What the host's file has not got yet: the guest's word. A guest that does not answer has none. */
@@ -266,6 +274,7 @@ int observe_read(int fd, const struct run_result *r, struct observed *ret, struc
     ret->l.job_cpu_ms = h.job_cpu_ms;
     ret->l.disk_bytes = h.disk_bytes;
     ret->l.guest_disk_bytes = h.guest_disk_bytes;
+    ret->l.pids = h.pids;
     ret->l.lost = h.lost;
     take_result(&ret->l, r);
     return 0;

@@ -12,6 +12,7 @@
 #ifndef LZ_RUN_OBSERVE_H
 #define LZ_RUN_OBSERVE_H
 
+#include "channel/channel.h"
 #include "plan/learn.h"
 #include "run/run.h"
 
@@ -27,12 +28,8 @@ struct observing;
 void observe_begin(struct keeper *k);
 /* A TRY or CLOSED. */
 void observe_egress(struct keeper *k, const struct gateway_event *ev);
-/* UNTRUSTED, escaped as the relay does it (str_escape()). */
-void observe_path(struct keeper *k, enum learn_kind kind, const char *escaped);
-/* There was more than the guest could tell. */
-void observe_lost(struct keeper *k, uint64_t n);
-/* The guest says that it cannot watch. */
-void observe_blind(struct keeper *k);
+/* Of the job: its EXIT, and SEEN: UNTRUSTED paths, escaped as the relay does it (str_escape()). */
+void observe_event(struct keeper *k, const struct channel_event *ev);
 /* The job has ended. -1: it could not be written. */
 int observe_end(struct keeper *k, struct err *e);
 void observe_free(struct observing *o);
