@@ -359,6 +359,12 @@ void exec_rearm(struct exec *x)
     x->count_deadline_ms = now + EXEC_COUNT_MS;
 }
 
+/* Of two deadlines, of which 0 is none. */
+static uint64_t sooner(uint64_t a, uint64_t b)
+{
+    return a && (!b || a < b) ? a : b;
+}
+
 uint64_t exec_deadline(const struct exec *x)
 {
     uint64_t start_ms = x->state == WIRE_IN_STARTING && !x->wrong ? x->deadline_ms : 0;
@@ -366,7 +372,7 @@ uint64_t exec_deadline(const struct exec *x)
 
     if (x->mark > 0 && !x->counted)
         start_ms = x->count_deadline_ms; /* never both */
-    return start_ms && (!clean_ms || start_ms < clean_ms) ? start_ms : clean_ms;
+    return sooner(sooner(start_ms, clean_ms), eyes_deadline(&x->eyes));
 }
 
 /* All that the kernel tells is in: what is left are the job's cgroup files. */
@@ -380,6 +386,7 @@ static void check_deadlines(struct exec *x)
 {
     uint64_t now = boot_now_ms();
 
+    eyes_wake(&x->eyes, now);
     if (x->cleaner > 0 && now >= x->clean_deadline_ms) {
         say("exec %u: removing the container took too long", x->number);
         (void)kill(x->cleaner, SIGKILL);
@@ -515,9 +522,9 @@ static bool send_denials(struct exec *x, bool last, struct outbox *o)
 }
 
 /* False: there is no room for all of it now, or more may come. */
-static bool send_seen(struct exec *x, bool last, struct outbox *o)
+static bool send_seen(struct exec *x, bool looks, bool last, struct outbox *o)
 {
-    bool none = eyes_look(&x->eyes, &x->seen);
+    bool none = (looks || last) && eyes_look(&x->eyes, boot_now_ms(), &x->seen);
     uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
     struct wire_seen m;
 
@@ -550,17 +557,16 @@ static bool send_exit(struct exec *x, struct outbox *o)
 
 void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
 {
-    bool looks = x->state == WIRE_IN_RUNNING;
-
     fds[EXEC_LINK] = (struct pollfd){.fd = x->link, .events = POLLIN};
-    fds[EXEC_FILES] = (struct pollfd){.fd = looks ? x->eyes.files : -1, .events = POLLIN};
-    fds[EXEC_CANARIES] = (struct pollfd){.fd = looks ? x->eyes.canaries : -1, .events = POLLIN};
+    fds[EXEC_FILES].fd = fds[EXEC_CANARIES].fd = -1;
+    if (x->state == WIRE_IN_RUNNING)
+        eyes_fill(&x->eyes, &fds[EXEC_FILES], &fds[EXEC_CANARIES]);
     stream_fill(x, room, fds);
 }
 
 void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbox *o)
 {
-    bool last;
+    bool last, looks;
 
     check_deadlines(x);
     if (x->link >= 0 && fds[EXEC_LINK].fd == x->link && fds[EXEC_LINK].revents)
@@ -581,6 +587,7 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
     if (is_still(x) && !x->counted && x->mark == 0)
         ask_for_all(x);
     last = is_still(x) && x->counted;
-    if (send_denials(x, last, o) && send_seen(x, last, o) && last && send_exit(x, o))
+    looks = fds[EXEC_FILES].revents || fds[EXEC_CANARIES].revents;
+    if (send_denials(x, last, o) && send_seen(x, looks, last, o) && last && send_exit(x, o))
         finish(x);
 }

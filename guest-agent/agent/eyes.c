@@ -15,6 +15,7 @@
 #define EYES_LINE    1024
 #define EYES_READS   8  /* in one turn */
 #define EYES_EVENTS  42 /* in one read; each holds an fd */
+#define EYES_REST_MS 20
 #define EYES_DELETED " (deleted)"
 #define EYES_TOUCH   (FAN_OPEN | FAN_MODIFY)
 #define EYES_FD_PATH 32
@@ -23,6 +24,7 @@
 void eyes_init(struct eyes *y)
 {
     y->files = y->canaries = y->mounts = -1;
+    y->rest_ms = 0;
     y->config_at = 0;
 }
 
@@ -38,6 +40,7 @@ void eyes_close(struct eyes *y)
     close_fd(&y->files);
     close_fd(&y->canaries);
     close_fd(&y->mounts);
+    y->rest_ms = 0;
     y->config_at = 0;
 }
 
@@ -269,21 +272,41 @@ static bool look(const struct eyes *y, int group, struct seen *seen)
 
     for (int turn = 0; group >= 0 && turn < EYES_READS; turn++) {
         ssize_t n = read(group, events, sizeof(events));
-        const struct fanotify_event_metadata *ev = events;
 
         if (n < 0 && errno == EAGAIN)
             return true;
         if (n < 0 && errno != EINTR) /* one that could not be opened for us: it is gone */
             on_overflow(y, group, seen);
-        for (; n > 0 && FAN_EVENT_OK(ev, n); ev = FAN_EVENT_NEXT(ev, n))
-            take(y, group, ev, seen);
+        /* Of a group that names files by fds, none is longer than its head. */
+        for (ssize_t i = 0; i < n / (ssize_t)sizeof(events[0]); i++)
+            take(y, group, &events[i], seen);
     }
     return group < 0;
 }
 
-bool eyes_look(const struct eyes *y, struct seen *seen)
+bool eyes_look(struct eyes *y, uint64_t now_ms, struct seen *seen)
 {
     bool none = look(y, y->canaries, seen);
 
-    return look(y, y->files, seen) && none;
+    if (!look(y, y->files, seen))
+        return false;
+    y->rest_ms = now_ms + EYES_REST_MS;
+    return none;
+}
+
+void eyes_wake(struct eyes *y, uint64_t now_ms)
+{
+    if (now_ms >= y->rest_ms)
+        y->rest_ms = 0;
+}
+
+void eyes_fill(const struct eyes *y, struct pollfd *files, struct pollfd *canaries)
+{
+    *files = (struct pollfd){.fd = y->rest_ms ? -1 : y->files, .events = POLLIN};
+    *canaries = (struct pollfd){.fd = y->canaries, .events = POLLIN};
+}
+
+uint64_t eyes_deadline(const struct eyes *y)
+{
+    return y->rest_ms;
 }

@@ -1,4 +1,5 @@
 """Alerts of a policy: told, handed to a command, and guests that they stop, with the evidence."""
+import datetime
 import hashlib
 import json
 import os
@@ -118,6 +119,36 @@ def _counted(name):
     check('lazaret_guests{kind="sandbox",state="running"} 1' in metrics, metrics)
     value = [float(l.split()[1]) for l in metrics if l.startswith(f'lazaret_cpu_seconds_total{{sandbox="{name}"}}')]
     check(value and value[0] * 1e9 >= rows[0]["cpu_ns"], metrics)
+
+
+def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folder):
+    os.makedirs(f"{folder}/home/.aws")
+    for name in (".aws/credentials", "notes"):
+        with open(f"{folder}/home/{name}", "w", encoding="utf-8") as out:
+            out.write(f"the words of {name}\n")
+    rules = _policy(folder, {"when": "canary", "files": ["/in/.aws/credentials", "/work/none"], "action": "freeze"})
+    options = (*SMALL, "--in", f"{folder}/home", "--policy", rules)
+    with Nothing():
+        # What is beside it is nobody's business, nor is what only looks at it.
+        quiet = run(["sh", "-c", "cat /in/notes; test -s /in/.aws/credentials; ls /in/.aws"], *options)
+        equal(finished(quiet), b"the words of notes\ncredentials\n")
+        check(b"the canary '/work/none' is not there: it is not watched" in quiet.stderr, quiet.stderr)
+        job = start(["sh", "-c", "echo now; cat /in/.aws/credentials > /work/x; exec sleep 300"], *options)
+        equal(job.stdout.readline(), b"now\n")
+        now = datetime.datetime.now(datetime.timezone.utc)
+        _, err = job.communicate(timeout=240)
+    equal(job.returncode, 121, err.decode())
+    text = err.decode()
+    check(f"an alert of {rules}:1 ended it: canary: /in/.aws/credentials was opened" in text, text)
+    id_ = sorted(os.listdir(f"{DATA}/evidence"))[-1]
+    _evidence_fits(id_)
+    told = _record("tripwire", id_)[1]
+    equal([(d["by"], d["text"]) for d in told], [("host", "canary: /in/.aws/credentials was opened")])
+    at = datetime.datetime.fromisoformat(told[0]["time"][:26] + "+00:00")
+    ms = (at - now).total_seconds() * 1000 + _record("frozen", id_)[1][-1]["frozen_ms"]
+    print(f"# {ms:.0f} ms from the word before the touch until it stood still")
+    equal([d["path"] for d in _record("unwatched", id_)[1]], ["/work/none"])
+    finished(lazaret("verify", id_))
 
 
 def nothing_of_an_amnesic_guest_or_of_one_with_a_secret_is_evidence_on_a_disk(folder):

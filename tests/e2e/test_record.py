@@ -137,7 +137,7 @@ def _statement(folder, record):
     equal({s["name"] for s in statement["subject"]}, {"record.jsonl", "out/f", "out/d/g"})
 
 
-def a_sandboxs_life_is_one_record_and_its_fork_names_it():
+def a_sandboxs_life_is_one_record_and_its_fork_names_it(folder):
     with Nothing():
         with _New() as new:
             finished(lazaret("up", "told", "--accel", "tcg", "--no-output-content"))
@@ -170,7 +170,13 @@ def a_sandboxs_life_is_one_record_and_its_fork_names_it():
     os.rename(f"{RECORDS}/{child.id}.jsonl", f"{RECORDS}/away")
     one_line_error(lazaret("verify", child.id), 1, "missing")
     os.rename(f"{RECORDS}/away", f"{RECORDS}/{child.id}.jsonl")
-    finished(lazaret("gc", "--records-max-size", "0"))
+    # A policy that stands is for all; what is asked for is less, or counts for nothing.
+    os.makedirs(f"{folder}/lazaret", 0o700)
+    with open(f"{folder}/lazaret/policy.json", "w") as f:
+        f.write('{"format": "lazaret-policy", "version": 1, "record_max_age": "1d", "records_max_size": "1"}')
+    finished(lazaret("gc", "--records-max-size", "1G"))
+    check({new.id, child.id} <= _ids(), "gc has removed records")
+    finished(lazaret("gc", "--records-max-size", "1G", env={"XDG_CONFIG_HOME": folder}))
     equal(_ids(), set())
     one_line_error(lazaret("verify", child.id), 125, "was removed by gc")
 

@@ -36,7 +36,9 @@ GOOD = {
                {"network": [{"to": "https://a.org/v1", "methods": ["GET"], "bytes": 1}],
                 "network_ranges": ["10.0.0.0/8", "fd00::/8"]},
                {"alerts": [{"when": "cpu", "above": 90, "for": "1m", "action": "kill"}]},
-               {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]}],
+               {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]},
+               {"record_max_age": "30d", "records_max_size": "1G"}, {"record_max_age": 90, "records_max_size": 1},
+               {"alerts": [{"when": "canary", "files": ["/in/a"], "action": "freeze"}]}],
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
@@ -59,7 +61,9 @@ BAD = {
                {"network": ["a.org"]}, {"network": [{"to": "https://a.org", "name": "x"}]},
                {"network": [{"to": "https://a.org", "secret": "K"}]}, {"network_ranges": ["10.0.0.0"]},
                {"network_ranges": "10.0.0.0/8"}, {"max": {"network": 1}},
-               {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"}],
+               {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"},
+               {"record_max_age": "1y"}, {"record_max_age": 0}, {"records_max_size": "x"}, {"records_max_size": 0},
+               {"alerts": [{"when": "canary", "files": ["a"], "action": "freeze"}]}],
 }
 
 

@@ -121,6 +121,7 @@ static struct doc *alerts(const char *about)
     doc_set(p, "command", texts("of notify, with an absolute path", NULL));
     doc_set(p, "destinations",
             texts("of canary: hosts that nobody has to try", "^(\\*\\.)?[a-z0-9._:-]+$"));
+    doc_set(p, "files", texts("of canary: files that nobody has to open", "^/."));
     one = object(p);
     doc_set_strv(one, "required", required);
     doc_set(d, "items", one);
@@ -217,7 +218,7 @@ static char *policy_schema(void)
     static const char *const words[] = {"refuse", "trim", NULL};
     struct doc *p = doc_new_object(), *max = doc_new_object(), *each = doc_new_object();
     struct doc *excess = doc_new_object(), *either = doc_new_array();
-    struct doc *word = doc_new_object();
+    struct doc *word = doc_new_object(), *age;
 
     doc_set_strv(word, "enum", words);
     for (enum key k = 0; k < KEYS; k++) {
@@ -248,6 +249,12 @@ static char *policy_schema(void)
     doc_set(p, "require_record", typed("boolean", "whether every run must have a record"));
     doc_set(p, "record_content", typed("boolean", "whether records say what, not only how much"));
     doc_set(p, "redact", texts("what is taken out of records", "^[^*]{2}"));
+    doc_set(p, "record_max_age",
+            age = ranged("how long a record is kept", KEY_KIND_TIME, 1000,
+                         36500ull * 24 * 3600 * 1000));
+    doc_set_str(age, "pattern", "^([0-9]+([.][0-9]+)?(ms|s|m|h)?|[0-9]+d)$");
+    doc_set(p, "records_max_size",
+            ranged("bytes of all records that are kept", KEY_KIND_SIZE, 1, INT64_MAX));
     return schema("lazaret: what this host allows", POLICY_FORMAT, POLICY_VERSION, p);
 }
 

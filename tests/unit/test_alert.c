@@ -1,6 +1,7 @@
 /* test_alert: promises of alerts: what a policy may say, and when a rule is met. */
 #include "base/own.h"
 #include "run/alert.h"
+#include "shared/wire.h"
 #include "tests/unit/suite.h"
 
 #include <string.h>
@@ -187,6 +188,59 @@ START_TEST(a_canary_is_met_each_time_and_nothing_else_is)
 }
 END_TEST
 
+START_TEST(a_canary_file_is_met_by_its_name_or_by_none)
+{
+    struct alert_rules rules = {0};
+    struct alert_rule rows[] = {
+        rule_of("{\"when\":\"canary\",\"action\":\"kill\",\"files\":[\"/in/a\",\"/in/b\"]}"),
+        rule_of("{\"when\":\"canary\",\"action\":\"freeze\",\"files\":[\"/in/b\",\"/in/c\"],"
+                "\"destinations\":[\"a.org\"]}"),
+        rule_of("{\"when\":\"canary\",\"action\":\"log\",\"destinations\":[\"b.org\"]}"),
+    };
+    own_strv struct strv files = {0};
+    struct alert_state s;
+    struct told t = {0};
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+        alert_rules_take(&rules, &rows[i]);
+    alert_rules_files(&rules, &files);
+    ck_assert_uint_eq(files.n, 3);
+    ck_assert_str_eq(files.items[2], "/in/c");
+    alert_begin(&s, &rules);
+    alert_file(&s, &rules, 5000, "/in/d", "/in/d", note, &t);
+    ck_assert_uint_eq(t.times, 0);
+    alert_file(&s, &rules, 5000, "/in/c", "/in/c", note, &t);
+    ck_assert_uint_eq(t.times, 1);
+    ck_assert_str_eq(t.text, "canary: /in/c was opened");
+    alert_file(&s, &rules, 5000, "/in/b", "/in/b", note, &t);
+    ck_assert_uint_eq(t.times, 3);
+    alert_file(&s, &rules, 5000, NULL, "a file", note, &t); /* not of the last rule */
+    ck_assert_uint_eq(t.times, 5);
+    alert_done(&s);
+    alert_rules_done(&rules);
+}
+END_TEST
+
+START_TEST(more_canary_files_than_a_guest_watches_are_refused)
+{
+    for (unsigned n = WIRE_CANARIES_MAX; n <= WIRE_CANARIES_MAX + 1; n++) {
+        own_str struct str text = {0};
+        struct alert_rules rules = {0};
+        struct alert_rule r;
+        struct err e;
+
+        str_add(&text, "{\"when\":\"canary\",\"action\":\"log\",\"files\":[");
+        for (unsigned i = 0; i < n; i++)
+            str_addf(&text, "%s\"/f%u\"", i ? "," : "", i);
+        str_add(&text, "]}");
+        r = rule_of(text.data);
+        alert_rules_take(&rules, &r);
+        ck_assert_int_eq(alert_rules_check(&rules, &e), n > WIRE_CANARIES_MAX ? -1 : 0);
+        alert_rules_done(&rules);
+    }
+}
+END_TEST
+
 START_TEST(what_was_paused_was_not_silent)
 {
     struct alert_rules rules = {0};
@@ -229,6 +283,15 @@ START_TEST(a_rule_that_says_too_much_or_too_little_is_refused)
         "{\"when\":\"canary\",\"destinations\":[],\"action\":\"freeze\"}",
         "{\"when\":\"canary\",\"destinations\":[\"A.org\"],\"action\":\"freeze\"}",
         "{\"when\":\"canary\",\"destinations\":[\"*\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":\"/a\",\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"a\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"/\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"/a/\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"/a/../b\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"/a/..\"],\"action\":\"freeze\"}",
+        "{\"when\":\"canary\",\"files\":[\"/a//b\"],\"action\":\"freeze\"}",
+        "{\"when\":\"memory\",\"above\":\"1M\",\"files\":[\"/a\"],\"action\":\"log\"}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\"}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\",\"command\":[\"page\"]}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"log\",\"command\":[\"/bin/true\"]}",
@@ -272,5 +335,6 @@ END_TEST
 SUITE("alert", a_share_of_cpu_is_of_the_whole_span, growth_is_counted_within_its_span_only,
       a_number_that_began_anew_is_no_growth, what_is_as_it_is_is_judged_at_once,
       one_that_stays_met_is_told_now_and_then, silence_is_neither_bytes_nor_work,
-      a_canary_is_met_each_time_and_nothing_else_is, what_was_paused_was_not_silent,
+      a_canary_is_met_each_time_and_nothing_else_is, a_canary_file_is_met_by_its_name_or_by_none,
+      more_canary_files_than_a_guest_watches_are_refused, what_was_paused_was_not_silent,
       a_rule_that_says_too_much_or_too_little_is_refused, rules_are_read_back_as_they_were)

@@ -126,6 +126,10 @@ START_TEST(a_wrong_policy_is_refused_with_file_line_and_key)
         {P(",\n\"require_amnesic\": []"), "p.json:2: require_amnesic: neither true nor false"},
         {P(",\n\"redact\": [\"*\"]"), "redact: not a text of 2 to 256 bytes"},
         {P(",\n\"require_record\": 1"), "require_record: neither true nor false"},
+        {P(",\n\"record_max_age\": \"1y\""), "p.json:2: record_max_age: "},
+        {P(",\n\"record_max_age\": \"0d\""), "p.json:2: record_max_age: it is 0"},
+        {P(",\n\"records_max_size\": true"), "p.json:2: records_max_size: "},
+        {P(",\n\"records_max_size\": 0"), "p.json:2: records_max_size: "},
     };
 
     for (size_t i = 0; i < N(rows); i++) {
@@ -236,6 +240,28 @@ START_TEST(a_policy_may_require_layers_and_none_is_taken_for_granted)
     for (size_t i = 0; i < WRAP_LAYERS; i++)
         ck_assert_str_eq(layers[i].name, policy_layers[i]);
     ck_assert_ptr_null(policy_layers[WRAP_LAYERS]);
+}
+END_TEST
+
+START_TEST(of_what_policies_let_records_have_the_least_counts)
+{
+    own_policy struct policy first =
+        policy(P(",\n\"record_max_age\": \"30d\", \"records_max_size\": \"1M\""), "host.json");
+    own_policy struct policy second = policy(P(",\n\"record_max_age\": \"12h\""), "own.json");
+    own_policy struct policy third = policy(P(""), "none.json");
+    const struct policy all[] = {first, second, third};
+    uint64_t age_ms = UINT64_MAX, bytes = UINT64_MAX;
+
+    policies_bound_retention(&(struct policies){all + 2, 1}, &age_ms, &bytes);
+    ck_assert(age_ms == UINT64_MAX && bytes == UINT64_MAX);
+    policies_bound_retention(&(struct policies){all, 1}, &age_ms, &bytes);
+    ck_assert_uint_eq(age_ms, 30ull * 24 * 3600 * 1000);
+    policies_bound_retention(&(struct policies){all, 3}, &age_ms, &bytes);
+    ck_assert_uint_eq(age_ms, 12ull * 3600 * 1000);
+    ck_assert_uint_eq(bytes, 1u << 20);
+    age_ms = bytes = 0; /* what was asked for is less */
+    policies_bound_retention(&(struct policies){all, 3}, &age_ms, &bytes);
+    ck_assert(age_ms == 0 && bytes == 0);
 }
 END_TEST
 
@@ -551,7 +577,8 @@ SUITE("manifest and policy", a_wrong_manifest_is_refused_with_file_line_and_key,
       what_is_above_a_policy_is_refused_with_both_places,
       a_policy_allows_debug_where_it_does_not_say_otherwise,
       a_policy_may_require_layers_and_none_is_taken_for_granted,
-      a_policy_may_require_records_and_say_what_is_on_them, a_policy_may_let_amnesic_guests_only,
+      a_policy_may_require_records_and_say_what_is_on_them,
+      of_what_policies_let_records_have_the_least_counts, a_policy_may_let_amnesic_guests_only,
       an_image_is_allowed_by_its_digest_or_a_signer, each_key_says_who_decided_it,
       secrets_are_shown_by_name_and_a_list_with_who_gave_it,
       where_the_policy_says_trim_a_wish_is_trimmed_and_said,

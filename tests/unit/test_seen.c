@@ -11,13 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-#define WAIT_MS 20000
 
 static struct seen seen;
 
@@ -132,9 +131,17 @@ static void put(const char *path, const char *text)
         _exit(3);
 }
 
+static unsigned flood; /* files */
+
 static void work(void)
 {
+    char path[32];
     int fd;
+
+    for (unsigned i = 0; i < flood; i++) {
+        (void)snprintf(path, sizeof(path), "/work/%u", i);
+        put(path, "");
+    }
 
     put("/work/a", "12345");
     put("/work/gone", "1");
@@ -203,14 +210,14 @@ static void end_job(void)
 }
 
 /* Lets the job work, and looks until there is no more. */
-static void look_on(const struct eyes *y)
+static void look_on(struct eyes *y)
 {
     char c;
 
     ck_assert_int_eq(write(job.say, "g", 1), 1);
     ck_assert_int_eq(read(job.hear, &c, 1), 1);
     end_job();
-    while (!eyes_look(y, &seen))
+    while (!eyes_look(y, 0, &seen))
         ;
     seen_end(&seen);
 }
@@ -257,6 +264,71 @@ START_TEST(eyes_see_what_a_job_opened_and_the_canary_that_it_touched)
 }
 END_TEST
 
+/* What the kernel keeps for one who does not look. */
+static unsigned queue_max(void)
+{
+    char text[32] = "16384";
+    int fd = open("/proc/sys/fs/fanotify/max_queued_events", O_RDONLY | O_CLOEXEC);
+
+    if (fd >= 0) {
+        ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+        close(fd);
+    }
+    return (unsigned)strtoul(text, NULL, 10);
+}
+
+START_TEST(no_flood_hides_a_touch)
+{
+    static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
+    const char *all;
+
+    eyes_init(&eyes);
+    strcpy(eyes.paths[0], "/in/trap");
+    seen_init(&seen, 1);
+    flood = queue_max() + 1000;
+    if (has_eyes(&ask, &eyes)) {
+        look_on(&eyes);
+        all = told();
+        ck_assert_msg(strncmp(all, "6:0:0: 1:0:0:/work/0 4:0:", 25) == 0, "%s", all);
+        ck_assert_uint_gt(seen.lost, 1000);
+    } else {
+        end_job();
+    }
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
+START_TEST(eyes_rest_between_looks_but_not_from_canaries)
+{
+    struct pollfd files, canaries;
+
+    eyes_init(&eyes);
+    seen_init(&seen, 1);
+    eyes.files = open("/dev/null", O_RDONLY | O_CLOEXEC); /* reads as nothing, again and again */
+    eyes.canaries = dup(eyes.files);
+    ck_assert(!eyes_look(&eyes, 1000, &seen)); /* there may be more: no rest */
+    eyes_fill(&eyes, &files, &canaries);
+    ck_assert_int_eq(files.fd, eyes.files);
+    close(eyes.files);
+    eyes.files = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    ck_assert(!eyes_look(&eyes, 1000, &seen));
+    ck_assert_uint_gt(eyes_deadline(&eyes), 1000);
+    eyes_fill(&eyes, &files, &canaries);
+    ck_assert_int_eq(files.fd, -1);
+    ck_assert_int_eq(canaries.fd, eyes.canaries);
+    eyes_wake(&eyes, eyes_deadline(&eyes) - 1);
+    eyes_fill(&eyes, &files, &canaries);
+    ck_assert_int_eq(files.fd, -1);
+    eyes_wake(&eyes, eyes_deadline(&eyes));
+    ck_assert_uint_eq(eyes_deadline(&eyes), 0);
+    eyes_fill(&eyes, &files, &canaries);
+    ck_assert_int_eq(files.fd, eyes.files);
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
 START_TEST(what_cannot_be_watched_is_said)
 {
     static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
@@ -267,7 +339,7 @@ START_TEST(what_cannot_be_watched_is_said)
     eyes_open(&eyes, &ask, INT32_MAX, &seen); /* no such process */
     ck_assert_int_eq(eyes.files, -1);
     ck_assert_str_eq(told(), "7:0:0: 5:0:0: ");
-    ck_assert(eyes_look(&eyes, &seen));
+    ck_assert(eyes_look(&eyes, 0, &seen));
     eyes_close(&eyes);
     seen_done(&seen);
 }
@@ -276,4 +348,5 @@ END_TEST
 SUITE("seen", what_was_written_is_told_at_the_end_with_its_last_size, what_finds_no_room_is_counted,
       a_canary_is_told_first_and_once_whoever_the_host_is, a_canary_that_is_no_path_is_refused,
       eyes_see_what_a_job_wrote_by_the_names_that_it_sees,
-      eyes_see_what_a_job_opened_and_the_canary_that_it_touched, what_cannot_be_watched_is_said)
+      eyes_see_what_a_job_opened_and_the_canary_that_it_touched, no_flood_hides_a_touch,
+      eyes_rest_between_looks_but_not_from_canaries, what_cannot_be_watched_is_said)

@@ -4,15 +4,13 @@
 #include "base/own.h"
 #include "base/str.h"
 #include "cli/cli.h"
+#include "cli/options.h"
 #include "record/store.h"
 #include "run/run.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-
-#define DAY_MS     86400000ull
-#define AGE_MAX_MS (36500 * DAY_MS)
 
 /* A JSON list of words as one line, cut for a table. Our own user's words, but escaped all the
  * same. */
@@ -91,22 +89,26 @@ int cmd_show(int argc, char **argv)
     return cli_flush();
 }
 
-/* Days too: what is kept for so long is not counted in hours. */
-static int parse_age(const char *text, uint64_t *ret_ms, struct err *e)
+static int read_retention(const char *age, const char *size, uint64_t *ret_ms, uint64_t *ret_bytes,
+                          struct err *e)
 {
-    size_t len = text ? strlen(text) : 0;
-    own_free char *days = NULL;
-    uint64_t n;
-
-    if (!text)
-        return 0;
-    if (text[0] && text[len - 1] != 'd')
-        return str_parse_duration(text, "--records-older-than", AGE_MAX_MS, ret_ms, e);
-    days = str_printf("%.*s", (int)(len ? len - 1 : 0), text);
-    if (str_parse_u64(days, "--records-older-than", 0, AGE_MAX_MS / DAY_MS, &n, e) < 0)
+    if (age && policy_parse_age(age, "--records-older-than", ret_ms, e) < 0)
         return -1;
-    *ret_ms = n * DAY_MS;
-    return 0;
+    return size ? str_parse_size(size, "--records-max-size", 0, UINT64_MAX, ret_bytes, e) : 0;
+}
+
+/* By what was asked for and by the policies of the host and of the user, whichever is less. */
+static int prune(const char *data_dir, uint64_t older_ms, uint64_t most, uint64_t *ret_records,
+                 uint64_t *ret_bytes, struct err *e)
+{
+    own_options struct options o = {0};
+
+    if (options_read_policies(&o, e) < 0)
+        return -1;
+    policies_bound_retention(&o.wish.policies, &older_ms, &most);
+    if (older_ms == UINT64_MAX && most == UINT64_MAX)
+        return 0;
+    return record_prune(data_dir, older_ms, most, ret_records, ret_bytes, e);
 }
 
 int cmd_gc(int argc, char **argv)
@@ -127,16 +129,15 @@ int cmd_gc(int argc, char **argv)
         return status;
     if (argc > 1)
         return cli_misuse(argv[0], "unexpected argument '%s'", argv[1]);
-    if (parse_age(age, &older_ms, &e) < 0 ||
-        (size && str_parse_size(size, "--records-max-size", 0, UINT64_MAX, &most, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0 || run_gc(paths.data_dir, kept, &removed, &e) < 0 ||
-        ((age || size) && record_prune(paths.data_dir, older_ms, most, &records, &bytes, &e) < 0))
+    if (read_retention(age, size, &older_ms, &most, &e) < 0 || cli_paths_find(&paths, &e) < 0 ||
+        run_gc(paths.data_dir, kept, &removed, &e) < 0 ||
+        prune(paths.data_dir, older_ms, most, &records, &bytes, &e) < 0)
         return cli_fail(&e);
     if (json)
         printf("{\"swept\":%" PRIu64 ",\"records\":%" PRIu64 "}\n", removed, records);
     else
         printf("%" PRIu64 " run(s) swept\n", removed);
-    if (!json && (age || size))
+    if (!json && (age || size || records > 0))
         printf("%" PRIu64 " record(s) removed, %.1f K\n", records, (double)bytes / 1024.0);
     return cli_flush();
 }

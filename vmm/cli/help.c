@@ -172,7 +172,8 @@ const char help_gc[] =
     "\n"
     "  --kept             remove the folders of --keep-logs, and evidence, too\n"
     "  --records-older-than AGE  remove records that were closed before: s (default), m, h, d\n"
-    "  --records-max-size SIZE   and the oldest, until those that are left fit into SIZE\n"
+    "  --records-max-size SIZE   and the oldest, until those that are left fit into SIZE;\n"
+    "                            policies may say both, too, and the less counts\n"
     "  --json             what was swept, on stdout\n";
 
 const char help_image[] = "usage: lazaret image COMMAND [OPTION]...\n"

@@ -56,6 +56,8 @@ int options_accel(const char *accel, const struct cli_paths *paths, struct plan_
                   struct err *e);
 /* Reads one manifest. Returns new: its text, if `ret_text` is not NULL. ERR_USAGE. */
 int options_read_request(const char *path, struct request *ret, char **ret_text, struct err *e);
+/* Reads the policies of the host and of the user, and those that were named. */
+int options_read_policies(struct options *o, struct err *e);
 /* Reads the manifest and the policies that apply, and finds the folders that are named. */
 int options_read(struct options *o, struct err *e);
 /* The same, asks the image what it would have run, decides the accelerator, and resolves; says

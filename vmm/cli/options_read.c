@@ -116,7 +116,7 @@ static int add_policy(struct options *o, const char *path, bool standing, struct
     return 0;
 }
 
-static int read_policies(struct options *o, struct err *e)
+int options_read_policies(struct options *o, struct err *e)
 {
     const char *xdg = getenv("XDG_CONFIG_HOME"), *home = getenv("HOME");
     own_free char *own = xdg && xdg[0] == '/' ? str_printf("%s/lazaret/policy.json", xdg)
@@ -149,7 +149,7 @@ int options_read(struct options *o, struct err *e)
     struct request *both[] = {&o->given, &o->manifest};
 
     look_at_layers(o);
-    if (read_manifest(o, e) < 0 || read_policies(o, e) < 0)
+    if (read_manifest(o, e) < 0 || options_read_policies(o, e) < 0)
         return -1;
     for (size_t i = 0; i < 2; i++)
         if (find_folders(both[i], KEY_INPUTS, e) < 0 || find_folders(both[i], KEY_OUTPUT, e) < 0 ||

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "plan/net.h"
 #include "plan/text.h"
+#include "shared/wire.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -49,6 +50,7 @@ void alert_rule_done(struct alert_rule *r)
 {
     strv_done(&r->command);
     strv_done(&r->destinations);
+    strv_done(&r->files);
     free(r->from);
     *r = (struct alert_rule){0};
 }
@@ -89,7 +91,7 @@ static bool is_there(const struct alert_rules *rules, const struct alert_rule *r
         if (o->when == r->when && o->action == r->action && o->above == r->above &&
             o->for_ms == r->for_ms && strcmp(o->from, r->from) == 0 &&
             is_same_list(&o->command, &r->command) &&
-            is_same_list(&o->destinations, &r->destinations))
+            is_same_list(&o->destinations, &r->destinations) && is_same_list(&o->files, &r->files))
             return true;
     }
     return false;
@@ -104,9 +106,10 @@ void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
         if (is_there(r, old))
             continue;
 
-        new.command = new.destinations = (struct strv){0};
+        new.command = new.destinations = new.files = (struct strv){0};
         strv_add_all(&new.command, &old->command);
         strv_add_all(&new.destinations, &old->destinations);
+        strv_add_all(&new.files, &old->files);
         new.from = str_dup(old->from);
         alert_rules_take(r, &new);
     }
@@ -179,36 +182,61 @@ static bool is_destination(const char *text)
     return len > 0 && len < 254 && strspn(host, "abcdefghijklmnopqrstuvwxyz0123456789.-_:") == len;
 }
 
-static int read_lists(const struct doc *d, struct alert_rule *r, struct err *e)
+/* In its plain form, so that it is what the guest's kernel calls it. */
+static bool is_file(const char *text)
 {
-    bool notify = r->action == ALERT_NOTIFY, canary = r->when == ALERT_CANARY;
+    size_t len = strlen(text);
+
+    return len > 1 && len < WIRE_CANARY_SIZE && text[0] == '/' && text[len - 1] != '/' &&
+           str_is_utf8(text) && !strstr(text, "//") && !strstr(text, "/./") &&
+           !strstr(text, "/../") && strcmp(strrchr(text, '/'), "/.") != 0 &&
+           strcmp(strrchr(text, '/'), "/..") != 0;
+}
+
+static int read_canaries(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    if (doc_has(d, "destinations") && doc_get_strv(d, "destinations", &r->destinations, e) < 0)
+        return err_set(e, ERR_USAGE, "destinations: not a list of texts");
+    if (doc_has(d, "files") && doc_get_strv(d, "files", &r->files, e) < 0)
+        return err_set(e, ERR_USAGE, "files: not a list of texts");
+    if (r->when != ALERT_CANARY)
+        return doc_has(d, "destinations") || doc_has(d, "files")
+                   ? err_set(e, ERR_USAGE, "destinations and files: they are for 'canary'")
+                   : 0;
+    if (r->destinations.n + r->files.n == 0)
+        return err_set(e, ERR_USAGE, "neither destinations nor files are there");
+    for (size_t i = 0; i < r->destinations.n; i++)
+        if (!is_destination(r->destinations.items[i]))
+            return err_set(e, ERR_USAGE, "destinations: a host in lower case, or *.HOST");
+    for (size_t i = 0; i < r->files.n; i++)
+        if (!is_file(r->files.items[i]))
+            return err_set(e, ERR_USAGE,
+                           "files: an absolute path in its plain form, below %u bytes",
+                           WIRE_CANARY_SIZE);
+    return 0;
+}
+
+static int read_command(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    bool notify = r->action == ALERT_NOTIFY;
 
     if (notify != doc_has(d, "command"))
         return err_set(e, ERR_USAGE,
                        notify ? "command: it is not there"
                               : "command: it is for the action 'notify'");
-    if (canary != doc_has(d, "destinations"))
-        return err_set(e, ERR_USAGE,
-                       canary ? "destinations: it is not there"
-                              : "destinations: it is for 'canary'");
-    if ((notify && doc_get_strv(d, "command", &r->command, e) < 0) ||
-        (canary && doc_get_strv(d, "destinations", &r->destinations, e) < 0))
-        return err_set(e, ERR_USAGE, "%s: not a list of texts",
-                       r->command.n == 0 && notify ? "command" : "destinations");
-    if (notify && (r->command.n == 0 || r->command.items[0][0] != '/'))
+    if (!notify)
+        return 0;
+    if (doc_get_strv(d, "command", &r->command, e) < 0)
+        return err_set(e, ERR_USAGE, "command: not a list of texts");
+    if (r->command.n == 0 || r->command.items[0][0] != '/')
         return err_set(e, ERR_USAGE, "command: its first word is no absolute path");
-    if (canary && r->destinations.n == 0)
-        return err_set(e, ERR_USAGE, "destinations: it is empty");
-    for (size_t i = 0; i < r->destinations.n; i++)
-        if (!is_destination(r->destinations.items[i]))
-            return err_set(e, ERR_USAGE, "destinations: a host in lower case, or *.HOST");
     return 0;
 }
 
 int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e)
 {
-    static const char *const keys[] = {"when",    "above",        "for",  "action",
-                                       "command", "destinations", "from", NULL};
+    static const char *const keys[] = {"when",         "above", "for",  "action", "command",
+                                       "destinations", "files", "from", NULL};
     own_alert_rule struct alert_rule r = {0};
     size_t when = 0, action = 0;
 
@@ -221,7 +249,8 @@ int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *re
         return -1;
     r.when = (enum alert_when)when;
     r.action = (enum alert_action)action;
-    if (read_above(d, &r, e) < 0 || read_span(d, &r, e) < 0 || read_lists(d, &r, e) < 0)
+    if (read_above(d, &r, e) < 0 || read_span(d, &r, e) < 0 || read_canaries(d, &r, e) < 0 ||
+        read_command(d, &r, e) < 0)
         return -1;
     if (!from && doc_get_str(d, "from", &from, e) < 0)
         return -1;
@@ -252,10 +281,27 @@ struct doc *alert_rules_to_doc(const struct alert_rules *rules)
             doc_set_strv(d, "command", (const char *const *)r->command.items);
         if (r->destinations.n)
             doc_set_strv(d, "destinations", (const char *const *)r->destinations.items);
+        if (r->files.n)
+            doc_set_strv(d, "files", (const char *const *)r->files.items);
         doc_set_str(d, "from", r->from);
         doc_add(list, d);
     }
     return list;
+}
+
+int alert_rules_check(const struct alert_rules *r, struct err *e)
+{
+    own_strv struct strv files = {0};
+
+    if (r->n > ALERT_RULES_MAX)
+        return err_set(e, ERR_USAGE, "%zu alerts in all policies together, at most %u", r->n,
+                       ALERT_RULES_MAX);
+    alert_rules_files(r, &files);
+    return files.n > WIRE_CANARIES_MAX
+               ? err_set(e, ERR_USAGE,
+                         "%zu files are canaries in all policies together, at most %u", files.n,
+                         WIRE_CANARIES_MAX)
+               : 0;
 }
 
 int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct err *e)
@@ -269,7 +315,7 @@ int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct
             return err_wrap(e, "alerts[%zu]", i);
         alert_rules_take(ret, &r);
     }
-    return 0;
+    return alert_rules_check(ret, e);
 }
 
 char *alert_rule_text(const struct alert_rule *r)
@@ -284,6 +330,8 @@ char *alert_rule_text(const struct alert_rule *r)
         str_addf(&s, " above %" PRIu64 "%s", r->above, whens[r->when].unit);
     for (size_t i = 0; i < r->destinations.n; i++)
         str_addf(&s, " %s", r->destinations.items[i]);
+    for (size_t i = 0; i < r->files.n; i++)
+        str_addf(&s, " %s", r->files.items[i]);
     if (r->for_ms)
         str_addf(&s, " in %" PRIu64 ".%03" PRIu64 " s", r->for_ms / 1000, r->for_ms % 1000);
     str_addf(&s, ": %s", actions[r->action]);
@@ -296,4 +344,15 @@ bool alert_is_canary(const struct alert_rule *r, const char *host)
         if (net_host_fits(r->destinations.items[i], host))
             return true;
     return false;
+}
+
+bool alert_is_canary_file(const struct alert_rule *r, const char *path)
+{
+    return path ? strv_has(&r->files, path) : r->files.n > 0;
+}
+
+void alert_rules_files(const struct alert_rules *r, struct strv *ret)
+{
+    for (size_t i = 0; i < r->n; i++)
+        strv_add_new(ret, &r->items[i].files);
 }

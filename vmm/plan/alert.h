@@ -12,6 +12,7 @@
  *     {"when": "egress_bytes", "above": "100M", "for": "60s", ...}
  *     {"when": "silence", "for": "5m", ...}                                neither output nor CPU
  *     {"when": "canary", "destinations": ["canary.example.org"], "action": "freeze"}
+ *     {"when": "canary", "files": ["/in/.aws/credentials"], ...}           the guest's word
  *
  * Alerts of all policies count, each by itself: none can be taken away by another.
  */
@@ -59,6 +60,7 @@ struct alert_rule {
     uint64_t for_ms;          /* 0: at once */
     struct strv command;      /* of ALERT_NOTIFY */
     struct strv destinations; /* of ALERT_CANARY: lower case, exact or "*.example.org" */
+    struct strv files;        /* the same: absolute paths in the container */
     char *from;               /* "policy.json:7" */
 };
 
@@ -80,12 +82,18 @@ void alert_rule_done(struct alert_rule *r);
 void alert_rules_take(struct alert_rules *r, struct alert_rule *rule);
 /* But those that are there already. */
 void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more);
+/* Are they as many, and of as many files, as there may be? */
+int alert_rules_check(const struct alert_rules *r, struct err *e);
 /* Returns new: a list of objects, with "from". */
 struct doc *alert_rules_to_doc(const struct alert_rules *r);
 int alert_rules_from_doc(const struct doc *list, struct alert_rules *ret, struct err *e);
 /* Returns new: "cpu above 90 % in 30.000 s: log", for people. */
 char *alert_rule_text(const struct alert_rule *r);
+/* Adds the files of all canaries, each once. */
+void alert_rules_files(const struct alert_rules *r, struct strv *ret);
 /* `host` is lower case. */
 bool alert_is_canary(const struct alert_rule *r, const char *host);
+/* A file of the rule; NULL: one that is not known, which may be any. */
+bool alert_is_canary_file(const struct alert_rule *r, const char *path);
 
 #endif

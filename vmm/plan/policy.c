@@ -210,25 +210,13 @@ static int take_network(const struct text *t, struct policy *p, struct err *e)
 
 static int take_keys(const struct text *t, struct policy *p, struct err *e)
 {
-    static const char *const keys[] = {"format",
-                                       "version",
-                                       "max",
-                                       "on_excess",
-                                       "images",
-                                       "input_roots",
-                                       "output_roots",
-                                       "writable",
-                                       "allow_debug",
-                                       "require_amnesic",
-                                       "required_layers",
-                                       "network",
-                                       "network_ranges",
-                                       "alerts",
-                                       "require_record",
-                                       "record_content",
-                                       "redact",
-                                       "secrets",
-                                       NULL};
+    static const char *const keys[] = {"format",           "version",         "max",
+                                       "on_excess",        "images",          "input_roots",
+                                       "output_roots",     "writable",        "allow_debug",
+                                       "require_amnesic",  "required_layers", "network",
+                                       "network_ranges",   "alerts",          "require_record",
+                                       "record_content",   "redact",          "record_max_age",
+                                       "records_max_size", "secrets",         NULL};
     const char *name;
 
     for (size_t i = 0; (name = doc_key_at(t->d, i)); i++) {
@@ -240,7 +228,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
             return text_wrong(t, name, "unknown key", e);
     }
     if (take_max(t, p, e) < 0 || take_network(t, p, e) < 0 || take_excess(t, p, e) < 0 ||
-        policy_take_alerts(t, p, e) < 0 ||
+        policy_take_alerts(t, p, e) < 0 || policy_take_retention(t, p, e) < 0 ||
         take_list(t, "images", is_image, "not sha256:HEX or key:HEX, 64 digits each", &p->images,
                   e) < 0 ||
         take_list(t, "input_roots", is_root, "not a real path", &p->input_roots, e) < 0 ||

@@ -17,7 +17,9 @@
  *      "alerts": [...],                     what is to be told or ended: alert.h
  *      "require_record": true,              no run without a record
  *      "record_content": false,             records say how much, and not what
- *      "redact": ["sk-*"]}                  what is taken out of records: record/redact.h
+ *      "redact": ["sk-*"],                  what is taken out of records: record/redact.h
+ *      "record_max_age": "30d",             gc removes what was closed before
+ *      "records_max_size": "1G"}            and the oldest, until the rest fits
  *
  * A list that is there allows what is in it; one that is not there allows all. (The policy of the
  * image store, images/trust.h, is another: whose signatures count at all.)
@@ -60,6 +62,7 @@ struct policy {
     struct alert_rules alerts;
     bool no_writable, no_debug, amnesic, record, no_content;
     unsigned writable_line, debug_line, amnesic_line, record_line;
+    uint64_t record_age_ms, records_bytes; /* that records may have; 0: any */
 };
 
 /* ERR_USAGE: file, line and key. `ret` is empty. */
@@ -117,6 +120,10 @@ int policy_check_secret(const struct policies *ps, const char *name, const char 
                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
+/* "90", "12h", "30d": ERR_USAGE says what is wrong with `what`. */
+int policy_parse_age(const char *text, const char *what, uint64_t *ret_ms, struct err *e);
+/* Lowers both to what the policies let records have. */
+void policies_bound_retention(const struct policies *ps, uint64_t *age_ms, uint64_t *bytes);
 int policy_check_record(const struct policies *ps, const char *what, struct err *e);
 /* `held`: the names of the layers that will be around QEMU; NULL: none is known of. */
 int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e);

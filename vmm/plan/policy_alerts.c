@@ -29,8 +29,5 @@ int policies_add_alerts(const struct policies *ps, struct alert_rules *ret, stru
 {
     for (size_t i = 0; i < ps->n; i++)
         alert_rules_add_all(ret, &ps->items[i].alerts);
-    return ret->n > ALERT_RULES_MAX
-               ? err_set(e, ERR_USAGE, "%zu alerts in all policies together, at most %u", ret->n,
-                         ALERT_RULES_MAX)
-               : 0;
+    return alert_rules_check(ret, e);
 }

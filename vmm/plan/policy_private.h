@@ -6,5 +6,6 @@
 #include "plan/text.h"
 
 int policy_take_alerts(const struct text *t, struct policy *p, struct err *e);
+int policy_take_retention(const struct text *t, struct policy *p, struct err *e);
 
 #endif

@@ -198,6 +198,16 @@ void alarm_egress(struct keeper *k, const struct gateway_event *ev)
     alert_destination(&a->state, &k->plan->alerts, clock_mono_ms(), ev->host, shown, met, k);
 }
 
+void alarm_file(struct keeper *k, const char *path)
+{
+    bool hidden = k->plan->amnesic || k->plan->record.no_content;
+    struct alarm *a = k->alarm;
+
+    if (a)
+        alert_file(&a->state, &k->plan->alerts, clock_mono_ms(), path,
+                   path && !hidden ? path : "a file", met, k);
+}
+
 static int end(const struct alarm *a, const struct alert_rule *by, struct err *e)
 {
     return err_set(e, ERR_LIMIT, "an alert of %s ended it: %s", by->from, a->text);

@@ -34,6 +34,8 @@ void alarm_turn(struct keeper *k);
 void alarm_job(struct keeper *k, uint32_t exec, bool over);
 /* A destination was tried. */
 void alarm_egress(struct keeper *k, const struct gateway_event *ev);
+/* A canary file was opened, as the guest says; NULL: it is not known which. */
+void alarm_file(struct keeper *k, const char *path);
 /* Does what a rule that was met asks for. -1: the guest has to end (ERR_LIMIT). */
 int alarm_act(struct keeper *k, struct err *e);
 

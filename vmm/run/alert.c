@@ -157,6 +157,20 @@ void alert_destination(struct alert_state *s, const struct alert_rules *rules, u
     }
 }
 
+void alert_file(struct alert_state *s, const struct alert_rules *rules, uint64_t now_ms,
+                const char *path, const char *shown, alert_met_fn *met, void *arg)
+{
+    for (size_t i = 0; i < s->n && i < rules->n; i++) {
+        const struct alert_rule *r = &rules->items[i];
+        char text[ALERT_TEXT_MAX];
+
+        if (r->when != ALERT_CANARY || !alert_is_canary_file(r, path))
+            continue;
+        (void)snprintf(text, sizeof(text), "canary: %.200s was opened", shown);
+        met(i, text, is_again(&s->rules[i], r, now_ms), arg);
+    }
+}
+
 void alert_skip(struct alert_state *s, uint64_t now_ms)
 {
     s->at_ms = now_ms;

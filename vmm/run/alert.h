@@ -48,6 +48,9 @@ void alert_look(struct alert_state *s, const struct alert_rules *rules,
 /* A destination that was tried, in lower case: canaries. `shown` is how it may be named. */
 void alert_destination(struct alert_state *s, const struct alert_rules *rules, uint64_t now_ms,
                        const char *host, const char *shown, alert_met_fn *met, void *arg);
+/* A canary file was opened, as the guest says; NULL: one that is not known. */
+void alert_file(struct alert_state *s, const struct alert_rules *rules, uint64_t now_ms,
+                const char *path, const char *shown, alert_met_fn *met, void *arg);
 /* Nothing of the guest's happened until now: no silence, and no span that has to be whole. */
 void alert_skip(struct alert_state *s, uint64_t now_ms);
 

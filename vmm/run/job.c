@@ -18,13 +18,21 @@
 #define BLIND_MAX     20u    /* looks at QEMU that may fail: it may just have ended */
 
 /* In memory: nobody needs it once the guest has it. */
-static int make_config(const struct plan *plan, unsigned number, int *ret_fd, struct err *e)
+static int make_config(const struct plan *plan, unsigned number, const struct strv *canaries,
+                       int *ret_fd, struct err *e)
 {
     own_doc struct doc *d = oci_config(plan, number);
     own_free char *text = doc_format(d, false);
     own_close int fd = memfd_create("lazaret-config", MFD_CLOEXEC);
+    int rc = fd < 0 ? -1 : 0;
 
-    if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
+    for (size_t i = 0; rc == 0 && i < canaries->n; i++) {
+        char path[WIRE_CANARY_SIZE] = "";
+
+        memcpy(path, canaries->items[i], strnlen(canaries->items[i], sizeof(path) - 1));
+        rc = file_write_all(fd, path, sizeof(path));
+    }
+    if (rc < 0 || file_write_all(fd, text, strlen(text)) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the container's configuration");
     *ret_fd = own_steal_fd(fd);
     return 0;
@@ -35,9 +43,11 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
 {
     struct channel_secret secrets[WIRE_SECRETS_MAX];
     const size_t n_files = plan->secrets.n, n_secrets = n_files + plan->secret_env.n;
+    own_strv struct strv canaries = {0};
     own_close int config = -1;
 
-    if (make_config(plan, number, &config, e) < 0)
+    alert_rules_files(&plan->alerts, &canaries);
+    if (make_config(plan, number, &canaries, &config, e) < 0)
         return -1;
     for (size_t i = 0; i < n_secrets; i++)
         secrets[i] = (struct channel_secret){
@@ -55,6 +65,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
         .trace = plan->trace,
         .watch = seen_is_wanted(plan) || plan->learn,
         .learn = plan->learn,
+        .canaries = (uint32_t)canaries.n,
         .rows = io->rows,
         .cols = io->cols,
         .secrets = secrets,
@@ -95,7 +106,7 @@ static void run_from_now(struct job *j)
 
 void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct run_result *result)
 {
-    *j = (struct job){.number = number, .plan = plan, .result = result};
+    *j = (struct job){.number = number, .plan = plan, .result = result, .adopted = true};
     run_from_now(j);
 }
 

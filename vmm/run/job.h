@@ -22,6 +22,7 @@ enum job_state { JOB_NONE, JOB_STARTING, JOB_RUNNING, JOB_KILLED, JOB_ENDED };
 struct job {
     unsigned number; /* 1 to WIRE_EXEC_MAX */
     enum job_state state;
+    bool adopted;              /* it began with another keeper */
     bool over;                 /* EXIT, UNSTARTED or GONE has come */
     const struct plan *plan;   /* what runs and how long it may; borrowed */
     struct run_result *result; /* filled in; RUN_ENDED_NOT: see result->err; borrowed */

@@ -2,6 +2,7 @@
 #include "run/seen.h"
 
 #include "base/own.h"
+#include "run/alarm.h"
 #include "run/recording.h"
 #include "run/serve.h"
 
@@ -32,7 +33,8 @@ static void add_row(struct keeper *k, const struct channel_event *ev)
     doc_add(*rows, row);
 }
 
-/* What has come so far, and how often there was more than that, 0: it is not known yet. */
+/* What has come so far, and how often there was more than that, 0: it is not
+ * known yet. */
 static void add_line(struct keeper *k, uint32_t exec, uint64_t more)
 {
     struct doc *rows = own_steal_ptr(k->wrote[exec - 1]), *d;
@@ -46,10 +48,42 @@ static void add_line(struct keeper *k, uint32_t exec, uint64_t more)
     recording_guest(k, "wrote", d);
 }
 
+/* The path of a canary is the policy's own text, not the guest's; NULL: it is
+ * not known which. Of a job that runs on from another sandbox they were others.
+ */
+static const char *canary(const struct job *j, const struct strv *files, uint32_t which)
+{
+    return !j->adopted && which < files->n ? files->items[which] : NULL;
+}
+
+static void take_canary(struct keeper *k, const struct channel_event *ev)
+{
+    const struct job *j = &k->jobs[ev->exec - 1];
+    own_strv struct strv files = {0};
+    const char *path;
+    struct doc *d;
+
+    alert_rules_files(&j->plan->alerts, &files);
+    path = canary(j, &files, ev->seen.detail);
+    if (ev->seen.kind == WIRE_SEEN_CANARY) {
+        alarm_file(k, path);
+        return;
+    }
+    if (!path)
+        return;
+    d = line_of(k, ev->exec);
+    doc_set_str(d, "path", path);
+    recording_guest(k, "unwatched", d);
+    if (!k->serving)
+        run_note(&k->result, "the canary '%.200s' is not there: it is not watched", path);
+}
+
 void seen_take(struct keeper *k, const struct channel_event *ev)
 {
     const struct channel_seen *m = &ev->seen;
 
+    if (m->kind >= WIRE_SEEN_CANARY)
+        take_canary(k, ev);
     if (m->kind == WIRE_SEEN_WRITTEN)
         add_row(k, ev);
     if (m->kind == WIRE_SEEN_BLIND)
