@@ -122,8 +122,7 @@ static unsigned digit(char c)
     return c >= 'a' ? (unsigned)(c - 'a') + 10 : (unsigned)(c - '0');
 }
 
-/* The bytes that were escaped. What was cut ends in its folder. */
-static void unescape(const char *text, char out[CHANNEL_TEXT_MAX])
+void observe_unescape(const char *text, char out[CHANNEL_TEXT_MAX])
 {
     static const char cut[] = "...";
     size_t len = strlen(text), n = 0;
@@ -147,7 +146,7 @@ static void add_path(struct observing *o, enum learn_kind kind, const char *esca
         return;
     }
     o->n_paths++;
-    unescape(escaped, add_row(o, kind)->text);
+    observe_unescape(escaped, add_row(o, kind)->text);
 }
 
 void observe_event(struct keeper *k, const struct channel_event *ev)

@@ -30,6 +30,8 @@ void observe_begin(struct keeper *k);
 void observe_egress(struct keeper *k, const struct gateway_event *ev);
 /* Of the job: its EXIT, and SEEN: UNTRUSTED paths, escaped as the relay does it (str_escape()). */
 void observe_event(struct keeper *k, const struct channel_event *ev);
+/* The bytes that str_escape() made this text of, NUL-terminated. What it cut ends in its folder. */
+void observe_unescape(const char *text, char out[CHANNEL_TEXT_MAX]);
 /* The job has ended. -1: it could not be written. */
 int observe_end(struct keeper *k, struct err *e);
 void observe_free(struct observing *o);
