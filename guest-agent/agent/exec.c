@@ -36,7 +36,7 @@ static void forget(struct exec *x)
 {
     x->state = WIRE_IN_NONE;
     x->config_fd = x->link = x->console = x->network = -1;
-    x->made = false;
+    x->made = x->here = false;
     x->stdio[0] = x->stdio[1] = x->stdio[2] = -1;
     x->runtime = x->init = 0;
     x->reaped = x->begun = x->ended = false;
@@ -279,16 +279,16 @@ static int send_go(struct exec *x)
     return 0;
 }
 
-/* GO, once the container is there, and its way out, if it gets one. */
+/* GO, once the container is there, and its way out, if it gets one. Until its first process is our
+ * program it is the runtime's, which nobody may look into. */
 static void go(struct exec *x)
 {
-    bool egress = egress_is_on(x->egress);
     int rc = 0;
 
-    if (!x->made || x->wrong || (egress && x->network < 0))
+    if (!x->made || x->wrong || !x->here)
         return;
     x->made = false;
-    if (egress)
+    if (egress_is_on(x->egress))
         rc = egress_serve(x->egress, x->number, x->network);
     close_fd(&x->network);
     if (rc == -EAFNOSUPPORT)
@@ -450,17 +450,20 @@ static void on_cannot(struct exec *x, int error)
     fail(x, missing ? WIRE_WHY_NOT_FOUND : WIRE_WHY_NOT_EXEC, strerror(error));
 }
 
-/* Where nobody serves it, it is not kept. */
-static void take_network(struct exec *x, int *fd, int error)
+/* The container's first process runs, and shows its network: where nobody serves that, it is not
+ * kept. */
+static void take_here(struct exec *x, int *fd, int error)
 {
-    if (!egress_is_on(x->egress) || x->network >= 0 || x->begun)
+    if (x->here)
         return;
-    x->network = *fd;
-    *fd = -1;
-    if (x->network < 0)
-        fail_errno(x, "the job's network", -error);
-    else
-        go(x);
+    x->here = true;
+    if (egress_is_on(x->egress)) {
+        x->network = *fd;
+        *fd = -1;
+        if (x->network < 0)
+            fail_errno(x, "the job's network", -error);
+    }
+    go(x);
 }
 
 /* Reads what the container's first process has to say, until it has no more. */
@@ -476,7 +479,7 @@ static void hear(struct exec *x)
         if (n != sizeof(r)) {
             close_fd(&x->link);
         } else if (r.kind == LINK_HERE) {
-            take_network(x, &fd, r.value);
+            take_here(x, &fd, r.value);
         } else if (r.kind == LINK_BEGUN) {
             x->begun = true;
         } else if (r.kind == LINK_CANNOT) {

@@ -60,6 +60,7 @@ struct exec {
     bool reaped;   /* ... has ended */
     int init_status;
     bool made;      /* the container is there, and GO not said */
+    bool here;      /* its first process runs our program */
     int network;    /* its namespace, until GO; -1: not shown */
     int link;       /* to the container's first process, -1: it has ended */
     int stdio[3];   /* the container's ends, until the runtime has them */
