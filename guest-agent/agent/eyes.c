@@ -63,7 +63,7 @@ ssize_t eyes_take_config(struct eyes *y, const struct wire_exec *ask, const uint
 static int new_group(void)
 {
     return fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK,
-                         O_RDONLY | O_NONBLOCK | O_NOATIME | O_LARGEFILE | O_CLOEXEC);
+                         O_RDONLY | O_NONBLOCK | O_NOATIME | O_CLOEXEC);
 }
 
 static const char *fd_path(int fd, char ret[EYES_FD_PATH])

@@ -13,8 +13,6 @@ void seen_init(struct seen *s, size_t max)
 
 void seen_done(struct seen *s)
 {
-    for (size_t i = 0; i < s->n; i++)
-        free(s->rows[i].path);
     free(s->rows);
     seen_init(s, 0);
 }
@@ -35,27 +33,28 @@ static struct seen_row *find(const struct seen *s, uint64_t hash, uint32_t kind,
     for (size_t i = 0; i < s->n; i++) {
         struct seen_row *r = &s->rows[i];
 
-        if (r->hash == hash && r->kind == kind && strlen(r->path) == len &&
+        if (r->hash == hash && r->kind == kind && r->path_len == len &&
             memcmp(r->path, path, len) == 0)
             return r;
     }
     return NULL;
 }
 
-/* A new row; NULL: there is no room. */
-static struct seen_row *grow(struct seen *s)
+/* Is there room for one more? */
+static bool grow(struct seen *s)
 {
-    if (s->n == s->max)
-        return NULL;
-    if (s->n == s->room) {
-        struct seen_row *more = realloc(s->rows, (s->room + ROOM_STEP) * sizeof(*more));
+    struct seen_row *more;
 
-        if (!more)
-            return NULL;
-        s->rows = more;
-        s->room += ROOM_STEP;
-    }
-    return &s->rows[s->n];
+    if (s->n == s->max)
+        return false;
+    if (s->n < s->room)
+        return true;
+    more = realloc(s->rows, (s->room + ROOM_STEP) * sizeof(*more));
+    if (!more)
+        return false;
+    s->rows = more;
+    s->room += ROOM_STEP;
+    return true;
 }
 
 void seen_add(struct seen *s, enum wire_seen_kind kind, const char *path, size_t len, uint64_t size)
@@ -67,14 +66,13 @@ void seen_add(struct seen *s, enum wire_seen_kind kind, const char *path, size_t
         r->size = size;
         return;
     }
-    r = len <= WIRE_PATH_MAX ? grow(s) : NULL;
-    if (r)
-        *r =
-            (struct seen_row){.hash = hash, .size = size, .kind = kind, .path = strndup(path, len)};
-    if (r && r->path)
-        s->n++;
-    else
+    if (len > WIRE_PATH_MAX || !grow(s)) {
         s->lost++;
+        return;
+    }
+    r = &s->rows[s->n++];
+    *r = (struct seen_row){.hash = hash, .size = size, .kind = kind, .path_len = len};
+    memcpy(r->path, path, len);
 }
 
 void seen_end(struct seen *s)
@@ -104,7 +102,7 @@ static bool next_row(struct seen *s, struct wire_seen *ret)
         *ret = (struct wire_seen){.kind = r->kind,
                                   .size = r->size,
                                   .path = (const uint8_t *)r->path,
-                                  .path_len = strlen(r->path)};
+                                  .path_len = r->path_len};
         return true;
     }
     return false;

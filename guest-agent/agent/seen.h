@@ -14,7 +14,8 @@ struct seen_row {
     uint64_t size;
     uint32_t kind; /* enum wire_seen_kind, one with a path */
     bool told;
-    char *path; /* UNTRUSTED: the job chose it; at most WIRE_PATH_MAX bytes */
+    size_t path_len;
+    char path[WIRE_PATH_MAX]; /* UNTRUSTED: the job chose it */
 };
 
 struct seen {

@@ -105,7 +105,7 @@ START_TEST(a_canary_that_is_no_path_is_refused)
     char both[2 * WIRE_CANARY_SIZE] = "/a";
 
     eyes_init(&y);
-    strcpy(both + WIRE_CANARY_SIZE, "/b/c");
+    memcpy(both + WIRE_CANARY_SIZE, "/b/c", 5);
     /* In pieces, and with the configuration behind it. */
     ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both, 700), 700);
     ck_assert_int_eq(eyes_take_config(&y, &ask, (uint8_t *)both + 700, 400), 324);
@@ -224,6 +224,11 @@ static void look_on(struct eyes *y)
 
 static struct eyes eyes;
 
+static void name_canary(size_t i, const char *path)
+{
+    (void)snprintf(eyes.paths[i], sizeof(eyes.paths[i]), "%s", path);
+}
+
 START_TEST(eyes_see_what_a_job_wrote_by_the_names_that_it_sees)
 {
     static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH};
@@ -247,8 +252,8 @@ START_TEST(eyes_see_what_a_job_opened_and_the_canary_that_it_touched)
     const char *all;
 
     eyes_init(&eyes);
-    strcpy(eyes.paths[0], "/in/none");
-    strcpy(eyes.paths[1], "/in/trap");
+    name_canary(0, "/in/none");
+    name_canary(1, "/in/trap");
     seen_init(&seen, 20);
     if (has_eyes(&ask, &eyes)) {
         look_on(&eyes);
@@ -283,7 +288,7 @@ START_TEST(no_flood_hides_a_touch)
     const char *all;
 
     eyes_init(&eyes);
-    strcpy(eyes.paths[0], "/in/trap");
+    name_canary(0, "/in/trap");
     seen_init(&seen, 1);
     flood = queue_max() + 1000;
     if (has_eyes(&ask, &eyes)) {
@@ -334,7 +339,7 @@ START_TEST(what_cannot_be_watched_is_said)
     static const struct wire_exec ask = {.flags = WIRE_EXEC_WATCH, .canaries = 1};
 
     eyes_init(&eyes);
-    strcpy(eyes.paths[0], "/a");
+    name_canary(0, "/a");
     seen_init(&seen, 10);
     eyes_open(&eyes, &ask, INT32_MAX, &seen); /* no such process */
     ck_assert_int_eq(eyes.files, -1);
