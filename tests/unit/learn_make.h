@@ -112,14 +112,15 @@ static inline void set_up(struct world *w)
     add_policy(
         w,
         P(", \"max\": {\"memory\": \"1G\", \"timeout\": \"10m\", \"pids\": 100, \"disk\": \"2G\","
-          "\"job_cpu_time\": \"5m\", \"output_max\": \"10M\"},"
+          "\"job_cpu_time\": \"5m\", \"output_max\": \"10M\", \"cpus\": 2},"
+          "\"on_excess\": {\"cpus\": \"trim\"},"
           "\"network\": [\"https://*.a.org,bytes=1M\", \"https://a.org\", "
           "\"tcp://*:22,streams=2\"]"),
         "p.json");
     must(
         resolve(
             w, M(", \"memory\": \"1G\", \"output\": \"/o\", \"output_max\": \"10M\", \"pids\": 100,"
-                 "\"network\": [\"https://a.org/v1,name=api\"]")),
+                 "\"cpus\": 8, \"network\": [\"https://a.org/v1,name=api\"]")),
         w);
 }
 

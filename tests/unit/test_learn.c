@@ -164,7 +164,7 @@ START_TEST(numbers_have_headroom_and_are_never_above_the_runs_own)
         {M(", \"memory\": \"100M\""), 90 * PLAN_MIB, KEY_MEMORY, "100M"},
         {M(""), UINT64_MAX, KEY_MEMORY, "512M"},
         {M(""), 0, KEY_MEMORY, ""},
-        {M(", \"memory\": \"1G\""), 0, KEY_MEMORY, "1G"},
+        {M(", \"memory\": \"1G\""), 0, KEY_MEMORY, "1024M"},
         {M(""), 1, KEY_TIMEOUT, "60s"},
         {M(""), 20000, KEY_TIMEOUT, "80s"},
         {M(", \"timeout\": \"21s\""), 20000, KEY_TIMEOUT, "21s"},
@@ -176,7 +176,7 @@ START_TEST(numbers_have_headroom_and_are_never_above_the_runs_own)
         {M(", \"output\": \"/o\""), 3 * PLAN_MIB, KEY_OUTPUT_MAX, "6M"},
         {M(""), 3 * PLAN_MIB, KEY_OUTPUT_MAX, ""},
         {M(", \"memory\": \"1G\", \"tmp\": \"512M\""), PLAN_MIB, KEY_TMP, "64M"},
-        {M(", \"cpu_time\": \"5m\""), PLAN_MIB, KEY_CPU_TIME, "5m"},
+        {M(", \"cpu_time\": \"5m\""), PLAN_MIB, KEY_CPU_TIME, "300s"},
     };
 
     for (size_t i = 0; i < N(rows); i++) {

@@ -113,7 +113,7 @@ static void say_all(const struct learning *l, const struct request *r, const str
 static int write_manifest(struct learning *l, const struct request *fresh, struct strv *notes,
                           struct err *e)
 {
-    own_request struct request old = {0}, both = {0};
+    own_request struct request old = {0}, both = {0}, again = {0};
     own_doc struct doc *widened = NULL;
     own_close int folder = -1;
     own_free char *text = NULL;
@@ -131,6 +131,9 @@ static int write_manifest(struct learning *l, const struct request *fresh, struc
                request_widens(&old, &both, &widened, e) < 0))
         return err_wrap(e, "--learn '%s'", l->path);
     text = request_format(is ? &both : fresh);
+    /* What is written can be read: there may be more of it than a manifest holds. */
+    if (request_parse(text, strlen(text), l->path, &again, e) < 0)
+        return err_wrap(e, "--learn: it would be no manifest");
     if (output_file(l->path, text, strlen(text), mode, e) < 0)
         return -1;
     l->written = true;

@@ -29,6 +29,18 @@ static void keep(struct learning *g, enum key k, const struct strv *texts, const
         request_why(g->r, k, NULL, "wish", "asked for: %s", why);
 }
 
+/* A number as it came to be, for a policy may have made it less. */
+static void keep_number(struct learning *g, enum key k, const char *why)
+{
+    const uint64_t n = *plan_number((struct plan *)(uintptr_t)g->p, k);
+    char text[48];
+
+    if (key_rows[k].optional && n == 0)
+        return;
+    request_add(g->r, k, key_text(k, n, text, sizeof(text)));
+    request_why(g->r, k, NULL, "wish", "asked for: %s", why);
+}
+
 static void keep_wish(struct learning *g, enum key k)
 {
     const struct request *r = g->wish->command_line;
@@ -40,7 +52,11 @@ static void keep_wish(struct learning *g, enum key k)
         strv_addf(g->notes, "env: values that the command line gave are not written down");
     if (k == KEY_ENV || !r || !r->of[k].set)
         r = g->wish->manifest;
-    if (r && r->of[k].set)
+    if (!r || !r->of[k].set)
+        return;
+    if (key_is_number(k))
+        keep_number(g, k, request_place(r, k, place));
+    else
         keep(g, k, &r->of[k].texts, request_place(r, k, place));
 }
 
@@ -128,59 +144,65 @@ static bool narrow(const struct learning *g, const struct learn_destination *d,
            (by->name || net_covers(by, ret));
 }
 
-static int compare_texts(const void *a, const void *b)
+/* What came to one rule. */
+struct reached {
+    char *text;
+    uint64_t count, bytes;
+};
+
+static int compare_reached(const void *a, const void *b)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+    return strcmp(((const struct reached *)a)->text, ((const struct reached *)b)->text);
 }
 
-/* How often and how much, of all that came to one rule. */
-static void why_rule(struct learning *g, const char *text)
+/* Returns new: one for each destination that a rule can say, in the order of their texts. */
+static struct reached *reach(struct learning *g, size_t *ret_n)
 {
-    uint64_t count = 0, bytes = 0;
-    char size[48];
+    struct reached *all = calloc(g->l->n_destinations + 1, sizeof(*all));
 
+    if (!all)
+        abort();
+    *ret_n = 0;
     for (size_t i = 0; i < g->l->n_destinations; i++) {
         const struct learn_destination *d = &g->l->destinations[i];
         own_net_rule struct net_rule r = {0};
-        own_free char *its =
-            d->rule < g->p->network.n && narrow(g, d, &r) ? net_rule_text(&r) : NULL;
 
-        if (!its || strcmp(its, text) != 0)
-            continue;
-        count += d->count;
-        bytes += d->bytes;
+        if (d->rule < g->p->network.n && narrow(g, d, &r))
+            all[(*ret_n)++] =
+                (struct reached){.text = net_rule_text(&r), .count = d->count, .bytes = d->bytes};
     }
-    request_why(g->r, KEY_NETWORK, text, "host", "%" PRIu64 " connections, %s", count,
-                str_format_size(size, sizeof(size), bytes));
+    qsort(all, *ret_n, sizeof(*all), compare_reached);
+    return all;
 }
 
 static void learn_network(struct learning *g)
 {
-    own_strv struct strv texts = {0};
-    size_t left_out = 0;
+    size_t n, at = 0;
+    struct reached *all = reach(g, &n);
+    uint64_t left_out = g->l->more_destinations + g->l->n_destinations - n;
+    char size[48];
 
-    for (size_t i = 0; i < g->l->n_destinations; i++) {
-        const struct learn_destination *d = &g->l->destinations[i];
-        own_net_rule struct net_rule r = {0};
-        own_free char *text = NULL;
+    g->r->of[KEY_NETWORK].set = true;
+    while (at < n) {
+        struct reached sum = all[at];
 
-        if (d->rule >= g->p->network.n || !narrow(g, d, &r)) {
+        for (at++; at < n && strcmp(all[at].text, sum.text) == 0; at++) {
+            sum.count += all[at].count;
+            sum.bytes += all[at].bytes;
+        }
+        if (g->r->of[KEY_NETWORK].texts.n == NET_RULES_MAX) {
             left_out++;
             continue;
         }
-        text = net_rule_text(&r);
-        if (!strv_has(&texts, text))
-            strv_add(&texts, text);
+        request_add(g->r, KEY_NETWORK, sum.text);
+        request_why(g->r, KEY_NETWORK, sum.text, "host", "%" PRIu64 " connections, %s", sum.count,
+                    str_format_size(size, sizeof(size), sum.bytes));
     }
     if (left_out > 0)
-        strv_addf(g->notes, "network: %zu destinations are left out", left_out);
-    if (texts.n > 0)
-        qsort(texts.items, texts.n, sizeof(texts.items[0]), compare_texts);
-    g->r->of[KEY_NETWORK].set = true;
-    for (size_t i = 0; i < texts.n; i++) {
-        request_add(g->r, KEY_NETWORK, texts.items[i]);
-        why_rule(g, texts.items[i]);
-    }
+        strv_addf(g->notes, "network: %" PRIu64 " destinations are left out", left_out);
+    for (size_t i = 0; i < n; i++)
+        free(all[i].text);
+    free(all);
 }
 
 /* ---- paths ----------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ struct learned {
     /* By the host. */
     const struct learn_destination *destinations;
     size_t n_destinations;
+    uint64_t more_destinations; /* that there was no room for */
     uint64_t job_ms, job_cpu_ms, disk_bytes, out_bytes;
     uint64_t out_entries; /* files and folders that came out */
     /* By the guest: UNTRUSTED. */

@@ -16,7 +16,7 @@
 #define USED_MS 2000u /* for the guest to say what it uses */
 
 struct head {
-    uint64_t job_cpu_ms, disk_bytes, guest_disk_bytes, pids, lost;
+    uint64_t job_cpu_ms, disk_bytes, guest_disk_bytes, pids, lost, more_destinations;
     uint64_t n; /* rows behind it */
     uint32_t blind;
 };
@@ -110,7 +110,7 @@ void observe_egress(struct keeper *k, const struct gateway_event *ev)
         return;
     r = find_destination(k->observing, ev);
     if (!r) {
-        k->observing->head.lost += !ends;
+        k->observing->head.more_destinations += !ends;
         return;
     }
     r->count += !ends;
@@ -131,10 +131,12 @@ void observe_unescape(const char *text, char out[CHANNEL_TEXT_MAX])
         while (len > 1 && text[len - 1] != '/')
             len--;
     for (size_t i = 0; i < len; i++) {
-        const bool escaped = text[i] == '\\' && len - i >= 4;
-
-        out[n++] = escaped ? (char)(digit(text[i + 2]) << 4 | digit(text[i + 3])) : text[i];
-        i += escaped ? 3 : 0;
+        if (text[i] != '\\' || len - i < 4) {
+            out[n++] = text[i];
+            continue;
+        }
+        out[n++] = (char)(digit(text[i + 2]) << 4 | digit(text[i + 3]));
+        i += 3;
     }
     out[n] = '\0';
 }
@@ -275,6 +277,7 @@ int observe_read(int fd, const struct run_result *r, struct observed *ret, struc
     ret->l.guest_disk_bytes = h.guest_disk_bytes;
     ret->l.pids = h.pids;
     ret->l.lost = h.lost;
+    ret->l.more_destinations = h.more_destinations;
     take_result(&ret->l, r);
     return 0;
 }

@@ -17,7 +17,7 @@
 #include "run/run.h"
 
 #define OBSERVE_PATHS_MAX        8192u /* rows, of all kinds together */
-#define OBSERVE_DESTINATIONS_MAX 512u
+#define OBSERVE_DESTINATIONS_MAX ((size_t)NET_RULES_MAX)
 
 struct keeper;
 struct observing;
