@@ -280,7 +280,8 @@ START_TEST(each_line_says_why_and_who_saw_it)
         for (; *rest; rest++)
             if (rest[0] != ' ' || rest[1] != ' ')
                 str_add_bytes(&flat, rest, 1);
-        ck_assert_msg(strstr(flat.data, whys[i]), "%s is not in %s", whys[i], flat.data);
+        ck_assert_msg(flat.data && strstr(flat.data, whys[i]), "%s is not in %s", whys[i],
+                      flat.data);
     }
     /* A value that the command line gave is written nowhere; one of the manifest is in it already.
      */
