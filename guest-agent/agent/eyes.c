@@ -160,8 +160,8 @@ static bool watch_canary(struct eyes *y, size_t i, int root)
     bool ok = fd >= 0 && fstat(fd, &st) == 0 &&
               mark(y->canaries, FAN_MARK_ADD, EYES_TOUCH | FAN_ONDIR, fd) == 0;
 
-    y->known[i] =
-        ok ? (struct eyes_canary){.dev = st.st_dev, .ino = st.st_ino} : (struct eyes_canary){0};
+    if (ok)
+        y->known[i] = (struct eyes_canary){.dev = st.st_dev, .ino = st.st_ino};
     if (fd >= 0)
         close(fd);
     return ok;
@@ -180,6 +180,7 @@ void eyes_open(struct eyes *y, const struct wire_exec *ask, pid_t init, struct s
         close_fd(&y->files);
         seen->blind = true;
     }
+    memset(y->known, 0, sizeof(y->known));
     if (ask->canaries > 0)
         y->canaries = new_group();
     for (size_t i = 0; i < ask->canaries; i++)

@@ -149,6 +149,35 @@ START_TEST(an_adopted_job_goes_on_and_one_that_is_not_there_is_gone)
 }
 END_TEST
 
+static void see(const struct wire_seen *m)
+{
+    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
+
+    guest_send(&rig, WIRE_SEEN, wire_stream(5, WIRE_CONTROL), raw,
+               (uint32_t)wire_seen_format(raw, m));
+}
+
+/* Whoever began it may have wanted all of it. */
+START_TEST(an_adopted_job_may_say_what_it_did_to_files)
+{
+    own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+
+    rig_open(&rig, 0);
+    adopt(&rig, null);
+    send_kept(&rig, WIRE_READY, WIRE_VERSION, rig.nonce, bits(3, 5, 7));
+    expect_event(&rig, CHANNEL_READY);
+    for (uint32_t kind = WIRE_SEEN_WRITTEN; kind <= WIRE_SEEN_EXECUTED; kind++) {
+        see(&(struct wire_seen){.kind = kind, .path = (const uint8_t *)"/a", .path_len = 2});
+        ck_assert_str_eq(expect_event(&rig, CHANNEL_SEEN).text, "/a");
+    }
+    see(&(struct wire_seen){.kind = WIRE_SEEN_CANARY, .detail = WIRE_CANARIES_MAX - 1});
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_SEEN).seen.detail, WIRE_CANARIES_MAX - 1);
+    see(&(struct wire_seen){.kind = WIRE_SEEN_CANARY, .detail = WIRE_CANARIES_MAX - 1});
+    expect_event(&rig, CHANNEL_TAMPERED);
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(all_sixteen_may_be_gone)
 {
     own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
@@ -259,7 +288,8 @@ END_TEST
 
 SUITE("hold", a_held_guest_gets_no_frame_and_nothing_is_lost,
       what_the_guest_says_it_uses_comes_when_asked_once_and_within_bounds,
-      an_adopted_job_goes_on_and_one_that_is_not_there_is_gone, all_sixteen_may_be_gone,
+      an_adopted_job_goes_on_and_one_that_is_not_there_is_gone,
+      an_adopted_job_may_say_what_it_did_to_files, all_sixteen_may_be_gone,
       an_adopted_jobs_window_is_whole_and_no_larger,
       a_restored_guest_keeps_what_was_asked_for_and_nothing_else,
       a_guest_that_was_not_asked_keeps_nothing, what_cannot_be_adopted_is_refused)
