@@ -128,6 +128,7 @@ def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folde
             out.write(f"the words of {name}\n")
     rules = _policy(folder, {"when": "canary", "files": ["/in/.aws/credentials", "/work/none"], "action": "freeze"})
     options = (*SMALL, "--in", f"{folder}/home", "--policy", rules)
+    before = set(_kept())
     with Nothing():
         # What is beside it is nobody's business, nor is what only looks at it.
         quiet = run(["sh", "-c", "cat /in/notes; test -s /in/.aws/credentials; ls /in/.aws"], *options)
@@ -140,7 +141,7 @@ def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folde
     equal(job.returncode, 121, err.decode())
     text = err.decode()
     check(f"an alert of {rules}:1 ended it: canary: /in/.aws/credentials was opened" in text, text)
-    id_ = sorted(os.listdir(f"{DATA}/evidence"))[-1]
+    (id_,) = set(_kept()) - before
     _evidence_fits(id_)
     told = _record("tripwire", id_)[1]
     equal([(d["by"], d["text"]) for d in told], [("host", "canary: /in/.aws/credentials was opened")])
