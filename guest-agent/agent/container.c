@@ -215,6 +215,7 @@ void container_usage(const struct container_paths *p, unsigned exec, struct wire
     ret->oom = (uint32_t)told(p, exec, "/memory.events", "oom_kill ");
     ret->cpu_us = told(p, exec, "/cpu.stat", "usage_usec ");
     ret->peak_bytes = told(p, exec, "/memory.peak", "");
+    ret->peak_pids = (uint32_t)told(p, exec, "/pids.peak", "");
 }
 
 void container_used(const struct container_paths *p, unsigned exec, struct wire_used_exec *ret)

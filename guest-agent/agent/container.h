@@ -55,7 +55,7 @@ int container_freeze(const struct container_paths *p, bool freeze);
 bool container_is_frozen(const struct container_paths *p);
 /* How often the job was at its limits of memory and of processes. */
 void container_limits(const struct container_paths *p, unsigned exec, struct denials *ret);
-/* Fills oom, cpu_us and peak_bytes; 0 where the kernel does not say. */
+/* Fills oom, cpu_us, peak_bytes and peak_pids; 0 where the kernel does not say. */
 void container_usage(const struct container_paths *p, unsigned exec, struct wire_exit *ret);
 /* The same for one that runs; all 0 if there is none. */
 void container_used(const struct container_paths *p, unsigned exec, struct wire_used_exec *ret);

@@ -33,6 +33,8 @@
 /* The kernel opens what it executes for reading, too. */
 #define EXEC (LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_READ_FILE)
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
 static const struct {
     const char *option;
     unsigned long long rights;
@@ -42,32 +44,20 @@ static const struct {
     {GUEST_DECLARED_EXEC, EXEC},
 };
 
-/* What nearly every program needs to start, where the image has it. Nothing of it is the job's. */
+/* What starting needs: guest.h. */
+static const char *const starting_read[] = {GUEST_STARTING_READ};
+static const char *const starting_exec[] = {GUEST_STARTING_EXEC};
+static const char *const starting_devices[] = {GUEST_STARTING_DEVICES};
+
 static const struct {
-    const char *path;
+    const char *const *paths;
+    size_t n;
     unsigned long long rights;
 } starting[] = {
-    /* The folders of libraries, and the list of what is where in them. */
-    {"/lib", READ},
-    {"/lib64", READ},
-    {"/usr/lib", READ},
-    {"/usr/lib64", READ},
-    {"/usr/local/lib", READ},
-    {"/etc/ld.so.cache", READ},
-    /* The dynamic loaders of glibc and musl: the kernel executes them in the program's name. */
-    {"/lib64/ld-linux-x86-64.so.2", EXEC},
-    {"/lib/ld-musl-x86_64.so.1", EXEC},
-    /* The devices, and the job's terminal. */
-    {"/dev/null", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/zero", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/full", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/random", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/urandom", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/tty", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
-    {"/dev/pts", READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
+    {starting_read, COUNT(starting_read), READ},
+    {starting_exec, COUNT(starting_exec), EXEC},
+    {starting_devices, COUNT(starting_devices), READ | LANDLOCK_ACCESS_FS_WRITE_FILE},
 };
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The rights that an option stands for, 0: it is none. */
 static unsigned long long rights_of(const char *option)
@@ -138,11 +128,12 @@ static int allow_all(int ruleset, char *const args[], const char *program,
     bool fixed = statvfs("/", &root) == 0 && (root.f_flag & ST_RDONLY);
     int rc;
 
-    for (size_t i = 0; i < COUNT(starting); i++) {
-        rc = allow(ruleset, starting[i].path, starting[i].rights, true);
-        if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
-            return fail(rc, ret_text, starting[i].path);
-    }
+    for (size_t i = 0; i < COUNT(starting); i++)
+        for (size_t k = 0; k < starting[i].n; k++) {
+            rc = allow(ruleset, starting[i].paths[k], starting[i].rights, true);
+            if (rc < 0 && rc != -ENOENT && rc != -ENOTDIR)
+                return fail(rc, ret_text, starting[i].paths[k]);
+        }
     for (; declared_is_any(args); args += 2) {
         rc = allow(ruleset, args[1], rights_of(args[0]), fixed);
         if (rc < 0)

@@ -5,8 +5,8 @@
  *   The host writes the plan's declared paths in front of the command, into the container's
  *   arguments: GUEST_DECLARED_READ PATH and the like, any number, then GUEST_DECLARED_END. As soon
  *   as there is one of them, what is below none of them is refused, but for what starting needs:
- *   declared.c lists it. Landlock holds for the process and all that it starts, and is never taken
- *   back. Names, sizes and modes of files are not what it hides.
+ *   shared/guest.h lists it. Landlock holds for the process and all that it starts, and is never
+ * taken back. Names, sizes and modes of files are not what it hides.
  *
  *   A path is looked up once, here. Links are followed only where the whole way stays on the
  *   image's own root: one that a job could have made, in /work, leads nowhere.

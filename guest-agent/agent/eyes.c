@@ -88,12 +88,15 @@ static int look_up(int root, const char *path)
     return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
 }
 
-/* Those of kernel interfaces, devices and what hides them hold no files of the job. */
-static bool holds_files(const char *at, const char *type)
+/* Those of kernel interfaces, devices and what hides them hold no files of the job; but to read the
+ * first has to be declared, too. */
+static bool holds_files(const char *at, const char *type, bool learn)
 {
     static const char *const none[] = {"proc",    "sysfs",  "devpts", "devtmpfs",
                                        "cgroup2", "cgroup", "mqueue"};
 
+    if (learn && (strcmp(at, "/proc") == 0 || strcmp(at, "/sys") == 0))
+        return true;
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++)
         if (strcmp(type, none[i]) == 0)
             return false;
@@ -110,7 +113,7 @@ static int mark_mount(int group, uint64_t mask, int root, const char *line)
     if (!rest || sscanf(line, "%*s %*s %*s %*s %1023s", at) != 1 ||
         sscanf(rest, " - %31s", type) != 1 || strchr(at, '\\'))
         return -EINVAL;
-    if (!holds_files(at, type))
+    if (!holds_files(at, type, mask & FAN_OPEN))
         return 0;
     fd = look_up(root, at);
     if (fd < 0)

@@ -50,6 +50,19 @@
 #define GUEST_DECLARED_END   "--"
 
 /*
+ * As soon as one is declared, what nearly every program needs to start may be read and executed all
+ * the same, where the image has it; nothing of it is the job's. First the folders of libraries and
+ * the list of what is where in them; the dynamic loaders of glibc and musl, which the kernel
+ * executes in the program's name; the devices, and the job's terminal, which may be written to,
+ * too.
+ */
+#define GUEST_STARTING_READ                                                                        \
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache"
+#define GUEST_STARTING_EXEC "/lib64/ld-linux-x86-64.so.2", "/lib/ld-musl-x86_64.so.1"
+#define GUEST_STARTING_DEVICES                                                                     \
+    "/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty", "/dev/pts"
+
+/*
  * The same program as a command in a container copies files for the host: GUEST_JOB_INIT
  * "--collect" PATH CAP writes a tree stream (tree.h) with one entry at its top to stdout, "--place"
  * PATH makes what it reads from stdin, "--place-in" PATH in a folder that is there. Its exit status

@@ -190,6 +190,7 @@ void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m)
     bytes_put_u32(out + 8, m->oom);
     bytes_put_u64(out + 12, m->cpu_us);
     bytes_put_u64(out + 20, m->peak_bytes);
+    bytes_put_u32(out + 28, m->peak_pids);
 }
 
 int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret)
@@ -203,6 +204,7 @@ int wire_exit_parse(const uint8_t *p, size_t len, struct wire_exit *ret)
     m.oom = bytes_get_u32(p + 8);
     m.cpu_us = bytes_get_u64(p + 12);
     m.peak_bytes = bytes_get_u64(p + 20);
+    m.peak_pids = bytes_get_u32(p + 28);
     if (m.signaled > 1 || (m.signaled ? m.code < 1 || m.code > 64 : m.code > 255))
         return -EBADMSG;
     *ret = m;

@@ -273,8 +273,9 @@ struct wire_exit {
     uint32_t oom;        /* processes that the memory limit killed, as far as the guest says */
     uint64_t cpu_us;     /* CPU time of the container; the guest's word */
     uint64_t peak_bytes; /* peak memory of the container; the guest's word */
+    uint32_t peak_pids;  /* the most processes and threads at once; the same */
 };
-#define WIRE_EXIT_SIZE 28u
+#define WIRE_EXIT_SIZE 32u
 
 /* Kinds of what a job was refused. */
 enum wire_denied_kind {

@@ -84,7 +84,7 @@ manifest = {
 HEX = "0123456789abcdef" * 4
 ready = struct.pack("<I16sQI", VERSION, bytes(16), 42, 0)
 kept = struct.pack("<I16sQI", VERSION, bytes(16), 42, 4)
-exit_ = struct.pack("<IIIQQ", 0, 7, 0, 5, 9)
+exit_ = struct.pack("<IIIQQI", 0, 7, 0, 5, 9, 3)
 hello = struct.pack("<II16sQ64sIII", VERSION, 2, bytes(16), 1, bytes(64), 1000, 1000, 5)
 
 

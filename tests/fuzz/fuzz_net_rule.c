@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static void check_wish(const struct net_rules *one, const struct net_rule *r)
+static void check_wish(const struct net_rules *one, const struct net_rule *r, enum net_use use)
 {
     enum net_miss miss = 0;
 
@@ -18,7 +18,8 @@ static void check_wish(const struct net_rules *one, const struct net_rule *r)
                                r->path_prefix ? r->path_prefix : "/", &miss) == r);
     else if (r->host[0] != '*')
         MUST(net_match_tunnel(one, r->host, r->port) == r);
-    MUST(strcmp(r->host, "*") != 0 && (r->name || !net_match_request(one, "x", "GET", "/", &miss)));
+    MUST(strcmp(r->host, "*") != 0 || (use == NET_OF_PLAN && !r->name));
+    MUST(r->name || !net_match_request(one, "x", "GET", "/", &miss));
     MUST(!r->secret == !r->header && (!r->secret || (r->name && r->scheme == NET_HTTPS)));
     MUST(!r->header || str_is_printable(r->header, NET_RULE_HEADER_MAX + 1));
 }
@@ -35,14 +36,14 @@ static void check(const struct net_rule *r, enum net_use use)
     MUST(net_rule_parse(text, use, "here", &rule, &e) == 0);
     MUST(net_rule_same(r, &rule));
     /* A policy's that is for requests only covers such, which have a name. */
-    if (use == NET_OF_WISH || (!r->path_prefix && r->methods.n == 0))
+    if (use != NET_OF_POLICY || (!r->path_prefix && r->methods.n == 0))
         MUST(net_covers(r, &rule) && net_covers(&rule, r));
     second = net_rule_text(&rule);
     MUST(strcmp(text, second) == 0);
     net_rules_take(&one, &rule);
     d = net_rules_to_doc(&one);
-    if (use == NET_OF_WISH) {
-        check_wish(&one, &one.items[0]);
+    if (use != NET_OF_POLICY) {
+        check_wish(&one, &one.items[0], use);
         MUST(net_rules_from_doc(d, &again, &e) == 0);
     } else {
         MUST(net_bounds_from_doc(d, &again, &e) == 0);
@@ -73,7 +74,7 @@ static void read_list(const struct doc *list, enum net_use use)
     own_net_rules struct net_rules rules = {0};
     struct err e = {0};
 
-    if ((use == NET_OF_WISH ? net_rules_from_doc(list, &rules, &e)
+    if ((use == NET_OF_PLAN ? net_rules_from_doc(list, &rules, &e)
                             : net_bounds_from_doc(list, &rules, &e)) < 0) {
         MUST(e.class == ERR_USAGE && e.text[0] && rules.n == 0);
         return;
@@ -92,10 +93,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     MUST(text);
     memcpy(text, data, len);
     text[len] = '\0';
-    for (int use = NET_OF_WISH; use <= NET_OF_POLICY; use++)
+    for (int use = NET_OF_WISH; use <= NET_OF_PLAN; use++)
         read_one(text, (enum net_use)use);
     if (doc_parse(text, len, "x", &list, &e) == 0)
-        for (int use = NET_OF_WISH; use <= NET_OF_POLICY; use++)
+        for (int use = NET_OF_POLICY; use <= NET_OF_PLAN; use++)
             read_list(list, (enum net_use)use);
     return 0;
 }

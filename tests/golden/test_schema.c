@@ -181,12 +181,35 @@ static char *schema(const char *title, const char *format, uint64_t version, str
     return doc_format(d, true);
 }
 
+/* Reasons, for people. */
+static struct doc *why(const char *about)
+{
+    static const char *const required[] = {"key", "by", "text", NULL};
+    struct doc *d = typed("array", about), *p = doc_new_object(), *key, *by, *one;
+
+    doc_set(p, "key", key = typed("string", "of what"));
+    one = doc_new_array();
+    for (enum key k = 0; k < KEYS; k++)
+        doc_add_str(one, key_rows[k].name);
+    doc_set(key, "enum", one);
+    doc_set(p, "line", typed("string", "of a list: which one"));
+    doc_set(p, "by", by = typed("string", "who saw it, or asked for it"));
+    doc_set_strv(by, "enum", request_why_by);
+    doc_set(p, "text", typed("string", "why"));
+    doc_set(p, "widened", typed("boolean", "a later run needed more"));
+    one = object(p);
+    doc_set_strv(one, "required", required);
+    doc_set(d, "items", one);
+    return d;
+}
+
 static char *manifest_schema(void)
 {
     struct doc *p = doc_new_object();
 
     for (enum key k = 0; k < KEYS; k++)
         doc_set(p, key_rows[k].name, value(k));
+    doc_set(p, REQUEST_WHY, why("why it is asked for; it decides nothing"));
     return schema("lazaret: what an agent asks for", REQUEST_FORMAT, REQUEST_VERSION, p);
 }
 

@@ -196,8 +196,11 @@ static void start(void)
 /* All that the host cannot see for itself, as large as it gets. */
 static void claims_of_all_ones(void)
 {
-    const struct wire_exit ex = {
-        .code = 7, .oom = UINT32_MAX, .cpu_us = UINT64_MAX, .peak_bytes = UINT64_MAX};
+    const struct wire_exit ex = {.code = 7,
+                                 .oom = UINT32_MAX,
+                                 .cpu_us = UINT64_MAX,
+                                 .peak_bytes = UINT64_MAX,
+                                 .peak_pids = UINT32_MAX};
     uint8_t out[WIRE_EXIT_SIZE];
 
     start();

@@ -64,8 +64,11 @@ static void ready_that_keeps_a_job_beyond_the_last(void)
 static void claims_of_all_ones_are_the_guests_word(void)
 {
     own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-    const struct wire_exit claim = {
-        .code = 255, .oom = ~0u, .cpu_us = UINT64_MAX, .peak_bytes = UINT64_MAX};
+    const struct wire_exit claim = {.code = 255,
+                                    .oom = ~0u,
+                                    .cpu_us = UINT64_MAX,
+                                    .peak_bytes = UINT64_MAX,
+                                    .peak_pids = UINT32_MAX};
     struct wire_ready ready = {.version = WIRE_VERSION, .boot_us = UINT64_MAX};
     uint8_t raw[WIRE_READY_SIZE], out[WIRE_EXIT_SIZE];
     struct channel_event ev;

@@ -398,14 +398,15 @@ START_TEST(reports_what_the_cgroup_says)
         const char *name, *text;
     } files[] = {{"memory.events", "low 0\nhigh 0\nmax 9\noom 3\noom_kill 2\noom_group_kill 0\n"},
                  {"cpu.stat", "usage_usec 123456\nuser_usec 1\n"},
-                 {"memory.peak", "7340032\n"}};
+                 {"memory.peak", "7340032\n"},
+                 {"pids.peak", "5\n"}};
     struct peer pe;
     struct peer_frame f;
     struct wire_exit ex;
     char out[4];
 
     peer_open(&pe, NULL);
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         char path[128];
         int fd;
 
@@ -422,6 +423,7 @@ START_TEST(reports_what_the_cgroup_says)
     ck_assert_uint_eq(ex.oom, 2);
     ck_assert_uint_eq(ex.cpu_us, 123456);
     ck_assert_uint_eq(ex.peak_bytes, 7340032);
+    ck_assert_uint_eq(ex.peak_pids, 5);
     peer_close(&pe);
 }
 END_TEST

@@ -103,7 +103,8 @@ START_TEST(messages_survive_the_way_there_and_back)
                            .code = 9,
                            .oom = 2,
                            .cpu_us = 5,
-                           .peak_bytes = 1ull << 40},
+                           .peak_bytes = 1ull << 40,
+                           .peak_pids = 1u << 31},
                      ex2;
     struct wire_exec x = {.flags = WIRE_EXEC_TTY,
                           .rows = 24,
@@ -132,6 +133,7 @@ START_TEST(messages_survive_the_way_there_and_back)
     wire_exit_format(buf, &ex);
     ck_assert_int_eq(wire_exit_parse(buf, WIRE_EXIT_SIZE, &ex2), 0);
     ck_assert_uint_eq(ex2.peak_bytes, ex.peak_bytes);
+    ck_assert_uint_eq(ex2.peak_pids, ex.peak_pids);
     ck_assert_uint_eq(ex2.code, 9);
     wire_exec_format(buf, &x);
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), 0);

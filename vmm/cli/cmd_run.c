@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "cli/cmd_fork.h"
+#include "cli/learning.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
 #include "cli/terminal.h"
@@ -29,12 +30,16 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
     struct run_capture captured = {-1, -1};
     struct run_config c = options_run_config(paths);
+    own_learning struct learning learning = LEARNING_INIT;
     struct run_result r;
-    struct err e;
-    int status;
+    struct err e, unlearned;
+    int status, rc;
 
+    if (learning_begin(o, &learning, &e) < 0)
+        return cli_fail(&e);
     if (plan->debug)
         outcome_mark_debug();
+    c.learn_fd = learning.fd;
     c.warm = !o->cold;
     c.from = from;
     c.uri = o->uri;
@@ -54,7 +59,10 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     terminal_size(STDIN_FILENO, &c.rows, &c.cols);
     if (run_job(plan, &c, &r, &e) < 0)
         return cli_fail(&e);
-    status = outcome_print(paths, &r, c.capture);
+    rc = learning_end(&learning, o, plan, &r, &unlearned);
+    status = outcome_print(paths, &r, learning.written ? learning.path : NULL, c.capture);
+    if (rc < 0)
+        status = cli_fail(&unlearned);
     if (o->timing)
         print_timing(&r.timing);
     if (o->keep_logs)
@@ -131,7 +139,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     outcome_print_notes(up.notes);
     if (sandbox_exec(paths->data_dir, o->keep, &x, &r, &e) < 0)
         return cli_fail(&e);
-    return outcome_print(paths, &r, x.capture);
+    return outcome_print(paths, &r, NULL, x.capture);
 }
 
 /* What goes with --keep only, or not at all. Returns -1 to go on. */
@@ -141,6 +149,8 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--keep excludes --connect");
     if (o->keep && o->timing)
         return cli_misuse(command, "--keep excludes --timing: a sandbox has no end yet");
+    if (o->learn && (o->keep || o->from))
+        return cli_misuse(command, "--learn excludes --keep and --fork-from");
     if (o->from && (o->keep || o->uri || o->cold || o->egress_proxy))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");

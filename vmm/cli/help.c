@@ -80,6 +80,10 @@ const char help_main[] =
     "  --policy FILE      what it may have at most, beside /etc/lazaret/policy.json and your "     \
     "own:\n"                                                                                       \
     "                     lazaret.policy(5); repeatable\n"                                         \
+    "  --learn FILE       write to FILE the smallest manifest that would have allowed this run, "  \
+    "or\n"                                                                                         \
+    "                     widen the one that is there; the network is also what the policies "     \
+    "allow\n"                                                                                      \
     "  --entrypoint CMD   in place of the image's entrypoint and command; '' for none\n"           \
     "  --writable         the root takes writes, on the scratch disk, gone with the run\n"         \
     "  --read PATH        let the job read below PATH, and nothing else (repeatable)\n"            \

@@ -24,6 +24,7 @@ enum {
     OPT_TIMING,
     OPT_KEEP,
     OPT_FORK_FROM,
+    OPT_LEARN,
     OPT_MANIFEST,
     OPT_POLICY,
     OPT_CONNECT,
@@ -45,6 +46,7 @@ static const struct option switches[] = {
     {"timing", no_argument, NULL, OPT_TIMING},
     {"keep", required_argument, NULL, OPT_KEEP},
     {"fork-from", required_argument, NULL, OPT_FORK_FROM},
+    {"learn", required_argument, NULL, OPT_LEARN},
     {"manifest", required_argument, NULL, OPT_MANIFEST},
     {"policy", required_argument, NULL, OPT_POLICY},
     {"connect", required_argument, NULL, OPT_CONNECT},
@@ -176,6 +178,10 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_FORK_FROM:
         o->from = optarg;
         return -1;
+    case OPT_LEARN:
+        o->learn = optarg;
+        o->wish.learn = true;
+        return -1;
     case 'i':
         o->wish.interactive = true;
         return -1;
@@ -240,8 +246,8 @@ int options_for_sandbox(const char *command, struct options *o)
         return cli_misuse(command, "--timing is for 'lazaret run'");
     if (o->wish.interactive || o->wish.tty)
         return cli_misuse(command, "-i and -t are for 'lazaret exec'");
-    if (o->keep || o->from)
-        return cli_misuse(command, "--keep and --fork-from are for 'lazaret run'");
+    if (o->keep || o->from || o->learn)
+        return cli_misuse(command, "--keep, --fork-from and --learn are for 'lazaret run'");
     if (o->secret_env.n)
         return cli_misuse(command, "--secret-env is for 'lazaret run' and 'lazaret exec'");
     if (o->uri)

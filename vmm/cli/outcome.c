@@ -31,11 +31,15 @@ static int print_captured(const struct cli_paths *paths, int fd, const char *key
 
 /* One JSON object on stdout: the result, and what the job wrote. */
 static int print_json(const struct cli_paths *paths, const struct run_result *result,
-                      const struct run_capture *captured)
+                      const char *learned, const struct run_capture *captured)
 {
     own_doc struct doc *d = run_result_to_doc(result);
-    own_free char *text = doc_format(d, false);
+    own_free char *text = NULL;
     struct err e;
+
+    if (learned)
+        doc_set_str(d, "learned", learned);
+    text = doc_format(d, false);
 
     printf("%.*s", (int)(strlen(text) - 1), text); /* without the last brace */
     if (print_captured(paths, captured->stdout_fd, "stdout", &e) < 0 ||
@@ -83,7 +87,7 @@ void outcome_print_alert(const struct alert_rule *rule, const char *text)
     log_msg(LOG_WARN, "alert of %s: %s", rule->from, text);
 }
 
-int outcome_print(const struct cli_paths *paths, const struct run_result *r,
+int outcome_print(const struct cli_paths *paths, const struct run_result *r, const char *learned,
                   struct run_capture *captured)
 {
     int status;
@@ -95,7 +99,7 @@ int outcome_print(const struct cli_paths *paths, const struct run_result *r,
         log_err(&r->err);
     if (!captured)
         return run_result_status(r);
-    status = print_json(paths, r, captured);
+    status = print_json(paths, r, learned, captured);
     if (captured->stdout_fd >= 0)
         close(captured->stdout_fd);
     if (captured->stderr_fd >= 0)

@@ -140,6 +140,19 @@ int key_parse(enum key k, const char *text, const char *what, uint64_t *ret, str
     return 0;
 }
 
+const char *key_text(enum key k, uint64_t value, char *out, size_t out_size)
+{
+    const enum key_kind kind = key_rows[k].kind;
+    const bool whole = kind == KEY_KIND_TIME   ? value % 1000 == 0
+                       : kind == KEY_KIND_SIZE ? value && value % PLAN_MIB == 0
+                                               : false;
+    const uint64_t unit = !whole ? 1 : kind == KEY_KIND_TIME ? 1000 : PLAN_MIB;
+    const char *name = kind == KEY_KIND_TIME ? whole ? "s" : "ms" : whole ? "M" : "";
+
+    (void)snprintf(out, out_size, "%" PRIu64 "%s", value / unit, name);
+    return out;
+}
+
 const char *key_format(enum key k, uint64_t value, char *out, size_t out_size)
 {
     const struct key_row *row = &key_rows[k];

@@ -103,6 +103,8 @@ static inline bool key_is_number(enum key k)
 enum key key_find(const char *name);
 /* Parses a number, size or time within the row's range, and rounds it. ERR_USAGE names `what`. */
 int key_parse(enum key k, const char *text, const char *what, uint64_t *ret, struct err *e);
+/* As a manifest has it, exactly: "64M", "60s", "1500ms", "64" into `out`. Returns out. */
+const char *key_text(enum key k, uint64_t value, char *out, size_t out_size);
 /* "2 GiB", "1.500 s", "64" or "none" into `out`. Returns out. */
 const char *key_format(enum key k, uint64_t value, char *out, size_t out_size);
 

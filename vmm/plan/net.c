@@ -145,7 +145,7 @@ static int take_host(struct net_rule *r, char *text, enum net_use use, struct er
     lower(text);
     if (take_address(text, false, &r->host))
         return 0;
-    if (strcmp(text, "*") == 0 && use != NET_OF_POLICY)
+    if (strcmp(text, "*") == 0 && use == NET_OF_WISH)
         return err_set(e, ERR_USAGE, "the host '*' is for policies only");
     if (strcmp(text, "*") != 0 && !is_host_name(str_starts_with(text, "*.") ? text + 2 : text))
         return err_set(e, ERR_USAGE,
@@ -318,7 +318,7 @@ static int check_rule(struct net_rule *r, enum net_use use, struct err *e)
 {
     if (r->scheme == NET_TCP && (r->name || r->path_prefix || r->methods.n > 0))
         return err_set(e, ERR_USAGE, "tcp:// has no names, paths or methods");
-    if (use == NET_OF_WISH && !r->name && (r->path_prefix || r->methods.n > 0 || r->secret))
+    if (use != NET_OF_POLICY && !r->name && (r->path_prefix || r->methods.n > 0 || r->secret))
         return err_set(e, ERR_USAGE,
                        "a path, methods and a secret are of use with a name only (name=api: the "
                        "job asks http://api" NET_RULE_DOMAIN "/)");
@@ -551,7 +551,7 @@ static int read_rules(const struct doc *list, enum net_use use, struct net_rules
 
 int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err *e)
 {
-    return read_rules(list, NET_OF_WISH, ret, e);
+    return read_rules(list, NET_OF_PLAN, ret, e);
 }
 
 int net_bounds_from_doc(const struct doc *list, struct net_rules *ret, struct err *e)

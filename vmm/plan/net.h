@@ -77,8 +77,9 @@ void net_rules_done(struct net_rules *r);
 void net_rules_take(struct net_rules *r, struct net_rule *rule); /* leaves `rule` empty */
 void net_rules_add_all(struct net_rules *to, const struct net_rules *from);
 
-/* Whose rule it is: a policy's bounds, so it has no name, secret or header, and may say "*". */
-enum net_use { NET_OF_WISH, NET_OF_POLICY };
+/* Whose rule it is: a policy's bounds, so it has no name, secret or header, and may say "*". One of
+ * a plan is a wish, or of a run that learns (plan.h) a policy's. */
+enum net_use { NET_OF_WISH, NET_OF_POLICY, NET_OF_PLAN };
 
 /* Reads and checks one rule; `from` is kept. ERR_USAGE says what is wrong, not where. */
 int net_rule_parse(const char *text, enum net_use use, const char *from, struct net_rule *ret,
@@ -96,7 +97,7 @@ char *net_rule_url(const struct net_rule *r);
 char *net_rule_text(const struct net_rule *r);
 /* Returns new: a list of objects; what plan and gateway keep. */
 struct doc *net_rules_to_doc(const struct net_rules *r);
-/* Adds the rules of a list that was made so, wishes, or bounds of a policy. ERR_USAGE. */
+/* Adds the rules of a list that was made so, of a plan, or bounds of a policy. ERR_USAGE. */
 int net_rules_from_doc(const struct doc *list, struct net_rules *ret, struct err *e);
 int net_bounds_from_doc(const struct doc *list, struct net_rules *ret, struct err *e);
 

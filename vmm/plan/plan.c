@@ -163,6 +163,8 @@ struct doc *plan_to_doc(const struct plan *p)
         doc_set_bool(d, "debug", true);
     if (p->trace)
         doc_set_bool(d, "trace", true);
+    if (p->learn)
+        doc_set_bool(d, "learn", true);
     doc_set_str(d, "machine", plan_machine_name(p->machine));
     doc_set_str(d, "accel", plan_accel_name(p->accel));
     doc_set_u64(d, "tsc_khz", p->tsc_khz);
@@ -236,7 +238,7 @@ static char *value_of(const struct plan *p, enum key k)
     return str_steal(&s);
 }
 
-/* What is no key: what follows from being amnesic. */
+/* What is no key. */
 static void add_others(struct str *s, const struct plan *p)
 {
     own_str struct str names = {0};
@@ -245,6 +247,8 @@ static void add_others(struct str *s, const struct plan *p)
     add_list(&names, &p->gateway_secrets);
     if (names.len > 0)
         str_addf(s, "%-17s %-40s %s\n", "gateway_secrets", names.data, "command line");
+    if (p->learn)
+        str_addf(s, "%-17s %-40s %s\n", "learn", "true", "command line");
     if (p->record.off || p->record.no_content)
         str_addf(s, "%-17s %s\n", "record", p->record.off ? "none" : "without content");
     if (p->amnesic) {

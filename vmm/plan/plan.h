@@ -57,7 +57,7 @@ enum plan_machine { PLAN_MICROVM, PLAN_Q35 };
 enum plan_accel { PLAN_KVM, PLAN_TCG };
 
 /* Absolute paths inside the container. If there is one at all, the job may touch nothing else, but
- * for what starting a program needs (guest-agent/agent/declared.c) and its own command. */
+ * for what starting a program needs (shared/guest.h) and its own command. */
 struct plan_declared {
     struct strv read, write, exec;
 };
@@ -109,6 +109,7 @@ struct plan {
     bool build;             /* commands of a recipe: the container's root, who may change owners */
     bool debug;             /* not confined as others are: may trace its processes */
     bool trace;             /* with debug: its system calls are told on the console */
+    bool learn;             /* it may connect to what policies allow; its files are watched */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
@@ -142,8 +143,9 @@ struct plan_wish {
     bool keep;                               /* a run in a sandbox that stays */
     bool no_marks;                           /* a sandbox that keeps none */
     const struct net_proxy *egress_proxy;    /* the host's, where it is asked for; or NULL */
-    bool prove;                              /* one that lazaret itself looks at: no record */
-    bool keep_logs, connect;                 /* a guest's files stay; it is the user's daemon's */
+    bool learn; /* a run: its network is also what the policies allow; what it does is watched */
+    bool prove; /* one that lazaret itself looks at: no record */
+    bool keep_logs, connect; /* a guest's files stay; it is the user's daemon's */
     struct plan_record_wish record;
     bool build; /* of an image: no policy of a run's */
     bool interactive, tty;

@@ -95,6 +95,11 @@ int policy_bound(const struct policies *ps, enum key k, const char *what, bool w
  */
 int policy_bound_network(const struct policies *ps, struct net_rules *rules, struct strv *notes,
                          struct err *e);
+/*
+ * Adds, each once, the raw connections that policies name and all of them allow: what a run that
+ * learns may reach beside what it asks for. Where no policy bounds the network there are none.
+ */
+void policies_add_reach(const struct policies *ps, struct net_rules *ret);
 /* Adds the alerts of all. ERR_USAGE: there are too many. */
 int policies_add_alerts(const struct policies *ps, struct alert_rules *ret, struct err *e);
 /* ERR_REFUSED: one of the rules is above one of the policies. */

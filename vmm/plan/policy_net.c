@@ -207,6 +207,41 @@ int policy_check_proxy(const struct policies *ps, const struct net_proxy *proxy,
     return 0;
 }
 
+/* Without the numbers: those are bounded like a wish's. */
+static bool all_cover(const struct policies *ps, const struct net_rule *r)
+{
+    for (size_t i = 0; i < ps->n; i++) {
+        const struct policy *p = &ps->items[i];
+
+        if (p->network.set && !find(&p->network.rules, r))
+            return false;
+    }
+    return true;
+}
+
+static bool is_there(const struct net_rules *rules, const struct net_rule *r)
+{
+    for (size_t i = 0; i < rules->n; i++)
+        if (net_rule_same(&rules->items[i], r))
+            return true;
+    return false;
+}
+
+void policies_add_reach(const struct policies *ps, struct net_rules *ret)
+{
+    for (size_t i = 0; i < ps->n; i++)
+        for (size_t k = 0; k < ps->items[i].network.rules.n; k++) {
+            const struct net_rule *by = &ps->items[i].network.rules.items[k];
+            struct net_rule r = {
+                .scheme = by->scheme, .host = by->host, .port = by->port, .from = by->from};
+            const struct net_rules one = {.items = &r, .n = 1};
+
+            /* A raw connection could ask for any path, by any method. */
+            if (!by->path_prefix && by->methods.n == 0 && all_cover(ps, &r) && !is_there(ret, &r))
+                net_rules_add_all(ret, &one);
+        }
+}
+
 bool policy_ranges(const struct policies *ps, struct net_ranges *ret)
 {
     struct net_ranges r = {0};

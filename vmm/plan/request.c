@@ -1,7 +1,6 @@
 /* request: what was asked for, key by key, as texts with the place that said so. */
 #include "plan/request.h"
 
-#include "base/doc.h"
 #include "base/own.h"
 #include "plan/net.h"
 #include "plan/text.h"
@@ -9,10 +8,13 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *const request_why_by[] = {"host", "guest", "wish", NULL};
+
 void request_done(struct request *r)
 {
     for (enum key k = 0; k < KEYS; k++)
         request_drop(r, k);
+    doc_free(r->why);
     free(r->file);
     *r = (struct request){0};
 }
@@ -106,6 +108,50 @@ static int take_rules(const struct text *t, enum key k, struct request_value *v,
     return 0;
 }
 
+static bool is_one_of(const char *word, const char *const *words)
+{
+    while (*words && strcmp(*words, word) != 0)
+        words++;
+    return *words;
+}
+
+/* One of the reasons, as request.h says. */
+static int check_reason(const struct doc *d, struct err *e)
+{
+    static const char *const keys[] = {"key", "line", "by", "text", "widened", NULL};
+    const char *key, *by, *text;
+    bool widened;
+
+    if (!d || !doc_is_object(d))
+        return err_set(e, ERR_USAGE, "not an object");
+    if (doc_only_keys(d, keys, e) < 0 || doc_get_str(d, "key", &key, e) < 0 ||
+        doc_get_str(d, "by", &by, e) < 0 || doc_get_str(d, "text", &text, e) < 0 ||
+        (doc_has(d, "line") && doc_get_str(d, "line", &text, e) < 0) ||
+        (doc_has(d, "widened") && doc_get_bool(d, "widened", &widened, e) < 0))
+        return -1;
+    if (key_find(key) == KEYS)
+        return err_set(e, ERR_USAGE, "key: there is no such one");
+    if (!is_one_of(by, request_why_by))
+        return err_set(e, ERR_USAGE, "by: not host, guest or wish");
+    return 0;
+}
+
+static int take_why(const struct text *t, struct request *r, struct err *e)
+{
+    const struct doc *list;
+
+    if (doc_get_array(t->d, REQUEST_WHY, &list, e) < 0)
+        return text_wrong(t, REQUEST_WHY, "not a list", e);
+    for (size_t i = 0; i < doc_len(list); i++) {
+        own_free char *path = str_printf(REQUEST_WHY "[%zu]", i);
+
+        if (check_reason(doc_at(list, i), e) < 0)
+            return text_wrap(t, path, e);
+    }
+    r->why = doc_copy(list);
+    return 0;
+}
+
 static int take_keys(const struct text *t, struct request *r, struct err *e)
 {
     const char *name;
@@ -116,6 +162,11 @@ static int take_keys(const struct text *t, struct request *r, struct err *e)
 
         if (text_is_head(name))
             continue;
+        if (strcmp(name, REQUEST_WHY) == 0) {
+            if (take_why(t, r, e) < 0)
+                return -1;
+            continue;
+        }
         if (k == KEYS)
             return text_wrong(t, name, "unknown key", e);
         r->of[k].line = lines_find(&t->lines, name);

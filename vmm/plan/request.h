@@ -2,11 +2,19 @@
  * request: what was asked for, key by key, as texts with the place that said so: a manifest, or the
  * options of the command line, which are a small manifest of their own.
  *
- * A manifest is {"format": "lazaret-manifest", "version": 1} and keys of the table (key.h).
+ * A manifest is {"format": "lazaret-manifest", "version": 1} and keys of the table (key.h). Beside
+ * them it may say why: a list of objects, for people, that decides nothing,
+ *
+ *     "why": [{"key": "read",           of the table
+ *              "line": "/in",           of a list: which one; else left out
+ *              "by": "guest",           who saw it: "host", or it is the guest's word; or "wish"
+ *              "text": "3 of its files",
+ *              "widened": true}]        a later run needed more (learn.h); else left out
  */
 #ifndef LZ_PLAN_REQUEST_H
 #define LZ_PLAN_REQUEST_H
 
+#include "base/doc.h"
 #include "base/err.h"
 #include "base/str.h"
 #include "plan/key.h"
@@ -14,7 +22,11 @@
 #define REQUEST_FORMAT  "lazaret-manifest"
 #define REQUEST_VERSION 1u
 #define REQUEST_MAX     (1u << 20) /* bytes of a manifest, or of a policy */
-#define REQUEST_PLACE   256        /* bytes of a place, with the NUL */
+#define REQUEST_WHY     "why"
+#define REQUEST_PLACE   256 /* bytes of a place, with the NUL */
+
+/* Who may have seen it: NULL-terminated. */
+extern const char *const request_why_by[];
 
 struct request_value {
     bool set;
@@ -24,7 +36,8 @@ struct request_value {
 };
 
 struct request {
-    char *file; /* for messages; NULL: the command line */
+    char *file;      /* for messages; NULL: the command line */
+    struct doc *why; /* the list, or NULL */
     struct request_value of[KEYS];
 };
 

@@ -424,6 +424,7 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
     p->interactive = w->interactive;
     p->tty = w->tty;
     p->build = w->build;
+    p->learn = w->learn;
     if (plan_check_uses(w, e) < 0 || resolve_image(w, p, e) < 0 || resolve_words(w, p, e) < 0 ||
         resolve_numbers(w, p, e) < 0 || resolve_user(w, p, e) < 0 || resolve_env(w, p, e) < 0 ||
         resolve_command(w, p, e) < 0)

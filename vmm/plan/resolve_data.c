@@ -28,6 +28,9 @@ static int check_kept(const struct plan_wish *w, const struct plan *p, enum key 
     if (sealed != KEYS && (w->keep || w->keep_logs || w->connect))
         return err_set(e, ERR_USAGE, "%s excludes --keep, --fork-from, --keep-logs and --connect",
                        wish_what(w, sealed, name));
+    if (p->amnesic && w->learn)
+        return err_set(e, ERR_USAGE, "%s excludes --learn, which writes down what the job did",
+                       wish_what(w, sealed != KEYS ? sealed : KEY_AMNESIC, name));
     if (p->amnesic && (w->keep_logs || w->connect))
         return err_set(e, ERR_USAGE, "%s excludes --keep-logs and --connect",
                        wish_what(w, KEY_AMNESIC, name));

@@ -67,9 +67,11 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
     if (plan_put_rules(w->manifest, &p->network, e) < 0 ||
         plan_put_rules(w->command_line, &p->network, e) < 0)
         return -1;
+    if (w->learn)
+        policies_add_reach(&w->policies, &p->network);
     if (p->network.n > NET_RULES_MAX)
-        return err_set(e, ERR_USAGE, "%s: more than %d rules", wish_what(w, KEY_NETWORK, name),
-                       NET_RULES_MAX);
+        return err_set(e, ERR_USAGE, "%s: more than %d rules",
+                       w->learn ? "--learn" : wish_what(w, KEY_NETWORK, name), NET_RULES_MAX);
     plan_decide_by(w, p, KEY_NETWORK, "default");
     if (w->build)
         return 0;

@@ -89,7 +89,7 @@ static void compare_words(struct widening *w, enum key k)
 
 /* ---- lists, of which more is more ---- */
 
-static bool is_at_or_below(const struct strv *v, const char *path)
+bool request_path_is_within(const struct strv *v, const char *path)
 {
     for (size_t i = 0; i < v->n; i++) {
         size_t len = strlen(v->items[i]);
@@ -125,7 +125,7 @@ static void compare_declared(struct widening *w, enum key k)
     if (!is_declared(&w->from))
         return;
     if (is_declared(&w->to))
-        compare_list(w, k, is_at_or_below);
+        compare_list(w, k, request_path_is_within);
     else
         more(w, k, NULL, "everything: nothing is declared");
 }
@@ -148,7 +148,7 @@ static bool same(const char *a, const char *b)
 }
 
 /* As a policy's rule would it, but the secret and its header are the same, or there is none. */
-static bool covers(const struct net_rule *from, const struct net_rule *to)
+bool request_rule_covers(const struct net_rule *from, const struct net_rule *to)
 {
     struct net_rule bound = *from;
 
@@ -169,7 +169,7 @@ static void compare_network(struct widening *w, enum key k)
         bool covered = false;
 
         for (size_t n = 0; n < w->from.plan.network.n; n++)
-            covered = covered || covers(&w->from.plan.network.items[n], r);
+            covered = covered || request_rule_covers(&w->from.plan.network.items[n], r);
         if (!covered)
             more(w, k, r->from, "%s", said);
     }
@@ -221,7 +221,7 @@ static void compare(struct widening *w, enum key k)
         else if (k == KEY_OUTPUT_RECIPIENTS)
             compare_recipients(w, k);
         else
-            compare_list(w, k, k == KEY_INPUTS ? is_at_or_below : strv_has);
+            compare_list(w, k, k == KEY_INPUTS ? request_path_is_within : strv_has);
         break;
     case KEY_KIND_SIZE:
     case KEY_KIND_TIME:
@@ -230,34 +230,34 @@ static void compare(struct widening *w, enum key k)
     }
 }
 
-/* Numbers as they would be without a policy. */
-static int read_side(const struct request *r, struct side *ret, struct err *e)
+int request_plain(const struct request *r, struct plan *ret, struct err *e)
 {
+    const struct side s = {.r = r};
     char name[REQUEST_PLACE];
 
-    ret->r = r;
-    ret->plan.debug = is_true(ret, KEY_DEBUG);
-    ret->plan.amnesic = is_true(ret, KEY_AMNESIC) || texts(ret, KEY_OUTPUT_RECIPIENTS)->n > 0 ||
-                        text(ret, KEY_INPUT_IDENTITY)[0];
+    ret->debug = is_true(&s, KEY_DEBUG);
+    ret->amnesic = is_true(&s, KEY_AMNESIC) || texts(&s, KEY_OUTPUT_RECIPIENTS)->n > 0 ||
+                   text(&s, KEY_INPUT_IDENTITY)[0];
     for (enum key k = 0; k < KEYS; k++) {
         const char *t = request_text(r, k);
         uint64_t n;
 
         if (!key_is_number(k))
             continue;
-        n = plan_number_default(&ret->plan, k);
+        n = plan_number_default(ret, k);
         if (t && key_parse(k, t, request_what(r, k, name), &n, e) < 0)
             return -1;
-        *plan_number(&ret->plan, k) = n;
+        *plan_number(ret, k) = n;
     }
-    return plan_put_rules(r, &ret->plan.network, e);
+    return plan_put_rules(r, &ret->network, e);
 }
 
 int request_widens(const struct request *from, const struct request *to, struct doc **ret,
                    struct err *e)
 {
-    struct widening w = {0};
-    int rc = read_side(from, &w.from, e) < 0 || read_side(to, &w.to, e) < 0 ? -1 : 0;
+    struct widening w = {.from.r = from, .to.r = to};
+    int rc =
+        request_plain(from, &w.from.plan, e) < 0 || request_plain(to, &w.to.plan, e) < 0 ? -1 : 0;
 
     if (rc == 0) {
         w.rows = doc_new_array();

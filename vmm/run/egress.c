@@ -5,6 +5,7 @@
 #include "base/own.h"
 #include "run/alarm.h"
 #include "run/keeper.h"
+#include "run/observe.h"
 #include "run/recording.h"
 #include "run/template.h"
 #include "shared/net.h"
@@ -241,6 +242,7 @@ static int take(struct keeper *k, const struct gateway_event *ev, struct err *e)
         r = result_of(k, ev->exec);
         rows = r->egress.n;
         alarm_egress(k, ev);
+        observe_egress(k, ev);
         refused = egress_add(&r->egress, ev);
         if (r->egress.n > rows) /* a line for each, not for each try */
             recording_egress(k, ev);

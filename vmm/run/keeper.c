@@ -18,6 +18,7 @@
 #include "run/cage.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/observe.h"
 #include "run/recording.h"
 #include "run/seen.h"
 #include "run/serve.h"
@@ -205,6 +206,7 @@ int keeper_main(struct keeper *k)
         blame_image(k, e);
     go_down(k, begun);
     alarm_done(k);
+    observe_free(k->observing);
     seen_done(k);
     recording_end(k);
     recording_free(k);
@@ -337,12 +339,14 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     case CHANNEL_MOVED:
         if (ev->type == CHANNEL_EXIT)
             seen_end(k, ev->exec);
+        observe_event(k, ev);
         job_take_event(&k->jobs[ev->exec - 1], ev);
         if (ev->type == CHANNEL_STARTED || ev->type == CHANNEL_EXIT)
             alarm_job(k, ev->exec, ev->type == CHANNEL_EXIT);
         return 0;
     case CHANNEL_SEEN:
         seen_take(k, ev);
+        observe_event(k, ev);
         return 0;
     case CHANNEL_COLLECTED:
         k->collected = true;

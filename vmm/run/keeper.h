@@ -25,6 +25,7 @@
 #define KEEPER_POLLS_MAX  48 /* of the caller's own in keeper_pump() */
 
 struct alarm;
+struct observing;
 struct serve;
 struct recording;
 
@@ -79,6 +80,7 @@ struct keeper {
     struct job jobs[WIRE_EXEC_MAX]; /* number N is at N - 1; a run has the first one only */
     struct serve *serve;            /* a sandbox's */
     struct alarm *alarm;            /* of a plan with alerts */
+    struct observing *observing;    /* of a run that learns, while its job runs */
     bool serving;                   /* the sandbox is up */
     bool secret_delivered;          /* the guest has, or had, a secret of the user's in it */
     bool lost;                      /* keeper_pump() has failed: it cannot go on */

@@ -74,6 +74,7 @@ struct run_config {
     const char
         *proxy_login; /* for the host's proxy, where the plan has one that wants it; or NULL */
     const struct recording_files *record_files; /* for its record; or NULL */
+    int learn_fd; /* of a plan that learns: gets what was observed (observe.h) */
     bool keep_logs;
     uint64_t began_us;           /* monotonic: where TIMING_PARSE began; 0: it is left out */
     bool mark_each_exec;         /* of a sandbox: a mark before each command */

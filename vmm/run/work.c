@@ -8,6 +8,7 @@
 #include "run/alarm.h"
 #include "run/control.h"
 #include "run/fork.h"
+#include "run/observe.h"
 #include "run/recording.h"
 #include "run/serve.h"
 #include "run/start.h"
@@ -132,6 +133,7 @@ static int let_work(struct keeper *k, bool *told, struct err *e)
 {
     struct job *j = &k->jobs[0];
 
+    observe_begin(k);
     if (start_job(k, e) < 0)
         return -1;
     for (;;) {
@@ -149,6 +151,8 @@ static int let_work(struct keeper *k, bool *told, struct err *e)
     }
     egress_finish(k);
     recording_exit(k, 1, &k->result);
+    if (k->result.end == RUN_ENDED_EXIT && observe_end(k, e) < 0)
+        return -1;
     /* A job that the guest has ended may have output, whatever killed it. */
     if (k->result.end != RUN_ENDED_NOT)
         return 0;
