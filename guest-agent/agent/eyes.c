@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/fanotify.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -266,23 +267,29 @@ static void take(const struct eyes *y, int group, const struct fanotify_event_me
         close(ev->fd);
 }
 
-/* True: there is no more now. */
+static bool is_empty(int group)
+{
+    int bytes = 0;
+
+    return group < 0 || ioctl(group, FIONREAD, &bytes) < 0 || bytes == 0;
+}
+
+/* True: there is no more now. An event whose file could not be opened for us is gone with the
+ * reading; the error is the file's, and EAGAIN too: a job may have a lease on it (fcntl(2)). */
 static bool look(const struct eyes *y, int group, struct seen *seen)
 {
     struct fanotify_event_metadata events[EYES_EVENTS];
 
-    for (int turn = 0; group >= 0 && turn < EYES_READS; turn++) {
+    for (int turn = 0; !is_empty(group) && turn < EYES_READS; turn++) {
         ssize_t n = read(group, events, sizeof(events));
 
-        if (n < 0 && errno == EAGAIN)
-            return true;
-        if (n < 0 && errno != EINTR) /* one that could not be opened for us: it is gone */
+        if (n < 0 && errno != EINTR)
             on_overflow(y, group, seen);
         /* Of a group that names files by fds, none is longer than its head. */
         for (ssize_t i = 0; i < n / (ssize_t)sizeof(events[0]); i++)
             take(y, group, &events[i], seen);
     }
-    return group < 0;
+    return is_empty(group);
 }
 
 bool eyes_look(struct eyes *y, uint64_t now_ms, struct seen *seen)

@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -132,12 +131,20 @@ static void put(const char *path, const char *text)
 }
 
 static unsigned flood; /* files */
+static bool leases;    /* the canary, so that nobody else can open it at once */
 
 static void work(void)
 {
     char path[32];
     int fd;
 
+    if (leases) {
+        (void)signal(SIGIO, SIG_IGN);
+        fd = open("/in/trap", O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
+            _exit(5);
+        return;
+    }
     for (unsigned i = 0; i < flood; i++) {
         (void)snprintf(path, sizeof(path), "/work/%u", i);
         put(path, "");
@@ -187,8 +194,10 @@ static bool has_eyes(const struct wire_exec *ask, struct eyes *y)
         c = make_root(at) ? 'y' : 'n';
         if (write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1)
             _exit(1);
+        close(down[1]);
         work();
-        (void)!write(up[1], &c, 1);
+        if (write(up[1], &c, 1) == 1)
+            (void)!read(down[0], &c, 1); /* lives until end_job() */
         _exit(0);
     }
     close(down[0]);
@@ -304,19 +313,52 @@ START_TEST(no_flood_hides_a_touch)
 }
 END_TEST
 
+START_TEST(a_lease_hides_no_touch)
+{
+    static const struct wire_exec ask = {.canaries = 1};
+    char c;
+
+    eyes_init(&eyes);
+    name_canary(0, "/in/trap");
+    seen_init(&seen, 1);
+    leases = true;
+    if (has_eyes(&ask, &eyes)) {
+        ck_assert_int_eq(write(job.say, "g", 1), 1);
+        ck_assert_int_eq(read(job.hear, &c, 1), 1);
+        ck_assert(eyes_look(&eyes, 0, &seen));
+        ck_assert_uint_ne(seen.touched, 0);
+    }
+    end_job();
+    eyes_close(&eyes);
+    seen_done(&seen);
+}
+END_TEST
+
+/* A byte is less than an event: nothing comes of it. */
+static void put_packets(int to, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++)
+        ck_assert_int_eq(write(to, "", 1), 1);
+}
+
 START_TEST(eyes_rest_between_looks_but_not_from_canaries)
 {
+    const unsigned more_than_a_look = 9;
     struct pollfd files, canaries;
+    int of_files[2], of_canaries[2];
 
     eyes_init(&eyes);
     seen_init(&seen, 1);
-    eyes.files = open("/dev/null", O_RDONLY | O_CLOEXEC); /* reads as nothing, again and again */
-    eyes.canaries = dup(eyes.files);
-    ck_assert(!eyes_look(&eyes, 1000, &seen)); /* there may be more: no rest */
+    ck_assert_int_eq(pipe2(of_files, O_CLOEXEC | O_NONBLOCK | O_DIRECT), 0);
+    ck_assert_int_eq(pipe2(of_canaries, O_CLOEXEC | O_NONBLOCK | O_DIRECT), 0);
+    eyes.files = of_files[0];
+    eyes.canaries = of_canaries[0];
+    put_packets(of_files[1], more_than_a_look);
+    put_packets(of_canaries[1], more_than_a_look);
+    ck_assert(!eyes_look(&eyes, 1000, &seen)); /* there is more: no rest */
     eyes_fill(&eyes, &files, &canaries);
     ck_assert_int_eq(files.fd, eyes.files);
-    close(eyes.files);
-    eyes.files = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    put_packets(of_canaries[1], more_than_a_look);
     ck_assert(!eyes_look(&eyes, 1000, &seen));
     ck_assert_uint_gt(eyes_deadline(&eyes), 1000);
     eyes_fill(&eyes, &files, &canaries);
@@ -330,6 +372,8 @@ START_TEST(eyes_rest_between_looks_but_not_from_canaries)
     eyes_fill(&eyes, &files, &canaries);
     ck_assert_int_eq(files.fd, eyes.files);
     eyes_close(&eyes);
+    close(of_files[1]);
+    close(of_canaries[1]);
     seen_done(&seen);
 }
 END_TEST
@@ -354,4 +398,5 @@ SUITE("seen", what_was_written_is_told_at_the_end_with_its_last_size, what_finds
       a_canary_is_told_first_and_once_whoever_the_host_is, a_canary_that_is_no_path_is_refused,
       eyes_see_what_a_job_wrote_by_the_names_that_it_sees,
       eyes_see_what_a_job_opened_and_the_canary_that_it_touched, no_flood_hides_a_touch,
-      eyes_rest_between_looks_but_not_from_canaries, what_cannot_be_watched_is_said)
+      a_lease_hides_no_touch, eyes_rest_between_looks_but_not_from_canaries,
+      what_cannot_be_watched_is_said)

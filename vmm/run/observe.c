@@ -173,21 +173,23 @@ void observe_event(struct keeper *k, const struct channel_event *ev)
         o->head.blind = 1;
 }
 
-/* What the host's file has not got yet: the guest's word. A guest that does not answer has none. */
-static uint64_t ask_guest(struct keeper *k)
+/* What the host's file has not got yet: the guest's word. A guest that does not answer has none;
+ * what ends a run ends it here as well. */
+static int ask_guest(struct keeper *k, uint64_t *ret_bytes, struct err *e)
 {
     const uint64_t until_ms = clock_mono_ms() + USED_MS;
-    struct err e;
+    struct err none;
 
+    *ret_bytes = 0;
     k->used_new = false;
-    if (channel_usage(k->channel, &e) < 0)
+    if (channel_usage(k->channel, &none) < 0)
         return 0;
     while (!k->used_new && clock_mono_ms() < until_ms)
-        if (keeper_pump(k, until_ms, NULL, 0, &e) < 0)
-            return 0;
-    return k->used_new && k->used.disk_total_bytes > k->used.disk_free_bytes
-               ? k->used.disk_total_bytes - k->used.disk_free_bytes
-               : 0;
+        if (keeper_pump(k, until_ms, NULL, 0, e) < 0)
+            return -1;
+    if (k->used_new && k->used.disk_total_bytes > k->used.disk_free_bytes)
+        *ret_bytes = k->used.disk_total_bytes - k->used.disk_free_bytes;
+    return 0;
 }
 
 int observe_end(struct keeper *k, struct err *e)
@@ -202,7 +204,8 @@ int observe_end(struct keeper *k, struct err *e)
         o->head.job_cpu_ms = (cpu_ns - o->cpu_ns) / 1000000;
     if (disk_bytes > o->disk_bytes)
         o->head.disk_bytes = disk_bytes - o->disk_bytes;
-    o->head.guest_disk_bytes = ask_guest(k);
+    if (ask_guest(k, &o->head.guest_disk_bytes, e) < 0)
+        return -1;
     if (file_write_all(k->c->learn_fd, &o->head, sizeof(o->head)) < 0 ||
         file_write_all(k->c->learn_fd, o->rows, o->head.n * sizeof(o->rows[0])) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot keep what was observed");

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "run/recording.h"
+#include "run/seen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -298,6 +299,7 @@ int serve_look_after(struct keeper *k, unsigned exec, struct err *e)
     if (j->state == JOB_ENDED && !t->told_result && end_job(k, exec, e) < 0)
         return -1;
     if (j->state == JOB_ENDED && j->over) {
+        seen_end(k, exec); /* what came behind its end */
         serve_drop_plan(k, t);
         j->state = JOB_NONE;
     }

@@ -13,6 +13,7 @@
 #include "base/own.h"
 #include "run/fork.h"
 #include "run/recording.h"
+#include "run/seen.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -199,6 +200,7 @@ static void undo_job(struct keeper *k, unsigned exec, const char *mark)
     struct task *t = &k->serve->tasks[exec - 1];
 
     mark_release(&k->serve->marks, t->mark);
+    seen_end(k, exec);
     /* One whose result is told has no client any more. */
     if (!t->told_result) {
         err_set(&t->result.err, ERR_INTERRUPTED, "sandbox '%s' went back to mark '%s'",
