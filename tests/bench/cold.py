@@ -1,11 +1,14 @@
 """cold: bare QEMU that boots the kernel, initramfs and disks of a run and speaks the same protocol up to
 the same point: the job's exit. Used by start.py.
 """
+import hashlib
 import json
 import os
+import re
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
@@ -13,8 +16,29 @@ import store
 
 LAZARET = os.environ["LAZARET"]
 DATA = os.environ["LAZARET_DATA_DIR"]
+WIRE = f"{os.path.dirname(os.path.abspath(__file__))}/../../guest-agent/shared/wire.h"
 MAGIC, HEADER = 0x315A414C, struct.Struct("<IHHII")
 HELLO, READY, EXEC, CONFIG, STARTED, UNSTARTED, EXIT = 1, 2, 5, 6, 7, 8, 15
+HELLO_LAYOUT = struct.Struct("<II16sQ64sIII")
+EXEC_LAYOUT = struct.Struct("<IHHIII")
+
+
+def check_layouts():
+    """What is packed here is as long as wire.h says, or nothing is measured."""
+    with open(WIRE, encoding="utf-8") as header:
+        defined = dict(re.findall(r"^#define (WIRE_\w+) +(.+)$", header.read(), re.M))
+
+    def number(words):
+        return sum(int(w[:-1]) if w[0].isdigit() else number(defined[w])
+                   for w in words.partition("/*")[0].strip(" ()").split(" + "))
+    for name, here in (("WIRE_HEADER_SIZE", HEADER), ("WIRE_HELLO_SIZE", HELLO_LAYOUT),
+                       ("WIRE_EXEC_SIZE", EXEC_LAYOUT)):
+        there = number(defined[name])
+        if here.size != there:
+            sys.exit(f"{__file__}: {name} is {there} in wire.h, but {here.size} here")
+
+
+check_layouts()
 
 
 def frame(kind, stream, payload=b""):
@@ -47,13 +71,12 @@ class Peer:
                 return payload
 
     def hello(self):
-        self.sock.sendall(frame(HELLO, 0, struct.pack(
-            "<II16sQ64sIII", store.PROTOCOL, 0, os.urandom(16), time.time_ns(), os.urandom(64),
-            1000, 1000, 0)))
+        self.sock.sendall(frame(HELLO, 0, HELLO_LAYOUT.pack(
+            store.PROTOCOL, 0, os.urandom(16), time.time_ns(), os.urandom(64), 1000, 1000, 0)))
         self.until(READY)
 
     def ask(self, config):
-        self.sock.sendall(frame(EXEC, 8, struct.pack("<IHHII", 0, 0, 0, len(config), 0))
+        self.sock.sendall(frame(EXEC, 8, EXEC_LAYOUT.pack(0, 0, 0, len(config), 0, 0))
                           + b"".join(frame(CONFIG, 8, config[i:i + 65536])
                                      for i in range(0, len(config), 65536)))
 
@@ -130,8 +153,9 @@ def bare(plan, cmdline, config):
     """Seconds: to the CPU's start, to READY, to the job's exit, to the end."""
     with tempfile.TemporaryDirectory(prefix="lz-bench-") as folder:
         began = time.monotonic()
-        for name in store.PARTS:  # as the manager does at each run
-            subprocess.run(["sha256sum", store.part(f"{DATA}/images", name)], stdout=subprocess.DEVNULL, check=True)
+        for name in ("kernel", "initramfs"):  # as the manager does at each run
+            with open(store.part(f"{DATA}/images", name), "rb") as f:
+                hashlib.file_digest(f, "sha256")
         scratch = make_scratch(plan, folder)
         prepared = time.monotonic()
         qemu = start(plan, cmdline, folder, scratch)

@@ -109,6 +109,8 @@ class Alone:
             left = STREAM
             while left > 0:
                 piece = self.port.recv(min(PIECE, left))
+                if not piece:  # the guest is gone
+                    os._exit(1)
                 left -= os.write(theirs, piece)
             os._exit(0)
         os.close(theirs)

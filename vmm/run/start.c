@@ -220,7 +220,9 @@ static int take_in(struct keeper *k, const struct warm *w, const char *xml, stru
     if (checker_ask(&k->checker, w->ram_fd, e) < 0)
         return -1;
     created = hv_create_incoming(k->hv, xml, w->state_fd, HV_RAM_APART, RESTORE_MS, e) == 0;
+    timing_note(&k->result.timing, TIMING_QEMU);
     read_well = checker_answer(&k->checker, &read, &why) == 0;
+    timing_note(&k->result.timing, TIMING_SAVED);
     same = read_well && warm_check(w, &read, &why) == 0;
     if (created && same)
         return 1;
@@ -356,6 +358,7 @@ int start_guest(struct keeper *k, int console_log_fd, struct err *e)
 
     if (checker_image(&k->checker, e) < 0)
         return -1;
+    timing_note(&k->result.timing, TIMING_IMAGE);
     if (k->c->from)
         return start_fork(k, console_log_fd, e);
     if (k->c->warm && !k->c->uri)

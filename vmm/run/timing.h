@@ -15,12 +15,12 @@
 enum timing_step {
     TIMING_PARSE,     /* command line, plan, what the image's name means */
     TIMING_BEGIN,     /* the run's folder, namespaces, init and keeper */
-    TIMING_IMAGE,     /* its parts, opened; hashed beside the next steps */
+    TIMING_IMAGE,     /* its parts, opened; what is left of hashing them beside the next steps */
     TIMING_DISKS,     /* scratch and input */
     TIMING_XML,       /* of the domain */
     TIMING_LIBVIRT,   /* its driver, started */
-    TIMING_SAVED,     /* the saved guest: found, or made */
-    TIMING_QEMU,      /* started, the saved state taken in, the saved memory checked meanwhile */
+    TIMING_SAVED,     /* the saved guest: found, or made; what is left of checking its memory */
+    TIMING_QEMU,      /* started, the saved state taken in */
     TIMING_HELLO,     /* until the guest is ready: its boot, when it is not restored */
     TIMING_RECORD,    /* what confines it read, the first head signed and on the disk */
     TIMING_CONTAINER, /* until the job's first process */
