@@ -48,6 +48,28 @@ START_TEST(a_run_that_learns_may_reach_what_all_policies_allow_and_nothing_else)
 }
 END_TEST
 
+START_TEST(without_ip_a_run_that_learns_may_reach_what_it_asks_for_only)
+{
+    const struct strv none = {0};
+    const struct plan_image from = {.digest = "x",
+                                    .entrypoint = &none,
+                                    .command = &none,
+                                    .env = &none,
+                                    .workdir = "/",
+                                    .uid = 1000,
+                                    .gid = 1000,
+                                    .no_ip = true};
+    own_world struct world w = {.wish = {.learn = true, .from = &from}};
+    own_world struct world asks = {.wish = {.learn = true, .from = &from}};
+
+    add_policy(&w, P(", \"network\": [\"https://*\"]"), "p.json");
+    must(resolve(&w, M("")), &w);
+    ck_assert(!w.plan->egress && w.plan->network.n == 0);
+    ck_assert_int_lt(resolve(&asks, M(", \"network\": [\"https://a.org\"]")), 0);
+    ck_assert_int_eq(asks.e.class, ERR_IMAGE);
+}
+END_TEST
+
 START_TEST(what_may_not_be_written_down_is_not_learned)
 {
     own_world struct world w = {.wish.learn = true}, sealed = {.wish.learn = true};
@@ -326,6 +348,7 @@ START_TEST(no_learned_manifest_yields_a_plan_above_its_policy)
 END_TEST
 
 SUITE("learn", a_run_that_learns_may_reach_what_all_policies_allow_and_nothing_else,
+      without_ip_a_run_that_learns_may_reach_what_it_asks_for_only,
       what_may_not_be_written_down_is_not_learned, paths_are_those_that_a_next_run_finds,
       a_flood_of_paths_is_a_few_lines_and_the_rest_is_counted,
       a_guest_that_tells_of_nothing_leaves_nothing_unbounded,
