@@ -120,6 +120,14 @@ START_TEST(paths_are_those_that_a_next_run_finds)
          "/etc|/opt/x|/srv|/usr/share|/var"},
         {LEARN_READ, false, "/\n|/..|/./x|//x|etc/passwd||/srv/a", "/srv/a"},
         {LEARN_READ, false, "/srv/\xc3\xa9", "/srv/\xc3\xa9"},
+        {LEARN_READ, false, "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16",
+         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"},
+        {LEARN_READ, false, "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18",
+         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"},
+        /* Of one length, and of folders that are not. */
+        {LEARN_READ, false,
+         "/s/1|/s/2|/s/3|/s/4|/s/5|/t/1|/t/2|/t/3|/t/4|/t/5|/s/a/1|/s/a/2|/s/a/3|/s/a/4",
+         "/s/1|/s/2|/s/3|/s/4|/s/5|/s/a/1|/s/a/2|/s/a/3|/s/a/4|/t/1|/t/2|/t/3|/t/4|/t/5"},
     };
     static const enum key keys[LEARN_KINDS] = {KEY_READ, KEY_WRITE, KEY_EXEC};
 

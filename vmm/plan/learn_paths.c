@@ -94,7 +94,7 @@ static size_t plain_length(const char *path)
 {
     size_t at = 0;
 
-    while (path[at] == '/') {
+    for (unsigned parts = 0; parts < LEARN_PARTS && path[at] == '/'; parts++) {
         size_t len = strcspn(path + at + 1, "/");
 
         if (!is_plain(path + at + 1, len) || at + 1 + len > PLAN_PATH_MAX)
@@ -181,33 +181,46 @@ static size_t depth(const char *path)
     return n;
 }
 
-static bool same_parent(const char *a, const char *b)
-{
-    size_t len = parent_length(a);
+/* The folder of a path. */
+struct parent {
+    const char *path;
+    size_t len;
+};
 
-    return len == parent_length(b) && strncmp(a, b, len) == 0;
+static int compare_parents(const void *a, const void *b)
+{
+    const struct parent *x = a, *y = b;
+
+    if (x->len != y->len)
+        return x->len < y->len ? -1 : 1;
+    return memcmp(x->path, y->path, x->len);
 }
 
-/* Among the first `n`. */
-static size_t count_siblings(const struct learn_lines *l, size_t n, const char *path)
+/* Returns new: of each line, those of one folder together. */
+static struct parent *sort_parents(const struct learn_lines *l)
 {
-    size_t found = 0;
+    struct parent *all = calloc(l->n + 1, sizeof(*all));
 
-    for (size_t i = 0; i < n; i++)
-        found += same_parent(l->items[i].path, path);
-    return found;
+    if (!all)
+        abort();
+    for (size_t i = 0; i < l->n; i++)
+        all[i] = (struct parent){l->items[i].path, parent_length(l->items[i].path)};
+    qsort(all, l->n, sizeof(*all), compare_parents);
+    return all;
 }
 
 /* Where there are too many in one folder, they become it. False: nowhere. */
 static bool join_siblings(struct learn_lines *l)
 {
+    own_free struct parent *all = sort_parents(l);
     const size_t n = l->n;
 
-    for (size_t i = 0; i < n; i++) {
-        size_t parent = parent_length(l->items[i].path);
-
-        if (parent > 0 && count_siblings(l, n, l->items[i].path) > LEARN_SIBLINGS)
-            add(l, l->items[i].path, parent, 0);
+    for (size_t i = 0, next; i < n; i = next) {
+        next = i + 1;
+        while (next < n && compare_parents(&all[i], &all[next]) == 0)
+            next++;
+        if (all[i].len > 0 && next - i > LEARN_SIBLINGS)
+            add(l, all[i].path, all[i].len, 0);
     }
     if (l->n == n)
         return false;

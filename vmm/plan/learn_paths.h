@@ -9,7 +9,7 @@
  *     in it is another thing next time. A program below /in stays as it is;
  *   - with a writable root it is the first folder, for the same reason;
  *   - where a part of it is no plain name (control characters, not UTF-8, "..") it is the folder
- *     above that part.
+ *     above that part; so it is behind LEARN_PARTS parts.
  *   Then what is below another one is left out. More than LEARN_SIBLINGS in one folder become that
  *   folder, and as long as there are more than LEARN_LINES the deepest become theirs. Nothing ever
  *   becomes "/": only who opened that very folder has it.
@@ -23,6 +23,7 @@
 
 #define LEARN_SIBLINGS 8u
 #define LEARN_LINES    64u
+#define LEARN_PARTS    16u
 
 struct learn_line {
     char *path;
