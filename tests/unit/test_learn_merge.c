@@ -149,7 +149,7 @@ START_TEST(merging_is_idempotent_and_never_allows_less)
         struct learn_destination d[2][6];
         char rows[512];
 
-        set_up(&w);
+        set_up(&w, round);
         observe_anything(&seed, &first, d[0], 6);
         observe_anything(&seed, &second, d[1], 6);
         learn(&w, &first);

@@ -74,7 +74,8 @@ static bool is_starting(const struct plan *p, enum learn_kind kind, const char *
         return true;
     if (kind == LEARN_WRITTEN)
         return false;
-    /* With a network it is lazaret's own. */
+    /* With a network it is lazaret's own. A next run may be without one, and an image need not have
+     * the file: a declared one that is missing starts nothing. */
     return is_below_one_of(path, starting_read, COUNT(starting_read)) ||
            (p->egress && strcmp(path, "/etc/resolv.conf") == 0);
 }
@@ -264,6 +265,39 @@ void learn_lines_add(struct learn_lines *l, const struct strv *paths)
     settle(l);
 }
 
+static const struct strv *declared(const struct plan *p, enum learn_kind kind)
+{
+    return kind == LEARN_READ      ? &p->declared.read
+           : kind == LEARN_WRITTEN ? &p->declared.write
+                                   : &p->declared.exec;
+}
+
+/* What both of them allow, and no more of them than may be declared. */
+static void meet(struct learn_lines *l, const struct learn_lines *allowed)
+{
+    const bool whole = l->n + allowed->n > PLAN_PATHS_MAX;
+    struct learn_lines ret = {.left_out = l->left_out};
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct learn_line *is = &l->items[i];
+        const size_t before = ret.n;
+
+        for (size_t k = 0; k < allowed->n; k++) {
+            const char *path = allowed->items[k].path;
+
+            if (is_at_or_below(path, is->path))
+                add(&ret, path, strlen(path), is->n);
+            else if (is_at_or_below(is->path, path))
+                add(&ret, whole ? path : is->path, strlen(whole ? path : is->path), is->n);
+        }
+        if (ret.n == before)
+            ret.left_out += is->n;
+    }
+    settle(&ret);
+    learn_lines_done(l);
+    *l = ret;
+}
+
 void learn_lines_make(const struct plan *p, enum learn_kind kind, const struct strv *paths,
                       struct learn_lines *l)
 {
@@ -273,5 +307,11 @@ void learn_lines_make(const struct plan *p, enum learn_kind kind, const struct s
     while (l->n > LEARN_LINES) {
         l->left_out += l->items[--l->n].n;
         free(l->items[l->n].path);
+    }
+    if (plan_is_declared(p)) {
+        own_learn_lines struct learn_lines allowed = {0};
+
+        learn_lines_add(&allowed, declared(p, kind));
+        meet(l, &allowed);
     }
 }

@@ -14,7 +14,10 @@
  *   folder, and as long as there are more than LEARN_LINES the deepest become theirs. Nothing ever
  *   becomes "/": only who opened that very folder has it.
  *
- *   Done twice it changes nothing, and what it yields covers what went in.
+ *   Of a run that was declared paths it is no more than those: a folder above some of them becomes
+ *   them, and what is within none is left out.
+ *
+ *   Done twice it changes nothing, and what it yields covers what went in and was not left out.
  */
 #ifndef LZ_PLAN_LEARN_PATHS_H
 #define LZ_PLAN_LEARN_PATHS_H
@@ -33,7 +36,7 @@ struct learn_line {
 struct learn_lines {
     struct learn_line *items;
     size_t n;
-    size_t left_out; /* paths that cannot be declared, or did not fit */
+    size_t left_out; /* paths that cannot be declared, were not, or did not fit */
 };
 
 void learn_lines_done(struct learn_lines *l);
