@@ -106,8 +106,14 @@ static inline void observe_anything(uint32_t *seed, struct observed *o, struct l
     o->l.out_entries = chance(seed, 3);
 }
 
-static inline void set_up(struct world *w)
+/* Every other round is of a run that was declared paths. */
+static inline void set_up(struct world *w, int round)
 {
+    static const char *const declared[] = {
+        "", ", \"read\": [\"/etc/a/\", \"/in/c\", \"/usr\", \"/usr/share\"],"
+            "\"write\": [\"/work/d\", \"/out\"], \"exec\": [\"/bin/x\", \"/a/1\"]"};
+    own_free char *manifest = NULL;
+
     w->wish.learn = true;
     add_policy(
         w,
@@ -117,11 +123,11 @@ static inline void set_up(struct world *w)
           "\"network\": [\"https://*.a.org,bytes=1M\", \"https://a.org\", "
           "\"tcp://*:22,streams=2\"]"),
         "p.json");
-    must(
-        resolve(
-            w, M(", \"memory\": \"1G\", \"output\": \"/o\", \"output_max\": \"10M\", \"pids\": 100,"
-                 "\"cpus\": 8, \"network\": [\"https://a.org/v1,name=api\"]")),
-        w);
+    manifest = str_printf(
+        M(", \"memory\": \"1G\", \"output\": \"/o\", \"output_max\": \"10M\", \"pids\": 100,"
+          "\"cpus\": 8, \"network\": [\"https://a.org/v1,name=api\"]%s"),
+        declared[round % 2]);
+    must(resolve(w, manifest), w);
 }
 
 #endif

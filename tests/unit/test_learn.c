@@ -1,5 +1,6 @@
 /* test_learn: promises of runs that learn: what they may reach, and what is written down of them.
  */
+#include "plan/widen.h"
 #include "tests/unit/learn_make.h"
 #include "tests/unit/suite.h"
 
@@ -45,6 +46,28 @@ START_TEST(a_run_that_learns_may_reach_what_all_policies_allow_and_nothing_else)
         must(net_rules_from_doc(d, &again, &w.e), &w);
         ck_assert_uint_eq(again.n, w.plan->network.n);
     }
+}
+END_TEST
+
+START_TEST(without_ip_a_run_that_learns_may_reach_what_it_asks_for_only)
+{
+    const struct strv none = {0};
+    const struct plan_image from = {.digest = "x",
+                                    .entrypoint = &none,
+                                    .command = &none,
+                                    .env = &none,
+                                    .workdir = "/",
+                                    .uid = 1000,
+                                    .gid = 1000,
+                                    .no_ip = true};
+    own_world struct world w = {.wish = {.learn = true, .from = &from}};
+    own_world struct world asks = {.wish = {.learn = true, .from = &from}};
+
+    add_policy(&w, P(", \"network\": [\"https://*\"]"), "p.json");
+    must(resolve(&w, M("")), &w);
+    ck_assert(!w.plan->egress && w.plan->network.n == 0);
+    ck_assert_int_lt(resolve(&asks, M(", \"network\": [\"https://a.org\"]")), 0);
+    ck_assert_int_eq(asks.e.class, ERR_IMAGE);
 }
 END_TEST
 
@@ -98,6 +121,14 @@ START_TEST(paths_are_those_that_a_next_run_finds)
          "/etc|/opt/x|/srv|/usr/share|/var"},
         {LEARN_READ, false, "/\n|/..|/./x|//x|etc/passwd||/srv/a", "/srv/a"},
         {LEARN_READ, false, "/srv/\xc3\xa9", "/srv/\xc3\xa9"},
+        {LEARN_READ, false, "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16",
+         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"},
+        {LEARN_READ, false, "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17/18",
+         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16"},
+        /* Of one length, and of folders that are not. */
+        {LEARN_READ, false,
+         "/s/1|/s/2|/s/3|/s/4|/s/5|/t/1|/t/2|/t/3|/t/4|/t/5|/s/a/1|/s/a/2|/s/a/3|/s/a/4",
+         "/s/1|/s/2|/s/3|/s/4|/s/5|/s/a/1|/s/a/2|/s/a/3|/s/a/4|/t/1|/t/2|/t/3|/t/4|/t/5"},
     };
     static const enum key keys[LEARN_KINDS] = {KEY_READ, KEY_WRITE, KEY_EXEC};
 
@@ -114,6 +145,70 @@ START_TEST(paths_are_those_that_a_next_run_finds)
         ck_assert_msg(strcmp(lines, rows[i].lines) == 0, "row %zu: %s", i, lines);
         read_back(&o.r, &again);
     }
+}
+END_TEST
+
+START_TEST(paths_are_never_above_those_that_the_run_was_declared)
+{
+    static const struct {
+        const char *declared, *seen, *lines;
+        size_t left_out;
+    } rows[] = {
+        {"\"/in/data\"", "/in/data/x", "/in/data", 0},
+        {"\"/in/data\", \"/in/b\", \"/srv\"", "/in/data/x", "/in/b|/in/data", 0},
+        {"\"/in/\"", "/in/data/x", "/in", 0},
+        {"\"/in/data\"", "/", "/in/data", 0},
+        {"\"/\"", "/|/srv/a", "/", 0},
+        {"\"/srv\"", "/srv/a/b|/srv/c", "/srv/a/b|/srv/c", 0},
+        {"\"/etc/1\", \"/etc/2\", \"/etc/x\"",
+         "/etc/1|/etc/2|/etc/3|/etc/4|/etc/5|/etc/6|/etc/7|/etc/8|/etc/9", "/etc/1|/etc/2|/etc/x",
+         0},
+        {"\"/srv/a\"", "/srv/a|/srv/ab|/srv/b|/opt", "/srv/a", 3},
+    };
+
+    for (size_t i = 0; i < N(rows); i++) {
+        own_free char *asked = str_printf(M(", \"read\": [%s]"), rows[i].declared);
+        own_world struct world w = {0};
+        own_observed struct observed o = {0};
+        own_free char *lines = NULL;
+
+        must(resolve(&w, asked), &w);
+        saw(&o, LEARN_READ, rows[i].seen);
+        saw(&o, LEARN_WRITTEN, "/work/x");
+        learn(&w, &o);
+        lines = joined(&o.r, KEY_READ);
+        ck_assert_msg(strcmp(lines, rows[i].lines) == 0, "row %zu: %s", i, lines);
+        ck_assert_uint_eq(o.r.of[KEY_WRITE].texts.n, 0);
+        ck_assert_uint_eq(o.notes.n, rows[i].left_out ? 2 : 1);
+        if (rows[i].left_out)
+            ck_assert(strstr(o.notes.items[0], "read: 3 paths are left out") == o.notes.items[0]);
+        ck_assert(strstr(o.notes.items[o.notes.n - 1],
+                         "write: 1 paths are left out: they cannot be declared, or this run did "
+                         "not declare them") == o.notes.items[o.notes.n - 1]);
+    }
+}
+END_TEST
+
+START_TEST(of_many_declared_paths_a_manifest_that_may_be_read_is_learned)
+{
+    own_world struct world w = {0};
+    own_observed struct observed o = {0};
+    own_request struct request again = {0};
+
+    request_add(&w.given, KEY_READ, "/srv");
+    for (int i = 1; i < PLAN_PATHS_MAX; i++) {
+        own_free char *path = str_printf("/opt/%d", i);
+
+        request_add(&w.given, KEY_READ, path);
+    }
+    must(resolve(&w, M("")), &w);
+    saw(&o, LEARN_READ, "/opt");
+    for (int i = 0; i < 60; i++)
+        strv_addf(&o.l.paths[LEARN_READ], "/srv/%d/x", i);
+    learn(&w, &o);
+    read_back(&o.r, &again);
+    ck_assert_uint_eq(o.r.of[KEY_READ].texts.n, PLAN_PATHS_MAX);
+    ck_assert_uint_eq(o.notes.n, 0);
 }
 END_TEST
 
@@ -292,6 +387,15 @@ START_TEST(each_line_says_why_and_who_saw_it)
 }
 END_TEST
 
+static bool all_within(const struct strv *these, const struct strv *paths)
+{
+    size_t i = 0;
+
+    while (i < paths->n && request_path_is_within(these, paths->items[i]))
+        i++;
+    return i == paths->n;
+}
+
 START_TEST(no_learned_manifest_yields_a_plan_above_its_policy)
 {
     uint32_t seed = 7;
@@ -303,7 +407,7 @@ START_TEST(no_learned_manifest_yields_a_plan_above_its_policy)
         own_plan struct plan *p = NULL;
         struct learn_destination d[8];
 
-        set_up(&w);
+        set_up(&w, round);
         observe_anything(&seed, &o, d, N(d));
         learn(&w, &o);
         read_back(&o.r, &r);
@@ -313,6 +417,11 @@ START_TEST(no_learned_manifest_yields_a_plan_above_its_policy)
         must(policy_check_network(&w.wish.policies, &p->network, &w.e), &w);
         ck_assert_uint_eq(p->trimmed.n, 0);
         ck_assert(plan_is_declared(p));
+        if (plan_is_declared(w.plan)) {
+            ck_assert(all_within(&w.plan->declared.read, &p->declared.read));
+            ck_assert(all_within(&w.plan->declared.write, &p->declared.write));
+            ck_assert(all_within(&w.plan->declared.exec, &p->declared.exec));
+        }
         for (enum key k = 0; k < KEYS; k++) {
             uint64_t is = key_is_number(k) ? *plan_number(p, k) : 0;
             uint64_t most = key_is_number(k) ? *plan_number(w.plan, k) : 0;
@@ -326,7 +435,10 @@ START_TEST(no_learned_manifest_yields_a_plan_above_its_policy)
 END_TEST
 
 SUITE("learn", a_run_that_learns_may_reach_what_all_policies_allow_and_nothing_else,
+      without_ip_a_run_that_learns_may_reach_what_it_asks_for_only,
       what_may_not_be_written_down_is_not_learned, paths_are_those_that_a_next_run_finds,
+      paths_are_never_above_those_that_the_run_was_declared,
+      of_many_declared_paths_a_manifest_that_may_be_read_is_learned,
       a_flood_of_paths_is_a_few_lines_and_the_rest_is_counted,
       a_guest_that_tells_of_nothing_leaves_nothing_unbounded,
       numbers_have_headroom_and_are_never_above_the_runs_own,

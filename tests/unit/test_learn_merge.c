@@ -137,6 +137,41 @@ START_TEST(what_a_later_run_needed_is_marked_and_the_rest_keeps_its_reasons)
 }
 END_TEST
 
+START_TEST(a_rule_that_stays_keeps_its_reason_however_it_was_spelled)
+{
+    static const char *const rows[][2] = {
+        /* as it was spelled, and as it is written */
+        {"\"https://api.org/v1,name=api,secret=K\"",
+         "https://api.org/v1,name=api,secret=K,header=Authorization: Bearer {}"},
+        {"\"https://a.org:443\"", "https://a.org"},
+        {"\"https://a.org,bytes=1K\"", "https://a.org,bytes=1024"},
+    };
+
+    for (size_t i = 0; i < N(rows); i++) {
+        own_free char *explained =
+            str_printf(M(", \"network\": [%s], \"why\": [{\"key\": \"network\", \"line\": %s,"
+                         "\"by\": \"wish\", \"text\": \"mine\"}]"),
+                       rows[i][0], rows[i][0]);
+        own_free char *bare = str_printf(M(", \"network\": [%s]"), rows[i][0]);
+        own_free char *is = NULL, *text = NULL, *expected = NULL;
+        own_request struct request old = {0}, fresh = {0}, both = {0};
+        own_strv struct strv notes = {0};
+        struct err e;
+
+        parse(explained, &old);
+        parse(bare, &fresh);
+        ck_assert_int_eq(learn_merge(&old, &fresh, &both, &notes, &e), 0);
+        is = joined(&both, KEY_NETWORK);
+        ck_assert_str_eq(is, rows[i][1]);
+        text = doc_format(both.why, false);
+        expected = str_printf("[{\"key\":\"network\",\"line\":\"%s\",\"by\":\"wish\",\"text\":"
+                              "\"mine\"}]",
+                              rows[i][1]);
+        ck_assert_str_eq(text, expected);
+    }
+}
+END_TEST
+
 START_TEST(merging_is_idempotent_and_never_allows_less)
 {
     uint32_t seed = 11;
@@ -149,7 +184,7 @@ START_TEST(merging_is_idempotent_and_never_allows_less)
         struct learn_destination d[2][6];
         char rows[512];
 
-        set_up(&w);
+        set_up(&w, round);
         observe_anything(&seed, &first, d[0], 6);
         observe_anything(&seed, &second, d[1], 6);
         learn(&w, &first);
@@ -172,4 +207,5 @@ END_TEST
 SUITE("learn by two runs", two_manifests_become_one_that_allows_both,
       what_is_no_allowance_stays_and_what_cannot_be_joined_is_refused,
       what_a_later_run_needed_is_marked_and_the_rest_keeps_its_reasons,
+      a_rule_that_stays_keeps_its_reason_however_it_was_spelled,
       merging_is_idempotent_and_never_allows_less)

@@ -4,6 +4,7 @@
 #include "run/observe.h"
 #include "tests/unit/suite.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,10 +26,17 @@ START_TEST(what_the_relay_escaped_is_the_same_bytes_again)
     str_escape(escaped, sizeof(escaped), path, WIRE_PATH_MAX);
     observe_unescape(escaped, back);
     ck_assert_str_eq(back, path);
-    memset(path + 8, '\xff', WIRE_PATH_MAX - 8);
-    str_escape(escaped, sizeof(escaped), path, WIRE_PATH_MAX);
-    observe_unescape(escaped, back);
-    ck_assert_str_eq(back, "/folder/");
+    for (size_t front = 1; front <= 8; front++) {
+        static const char tail[] = "folder/";
+        char folder[sizeof("/folder/")];
+
+        snprintf(folder, sizeof(folder), "/%s", &tail[sizeof(tail) - front]);
+        memset(path, '\xff', WIRE_PATH_MAX);
+        memcpy(path, folder, front);
+        str_escape(escaped, sizeof(escaped), path, WIRE_PATH_MAX);
+        observe_unescape(escaped, back);
+        ck_assert_str_eq(back, folder);
+    }
 }
 END_TEST
 

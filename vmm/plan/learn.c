@@ -256,8 +256,9 @@ static void learn_kind(struct learning *g, enum learn_kind kind)
         why_line(g, kind, &lines.items[i]);
     }
     if (lines.left_out > 0)
-        strv_addf(g->notes, "%s: %zu paths are left out: they cannot be declared", key_rows[k].name,
-                  lines.left_out);
+        strv_addf(g->notes, "%s: %zu paths are left out: they cannot be declared%s",
+                  key_rows[k].name, lines.left_out,
+                  plan_is_declared(g->p) ? ", or this run did not declare them" : "");
 }
 
 static int learn_paths(struct learning *g, struct err *e)
@@ -275,7 +276,8 @@ static int learn_paths(struct learning *g, struct err *e)
                   g->l->lost);
     return n > 0 ? 0
                  : err_set(e, ERR_GUEST,
-                           "the guest told of no file that the job touched: nothing was learned");
+                           "the guest told of no file that the job touched%s: nothing was learned",
+                           plan_is_declared(g->p) ? " and that this run declared" : "");
 }
 
 static int learn_key(struct learning *g, enum key k, struct err *e)

@@ -74,7 +74,8 @@ static bool is_starting(const struct plan *p, enum learn_kind kind, const char *
         return true;
     if (kind == LEARN_WRITTEN)
         return false;
-    /* With a network it is lazaret's own. */
+    /* With a network it is lazaret's own. A next run may be without one, and an image need not have
+     * the file: a declared one that is missing starts nothing. */
     return is_below_one_of(path, starting_read, COUNT(starting_read)) ||
            (p->egress && strcmp(path, "/etc/resolv.conf") == 0);
 }
@@ -94,7 +95,7 @@ static size_t plain_length(const char *path)
 {
     size_t at = 0;
 
-    while (path[at] == '/') {
+    for (unsigned parts = 0; parts < LEARN_PARTS && path[at] == '/'; parts++) {
         size_t len = strcspn(path + at + 1, "/");
 
         if (!is_plain(path + at + 1, len) || at + 1 + len > PLAN_PATH_MAX)
@@ -181,33 +182,46 @@ static size_t depth(const char *path)
     return n;
 }
 
-static bool same_parent(const char *a, const char *b)
-{
-    size_t len = parent_length(a);
+/* The folder of a path. */
+struct parent {
+    const char *path;
+    size_t len;
+};
 
-    return len == parent_length(b) && strncmp(a, b, len) == 0;
+static int compare_parents(const void *a, const void *b)
+{
+    const struct parent *x = a, *y = b;
+
+    if (x->len != y->len)
+        return x->len < y->len ? -1 : 1;
+    return memcmp(x->path, y->path, x->len);
 }
 
-/* Among the first `n`. */
-static size_t count_siblings(const struct learn_lines *l, size_t n, const char *path)
+/* Returns new: of each line, those of one folder together. */
+static struct parent *sort_parents(const struct learn_lines *l)
 {
-    size_t found = 0;
+    struct parent *all = calloc(l->n + 1, sizeof(*all));
 
-    for (size_t i = 0; i < n; i++)
-        found += same_parent(l->items[i].path, path);
-    return found;
+    if (!all)
+        abort();
+    for (size_t i = 0; i < l->n; i++)
+        all[i] = (struct parent){l->items[i].path, parent_length(l->items[i].path)};
+    qsort(all, l->n, sizeof(*all), compare_parents);
+    return all;
 }
 
 /* Where there are too many in one folder, they become it. False: nowhere. */
 static bool join_siblings(struct learn_lines *l)
 {
+    own_free struct parent *all = sort_parents(l);
     const size_t n = l->n;
 
-    for (size_t i = 0; i < n; i++) {
-        size_t parent = parent_length(l->items[i].path);
-
-        if (parent > 0 && count_siblings(l, n, l->items[i].path) > LEARN_SIBLINGS)
-            add(l, l->items[i].path, parent, 0);
+    for (size_t i = 0, next; i < n; i = next) {
+        next = i + 1;
+        while (next < n && compare_parents(&all[i], &all[next]) == 0)
+            next++;
+        if (all[i].len > 0 && next - i > LEARN_SIBLINGS)
+            add(l, all[i].path, all[i].len, 0);
     }
     if (l->n == n)
         return false;
@@ -251,6 +265,39 @@ void learn_lines_add(struct learn_lines *l, const struct strv *paths)
     settle(l);
 }
 
+static const struct strv *declared(const struct plan *p, enum learn_kind kind)
+{
+    return kind == LEARN_READ      ? &p->declared.read
+           : kind == LEARN_WRITTEN ? &p->declared.write
+                                   : &p->declared.exec;
+}
+
+/* What both of them allow, and no more of them than may be declared. */
+static void meet(struct learn_lines *l, const struct learn_lines *allowed)
+{
+    const bool whole = l->n + allowed->n > PLAN_PATHS_MAX;
+    struct learn_lines ret = {.left_out = l->left_out};
+
+    for (size_t i = 0; i < l->n; i++) {
+        const struct learn_line *is = &l->items[i];
+        const size_t before = ret.n;
+
+        for (size_t k = 0; k < allowed->n; k++) {
+            const char *path = allowed->items[k].path;
+
+            if (is_at_or_below(path, is->path))
+                add(&ret, path, strlen(path), is->n);
+            else if (is_at_or_below(is->path, path))
+                add(&ret, whole ? path : is->path, strlen(whole ? path : is->path), is->n);
+        }
+        if (ret.n == before)
+            ret.left_out += is->n;
+    }
+    settle(&ret);
+    learn_lines_done(l);
+    *l = ret;
+}
+
 void learn_lines_make(const struct plan *p, enum learn_kind kind, const struct strv *paths,
                       struct learn_lines *l)
 {
@@ -260,5 +307,11 @@ void learn_lines_make(const struct plan *p, enum learn_kind kind, const struct s
     while (l->n > LEARN_LINES) {
         l->left_out += l->items[--l->n].n;
         free(l->items[l->n].path);
+    }
+    if (plan_is_declared(p)) {
+        own_learn_lines struct learn_lines allowed = {0};
+
+        learn_lines_add(&allowed, declared(p, kind));
+        meet(l, &allowed);
     }
 }

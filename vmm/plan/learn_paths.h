@@ -9,12 +9,15 @@
  *     in it is another thing next time. A program below /in stays as it is;
  *   - with a writable root it is the first folder, for the same reason;
  *   - where a part of it is no plain name (control characters, not UTF-8, "..") it is the folder
- *     above that part.
+ *     above that part; so it is behind LEARN_PARTS parts.
  *   Then what is below another one is left out. More than LEARN_SIBLINGS in one folder become that
  *   folder, and as long as there are more than LEARN_LINES the deepest become theirs. Nothing ever
  *   becomes "/": only who opened that very folder has it.
  *
- *   Done twice it changes nothing, and what it yields covers what went in.
+ *   Of a run that was declared paths it is no more than those: a folder above some of them becomes
+ *   them, and what is within none is left out.
+ *
+ *   Done twice it changes nothing, and what it yields covers what went in and was not left out.
  */
 #ifndef LZ_PLAN_LEARN_PATHS_H
 #define LZ_PLAN_LEARN_PATHS_H
@@ -23,6 +26,7 @@
 
 #define LEARN_SIBLINGS 8u
 #define LEARN_LINES    64u
+#define LEARN_PARTS    16u
 
 struct learn_line {
     char *path;
@@ -32,7 +36,7 @@ struct learn_line {
 struct learn_lines {
     struct learn_line *items;
     size_t n;
-    size_t left_out; /* paths that cannot be declared, or did not fit */
+    size_t left_out; /* paths that cannot be declared, were not, or did not fit */
 };
 
 void learn_lines_done(struct learn_lines *l);

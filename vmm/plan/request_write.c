@@ -2,6 +2,7 @@
 #include "plan/request_write.h"
 
 #include "base/own.h"
+#include "plan/net.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -62,13 +63,26 @@ static bool is_widened(const struct doc *d)
            widened;
 }
 
+/* A rule may be spelled otherwise there. */
+static bool is_of_line(const struct doc *d, enum key k, const char *line)
+{
+    own_net_rule struct net_rule r = {0};
+    const char *is = text_of(d, "line");
+    own_free char *text = NULL;
+
+    if (key_rows[k].kind == KEY_KIND_RULES &&
+        net_rule_parse(is, NET_OF_WISH, NULL, &r, &(struct err){0}) == 0)
+        is = text = net_rule_text(&r);
+    return strcmp(is, line ? line : "") == 0;
+}
+
 bool request_copy_why(struct request *r, const struct request *from, enum key k, const char *line,
                       bool widened)
 {
     for (size_t i = 0; from->why && i < doc_len(from->why); i++) {
         const struct doc *d = doc_at(from->why, i);
-        if (strcmp(text_of(d, "key"), key_rows[k].name) != 0 ||
-            strcmp(text_of(d, "line"), line ? line : "") != 0)
+
+        if (strcmp(text_of(d, "key"), key_rows[k].name) != 0 || !is_of_line(d, k, line))
             continue;
         add_why(r, k, line, text_of(d, "by"), text_of(d, "text"));
         if (widened || is_widened(d))

@@ -67,7 +67,7 @@ int plan_resolve_network(const struct plan_wish *w, const struct plan *base, str
     if (plan_put_rules(w->manifest, &p->network, e) < 0 ||
         plan_put_rules(w->command_line, &p->network, e) < 0)
         return -1;
-    if (w->learn)
+    if (w->learn && !(w->from && w->from->no_ip))
         policies_add_reach(&w->policies, &p->network);
     if (p->network.n > NET_RULES_MAX)
         return err_set(e, ERR_USAGE, "%s: more than %d rules",

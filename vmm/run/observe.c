@@ -127,7 +127,8 @@ void observe_unescape(const char *text, char out[CHANNEL_TEXT_MAX])
     static const char cut[] = "...";
     size_t len = strlen(text), n = 0;
 
-    if (len == CHANNEL_TEXT_MAX - 1 && strcmp(text + len - strlen(cut), cut) == 0)
+    /* What does not fit any more is one byte, or four. */
+    if (len >= CHANNEL_TEXT_MAX - 4 && strcmp(text + len - strlen(cut), cut) == 0)
         while (len > 1 && text[len - 1] != '/')
             len--;
     for (size_t i = 0; i < len; i++) {
