@@ -50,10 +50,10 @@ static uint32_t heard(const struct gateway_event *ev)
 
 START_TEST(an_event_that_cannot_be_is_the_end)
 {
-    struct gateway_event rows[12];
+    struct gateway_event rows[13];
     size_t n = 0;
 
-    for (size_t i = 0; i < 12; i++)
+    for (size_t i = 0; i < 13; i++)
         rows[i] = tried("a.org");
     rows[n++].type = 99;
     rows[n++].exec = 0;
@@ -66,7 +66,8 @@ START_TEST(an_event_that_cannot_be_is_the_end)
     memset(rows[n++].host, 'a', GATEWAY_HOST_SIZE);
     strcpy(rows[n++].address, "nonsense\x1b");
     strcpy(rows[n++].text, "words");
-    rows[n++].type = GATEWAY_HELD; /* that nobody asked for */
+    rows[n++].secret = GATEWAY_SECRET_BAD; /* and why is another thing */
+    rows[n++].type = GATEWAY_HELD;         /* that nobody asked for */
     for (size_t i = 0; i < n; i++) {
         begin();
         ck_assert_msg(heard(&rows[i]) == GATEWAY_LOST, "row %zu", i);
