@@ -354,14 +354,16 @@ def a_guest_that_was_saved_meets_a_new_gateway(folder):
 def the_way_is_the_hosts_own_proxy_where_it_is_asked_for(folder):
     r = _rig()
     parent, login = servers.Parent(), os.urandom(16).hex()
-    env = {"https_proxy": f"http://agent:{login}@{parent.at}", "no_proxy": ""}
+    none = dict.fromkeys([f"{name}_proxy" for name in ("https", "all", "http", "no")] +
+                         [f"{name}_PROXY" for name in ("HTTPS", "ALL", "HTTP", "NO")], "")  # but the host's own
+    env = {**none, "https_proxy": f"http://agent:{login}@{parent.at}"}
     with open(f"{folder}/policy.json", "w") as f:
         json.dump({"format": "lazaret-policy", "version": 1,
                    "network": [f"https://*:{r['good']}", "tcp://10.0.0.1:80"]}, f)
     rules = ("--allow", f"https://good.test:{r['good']}", "--allow", "tcp://10.0.0.1:80", "--egress-proxy", *SMALL)
     one_line_error(up("behind", *rules, "--policy", f"{folder}/policy.json", env=env), 126,
                    f"--egress-proxy: {parent.at} is not allowed")
-    one_line_error(up("behind", *rules), 125, "the environment names no proxy")
+    one_line_error(up("behind", *rules, env=none), 125, "the environment names no proxy")
     finished(up("behind", *rules, env=env))
     try:
         with open(r["ca"], "rb") as f:
@@ -375,9 +377,9 @@ print(json.dumps([get("https://good.test:{r['good']}/by-proxy", context=context)
         check("private" in got[1][1]["reason"], got)
         equal(r["names"].asked.count("good.test"), asked)
         equal([h.split()[1] for h in parent.heads], [f"good.test:{r['good']}"])
-        one_line_error(lazaret("fork", "behind", "other"), 125, f"goes out through {parent.at}")
+        one_line_error(lazaret("fork", "behind", "other", env=none), 125, f"goes out through {parent.at}")
         one_line_error(lazaret("run", "--fork-from", "behind", "--", "true",
-                               env={"https_proxy": "http://127.0.0.1:1"}), 125, f"goes out through {parent.at}")
+                               env={**none, "https_proxy": "http://127.0.0.1:1"}), 125, f"goes out through {parent.at}")
         seen = False
         for path, content in _contents(f"{DATA}/sandboxes/behind", f"{DATA}/runs", f"{DATA}/records"):
             check(login.encode() not in content, f"the login is in {path}")

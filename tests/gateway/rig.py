@@ -18,7 +18,7 @@ WAIT = int(os.environ.get("GATEWAY_WAIT", "60"))  # seconds for what must come
 
 # record.h and gateway.h
 COMMAND = struct.Struct("=2I65s16s3x")
-EVENT = struct.Struct("=8I256s48s3Q160s")
+EVENT = struct.Struct("=9I256s48s4x3Q160s")
 SECRET, RULES, PORT, HOLD, RESUME = 1, 2, 3, 4, 5
 READY, HELD, TRY, CLOSED, TAMPERED, LOST = 1, 2, 3, 4, 5, 6
 
@@ -46,10 +46,11 @@ def equal(got, want, text=""):
 class Event:
     def __init__(self, raw):
         f = EVENT.unpack(raw)
-        self.type, self.exec, self.allowed, self.why, self.rule, self.port, self.guest, self.proxy = f[:8]
-        self.host, self.address = (t.split(b"\0")[0].decode() for t in f[8:10])
-        self.up, self.down, self.ms = f[10:13]
-        self.text = f[13].split(b"\0")[0].decode()
+        self.type, self.exec, self.allowed, self.why, self.rule, self.port, self.guest, self.proxy, \
+            self.secret = f[:9]
+        self.host, self.address = (t.split(b"\0")[0].decode() for t in f[9:11])
+        self.up, self.down, self.ms = f[11:14]
+        self.text = f[14].split(b"\0")[0].decode()
         self.why = WHY[self.why]
 
 

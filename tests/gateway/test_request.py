@@ -265,7 +265,9 @@ def a_secret_that_is_no_header_is_refused_when_it_is_used():
         for i, bad in enumerate((b"a\nb", b"", b"x" * 5000)):
             g.secret("KEY", bad)
             g.request(i + 1, "api", "GET", "/v1/x")
-            check("cannot go into a header" in g.is_refused(i + 1, "request")[0]["reason"])
+            text, ev = g.is_refused(i + 1, "request")
+            check("cannot go into a header" in text["reason"], text)
+            equal(ev.secret, 2)
         equal(len(seen), n)
         for i in range(40):  # the same name has the same place
             g.secret("KEY", b"new-%d" % i)
@@ -279,7 +281,7 @@ def a_secret_that_is_no_header_is_refused_when_it_is_used():
         check("no secret 'KEY'" in g.event(LOST).text)
 
 
-def a_secret_that_comes_late_holds_nothing_up():
+def a_secret_that_comes_late_holds_up_who_needs_it_only():
     plain = {"to": f"http://plain.test:{ports['plain']}", "name": "open"}
     with gateway(origin(), plain) as g:
         r, w = os.pipe()
@@ -287,22 +289,53 @@ def a_secret_that_comes_late_holds_nothing_up():
         g.command(SECRET, b"KEY", fd=r)
         os.close(r)
         for i in (1, 2, 3):
-            g.request(i, "api", "GET", "/v1/echo")
-            check("has not come yet" in g.is_refused(i, "request")[0]["reason"])
+            g.request(i, "api", "POST", "/v1/x", body=5)
+            g.send(DATA, i, b"hello")
+            g.send(EOF, i)
+        g.send(CLOSE, 3, bytes(4))  # the guest waits no more
+        equal(g.frame(3)[0], CLOSE)
         g.request(4, "open", "GET", "/any")
         g.send(EOF, 4)
         equal(g.response(4)[0], 200)
+        equal(g.frames, [], "it waits:")
+        n = len(seen)
         os.write(w, b"ter")
         os.close(w)
-        while True:  # until it has seen that: no event says so
-            g.request(30, "api", "GET", "/v1/echo")
-            g.send(EOF, 30)
-            kind = g.frame(30)[0]
-            g.send(CLOSE, 30, bytes(4))
-            if kind == RESPONSE:
-                break
-            equal(kind, REFUSED)
-        check("Authorization: Bearer sk-later\r\n" in seen[-1], seen[-1])
+        for i in (1, 2):
+            equal(g.response(i)[0], 200)
+            equal(g.rest(i)[0], b"POST /v1/x 5")
+        equal(len(seen), n + 2)
+        for head in seen[n:]:
+            check("Authorization: Bearer sk-later\r\n" in head, head)
+
+
+def who_waits_for_a_secret_is_told_that_it_is_none():
+    plain = {"to": f"http://plain.test:{ports['plain']}", "name": "open"}
+    with gateway(origin(), plain) as g:
+        r, w = os.pipe()
+        g.command(SECRET, b"KEY", fd=r)
+        os.close(r)
+        n = len(seen)
+        g.request(1, "api", "GET", "/v1/echo")
+        os.write(w, b"two\nlines")
+        os.close(w)
+        text, ev = g.is_refused(1, "request")
+        check("cannot go into a header" in text["reason"], text)
+        equal(ev.secret, 2)
+        r, w = os.pipe()
+        g.command(SECRET, b"KEY", fd=r)
+        os.close(r)
+        g.request(2, "api", "GET", "/v1/echo")
+        g.request(3, "open", "GET", "/any")  # its answer says that 2 waits
+        g.send(EOF, 3)
+        equal(g.response(3)[0], 200)
+        g.rest(3)
+        finish(g, 3)
+        equal([g.any_event().type for _ in range(2)], [TRY, CLOSED])
+        g.rules([plain], LO)
+        equal(g.is_refused(2, "gone")[1].secret, 0)
+        os.close(w)
+        equal(len(seen), n + 1)
 
 
 def a_secret_is_forgotten_with_its_last_rule():
@@ -402,7 +435,8 @@ TESTS = [the_secret_goes_out_and_is_covered_when_it_comes_back, a_secret_in_piec
          an_answer_that_breaks_off_is_no_whole_one, a_certificate_that_does_not_fit_is_refused,
          an_origin_does_not_lead_inside, an_origin_in_the_clear_without_a_secret_works,
          a_secret_that_is_no_header_is_refused_when_it_is_used,
-         a_secret_that_comes_late_holds_nothing_up, a_secret_is_forgotten_with_its_last_rule, heads_count_against_the_budget,
+         a_secret_that_comes_late_holds_up_who_needs_it_only,
+         who_waits_for_a_secret_is_told_that_it_is_none, a_secret_is_forgotten_with_its_last_rule, heads_count_against_the_budget,
          an_origin_may_be_an_ipv6_address, a_connection_is_used_again,
          an_address_that_is_silent_does_not_hold_up, a_reason_may_have_a_colon, a_body_of_another_length_is_refused,
          many_requests_at_once_have_a_limit]

@@ -3,6 +3,8 @@
 #include "gateway/record.h"
 #include "run/egress.h"
 #include "run/fence.h"
+#include "run/keeper.h"
+#include "run/serve_private.h"
 #include "shared/net.h"
 #include "tests/unit/suite.h"
 
@@ -48,10 +50,10 @@ static uint32_t heard(const struct gateway_event *ev)
 
 START_TEST(an_event_that_cannot_be_is_the_end)
 {
-    struct gateway_event rows[12];
+    struct gateway_event rows[13];
     size_t n = 0;
 
-    for (size_t i = 0; i < 12; i++)
+    for (size_t i = 0; i < 13; i++)
         rows[i] = tried("a.org");
     rows[n++].type = 99;
     rows[n++].exec = 0;
@@ -64,7 +66,8 @@ START_TEST(an_event_that_cannot_be_is_the_end)
     memset(rows[n++].host, 'a', GATEWAY_HOST_SIZE);
     strcpy(rows[n++].address, "nonsense\x1b");
     strcpy(rows[n++].text, "words");
-    rows[n++].type = GATEWAY_HELD; /* that nobody asked for */
+    rows[n++].secret = GATEWAY_SECRET_BAD; /* and why is another thing */
+    rows[n++].type = GATEWAY_HELD;         /* that nobody asked for */
     for (size_t i = 0; i < n; i++) {
         begin();
         ck_assert_msg(heard(&rows[i]) == GATEWAY_LOST, "row %zu", i);
@@ -166,6 +169,42 @@ START_TEST(without_a_gateway_a_result_has_no_egress)
 }
 END_TEST
 
+/* The folder does not take the rules: the gateway has heard nothing. */
+START_TEST(a_change_of_rules_that_fails_changes_no_secret)
+{
+    struct plan plan = {.egress = true};
+    struct folder folder = {.id = "box", .fd = -1};
+    struct serve *s = calloc(1, sizeof(*s));
+    struct keeper k = {.plan = &plan, .folder = &folder, .serve = s};
+    const struct strv none = {0};
+    own_strv struct strv rules = {0}, secrets = {0};
+    const struct talk_request r = {.what = TALK_NETWORK, .n_args = 1, .n_secrets = 1};
+    struct pollfd heard_of = {.events = POLLIN};
+    int fds[TALK_FD_GATEWAY + 1];
+
+    begin();
+    k.gateway = gateway;
+    strv_add(&rules, "https://a.org,name=a,secret=KEY");
+    strv_add(&secrets, "KEY");
+    ck_assert_int_eq(talk_pack(&(struct talk_words){.argv = &rules,
+                                                    .env = &none,
+                                                    .secrets = &secrets,
+                                                    .secret_env = &none},
+                               &fds[TALK_FD_ARGS], &e),
+                     0);
+    fds[TALK_FD_GATEWAY] = fds[TALK_FD_ARGS];
+    ck_assert_int_eq(serve_change_network(&k, &r, fds, &e), -1);
+    ck_assert_msg(e.class == ERR_HOST, "%s", e.text);
+    heard_of.fd = peer;
+    ck_assert_int_eq(poll(&heard_of, 1, 0), 0);
+    ck_assert_uint_eq(s->network.n, 0);
+    ck_assert_uint_eq(s->gateway_secrets.n, 0);
+    close(fds[TALK_FD_ARGS]);
+    finish();
+    free(s);
+}
+END_TEST
+
 /* The program itself ends with its keeper's socket. */
 START_TEST(the_program_ends_when_nobody_holds_its_socket)
 {
@@ -208,4 +247,5 @@ END_TEST
 SUITE("egress", an_event_that_cannot_be_is_the_end, an_origin_may_be_called_by_a_number,
       what_another_guest_said_is_passed_over, the_end_of_the_gateway_is_said_once,
       tries_are_rows_with_counts_and_the_rest_is_counted, without_a_gateway_a_result_has_no_egress,
-      the_program_ends_when_nobody_holds_its_socket, the_program_has_no_right_that_it_does_not_need)
+      a_change_of_rules_that_fails_changes_no_secret, the_program_ends_when_nobody_holds_its_socket,
+      the_program_has_no_right_that_it_does_not_need)

@@ -1,5 +1,8 @@
-/* What of the gateway needs no process: the name in a ClientHello, the covered secret, budgets. */
-#include "gateway/rules.h"
+/* What of the gateway needs no process: the name in a ClientHello, the covered secret, budgets, and
+ * what only a clock would bring about. */
+#include "base/clock.h"
+#include "base/own.h"
+#include "gateway/gate.h"
 #include "gateway/sni.h"
 #include "gateway/strip.h"
 #include "tests/unit/suite.h"
@@ -353,6 +356,76 @@ START_TEST(a_secret_is_forgotten_once_no_rule_names_it)
 }
 END_TEST
 
+/* ---- a request that waits for its secret ------------------------------------------------------
+ */
+
+static struct gate gate;
+
+static void tell_gate(uint32_t type, const char *name, int fd)
+{
+    struct gateway_command c = {.type = type};
+    int port;
+
+    snprintf(c.name, sizeof(c.name), "%s", name);
+    gate_command(&gate, &c, fd, &port);
+    if (port >= 0)
+        close(port);
+}
+
+static void guest_says(uint16_t type, uint32_t stream, const uint8_t *p, size_t n)
+{
+    const struct net_header h = {.type = type, .stream = stream, .length = (uint32_t)n};
+    uint8_t *at;
+
+    ck_assert_uint_ge(gate_input_space(&gate, &at), NET_HEADER_SIZE + n);
+    net_header_format(at, &h);
+    memcpy(at + NET_HEADER_SIZE, p, n);
+    gate_input(&gate, NET_HEADER_SIZE + n);
+}
+
+START_TEST(a_request_waits_for_its_secret_for_so_long)
+{
+    const struct net_hello hello = {.version = NET_VERSION}; /* the nonce of tell_gate() */
+    const struct net_open open = {.kind = NET_ORIGIN, .exec = 1, .name = "a"};
+    const struct net_request request = {
+        .method = "GET", .method_len = 3, .path = "/", .path_len = 1};
+    uint8_t raw[NET_REQUEST_MAX];
+    struct gate_stream *s = &gate.streams[0];
+    own_free char *refusal = NULL;
+    uint64_t began = clock_mono_ms();
+    struct err e;
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ck_assert_msg(gate_open(&gate, "127.0.0.1:1", "/dev/null", NULL, &e) == 0, "%s", e.text);
+    tell_gate(GATEWAY_SECRET, "K", ends[0]);
+    tell_gate(GATEWAY_RULES, "", rules_fd(KEYED));
+    tell_gate(GATEWAY_PORT, "", dup(ends[1]));
+    net_hello_format(raw, &hello);
+    guest_says(NET_READY, 0, raw, NET_HELLO_SIZE);
+    gate_event_taken(&gate);
+    guest_says(NET_OPEN, 1, raw, net_open_format(raw, &open));
+    guest_says(NET_REQUEST, 1, raw, net_request_format(raw, &request));
+    gate_turn(&gate);
+    ck_assert_int_eq(s->stage, GATE_WAITING);
+    ck_assert_uint_ge(s->until_ms, began + GATE_REQUEST_MS);
+    ck_assert_uint_le(s->until_ms, clock_mono_ms() + GATE_REQUEST_MS);
+    ck_assert_ptr_null(gate_event(&gate));
+    s->until_ms = 0; /* it has been so long */
+    gate_turn(&gate);
+    ck_assert_int_eq(s->stage, GATE_OVER);
+    ck_assert_uint_eq(gate_event(&gate)->why, NET_WHY_TIMEOUT);
+    ck_assert_uint_eq(gate_event(&gate)->secret, GATEWAY_SECRET_LATE);
+    ck_assert_uint_eq(s->status, 504); /* which clients try again */
+    refusal = gateway_event_text(NET_WHY_TIMEOUT, 0, GATEWAY_SECRET_LATE);
+    ck_assert_ptr_nonnull(memmem(gate.out, gate.out_end, refusal, strlen(refusal)));
+    gate_close(&gate);
+    close(ends[1]);
+}
+END_TEST
+
+/* ---- budgets --------------------------------------------------------------------------------- */
+
 START_TEST(a_rate_lets_through_what_it_says)
 {
     struct rule r = {.rate = 10000};
@@ -394,4 +467,5 @@ SUITE("gateway", a_name_is_read_in_lower_case, a_hello_is_waited_for_however_it_
       what_is_no_secret_is_not_held_back, a_rule_that_stays_keeps_what_it_has_used,
       a_list_that_is_wrong_leaves_the_old_one, a_secret_is_whole_when_its_pipe_has_ended,
       a_secret_that_comes_too_late_is_none, a_secret_is_forgotten_once_no_rule_names_it,
-      a_rate_lets_through_what_it_says, a_budget_is_not_passed_by_a_byte)
+      a_request_waits_for_its_secret_for_so_long, a_rate_lets_through_what_it_says,
+      a_budget_is_not_passed_by_a_byte)

@@ -19,11 +19,13 @@ static struct policy parse(const char *text)
 }
 
 /* A sandbox that came up under this policy. */
-static struct plan *come_up(const struct policy *p)
+static struct plan *come_up(const struct policy *p, const struct net_proxy *proxy)
 {
     own_request struct request given = {0};
-    struct plan_wish w = {
-        .use = KEY_OF_UP, .command_line = &given, .policies = {.items = p, .n = 1}};
+    struct plan_wish w = {.use = KEY_OF_UP,
+                          .command_line = &given,
+                          .egress_proxy = proxy,
+                          .policies = {.items = p, .n = 1}};
     struct plan *plan = NULL;
     struct err e;
 
@@ -65,7 +67,7 @@ START_TEST(a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_
 
     for (size_t i = 0; i < N(rows); i++) {
         own_policy struct policy then = parse(rows[i].then), now = parse(rows[i].now);
-        own_plan struct plan *plan = come_up(&then);
+        own_plan struct plan *plan = come_up(&then, NULL);
         own_strv struct strv texts = {0}, notes = {0};
         own_net_rules struct net_rules rules = {0};
         struct err e;
@@ -79,6 +81,47 @@ START_TEST(a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_
             continue;
         ck_assert_int_eq(e.class, ERR_REFUSED);
         ck_assert_msg(strstr(e.text, "network_ranges has no 10.0.0.0/8"), "%s", e.text);
+        ck_assert_uint_eq(rules.n, 0);
+    }
+}
+END_TEST
+
+START_TEST(a_rule_that_comes_later_goes_through_no_proxy_that_todays_policies_leave_out)
+{
+    static const struct {
+        const char *now;
+        bool proxy, taken;
+    } rows[] = {
+        {P(""), true, true},
+        {P(", \"network\": [\"https://*\"]"), true, false},
+        {P(", \"network\": [\"https://*\"]"), false, true},
+        {P(", \"network\": [\"https://*\"], \"egress_proxies\": [\"other:3128\"]"), true, false},
+        {P(", \"network\": [\"https://*\"], \"egress_proxies\": [\"proxy:3128\"]"), true, true},
+        {P(", \"egress_proxies\": []"), true, false},
+        {P(", \"egress_proxies\": []"), false, true},
+    };
+
+    for (size_t i = 0; i < N(rows); i++) {
+        own_net_proxy struct net_proxy proxy = {0};
+        own_policy struct policy then = parse(P("")), now = parse(rows[i].now);
+        own_strv struct strv texts = {0}, notes = {0};
+        own_net_rules struct net_rules rules = {0};
+        own_free char *login = NULL;
+        own_plan struct plan *plan = NULL;
+        struct err e;
+        int rc;
+
+        ck_assert_int_eq(
+            net_proxy_parse("https_proxy", "proxy:3128", NULL, &proxy, &login, &notes, &e), 0);
+        plan = come_up(&then, rows[i].proxy ? &proxy : NULL);
+        strv_add(&texts, "https://b.org");
+        rc = plan_allow(plan, &texts, &(struct policies){.items = &now, .n = 1}, &(struct strv){0},
+                        &rules, &notes, &e);
+        ck_assert_msg((rc == 0) == rows[i].taken, "row %zu", i);
+        if (rc == 0)
+            continue;
+        ck_assert_int_eq(e.class, ERR_REFUSED);
+        ck_assert_msg(strstr(e.text, "proxy:3128 is not allowed by p.json"), "%s", e.text);
         ck_assert_uint_eq(rules.n, 0);
     }
 }
@@ -112,4 +155,5 @@ START_TEST(rules_for_an_image_whose_kernel_has_no_ip_are_refused_with_a_way_out)
 END_TEST
 
 SUITE("net_live", a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_out,
+      a_rule_that_comes_later_goes_through_no_proxy_that_todays_policies_leave_out,
       rules_for_an_image_whose_kernel_has_no_ip_are_refused_with_a_way_out)

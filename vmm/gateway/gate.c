@@ -60,6 +60,7 @@ static void say_stream(struct gate_stream *s, enum gateway_event_type type, bool
     ev->allowed = allowed;
     ev->why = allowed && type == GATEWAY_TRY ? 0 : s->why;
     ev->proxy = ev->why == NET_WHY_CONNECT ? s->proxy_said : 0;
+    ev->secret = refuse_secret(s);
     ev->rule = s->rule && !s->rule->gone ? s->rule->index : 0;
     if (s->open.kind == NET_ORIGIN && s->rule) {
         snprintf(ev->host, sizeof(ev->host), "%s", s->rule->host);
@@ -163,8 +164,6 @@ bool stream_take_rule(struct gate_stream *s, struct rule *r)
         why = NET_WHY_BUDGET;
     else if (r->streams_max && r->open >= r->streams_max)
         why = NET_WHY_LIMIT;
-    else if (rule_lacks_secret(r))
-        why = NET_WHY_REQUEST;
     if (r) {
         s->rule = r;
         r->refs++;
@@ -434,6 +433,8 @@ static void look_after(struct gate_stream *s, uint64_t now)
         s->rate_ms = UINT64_MAX;
         request_fed(s);
     }
+    if (s->stage == GATE_WAITING)
+        request_go_on(s);
     if (now >= limit_of(s))
         stream_refuse(s, s->stage == GATE_ASKING ? NET_WHY_REQUEST : NET_WHY_TIMEOUT);
     else

@@ -9,8 +9,9 @@
  *
  *     tunnel:  OPEN -> a rule? -> RESOLVING -> addresses in bounds? -> DIALING -> OPENED, FLOWING
  *              (https: the first bytes must be a ClientHello that names the same host)
- *     request: OPEN -> ASKING -> REQUEST: a rule? -> GREETING (libcurl): a connection that was used
- *              before, or RESOLVING -> in bounds? -> DIALING -> GREETING -> FLOWING
+ *     request: OPEN -> ASKING -> REQUEST: a rule? -> WAITING: its secret? -> GREETING (libcurl): a
+ *              connection that was used before, or RESOLVING -> in bounds? -> DIALING -> GREETING
+ *              -> FLOWING
  *
  *   Where rules_proxy_to() says so, RESOLVING and DIALING are of the host's proxy, and CALLING,
  *   which comes next, asks it for the connection (parent.h).
@@ -48,13 +49,14 @@
 #define GATE_STAGGER_MS 250u    /* from one address of a host to the next */
 #define GATE_DIAL_MS    15000u  /* name and connection together */
 #define GATE_HELLO_MS   15000u  /* for the ClientHello */
-#define GATE_REQUEST_MS 30000u  /* from OPEN to a whole REQUEST */
+#define GATE_REQUEST_MS 30000u  /* from OPEN to a whole REQUEST and its rule's secret */
 #define GATE_IDLE_MS    900000u /* without a byte in either direction */
 #define GATE_TOTAL_MS   86400000u
 
 enum gate_stage {
     GATE_FREE,
     GATE_ASKING,
+    GATE_WAITING, /* a request: the secret of its rule is on its way */
     GATE_RESOLVING,
     GATE_DIALING,
     GATE_CALLING,  /* connected to the host's proxy, which is asked */
@@ -196,6 +198,7 @@ void tunnel_close(struct gate_stream *s);
 int request_open_all(struct gate *g, struct err *e);
 void request_close_all(struct gate *g);
 void request_begin(struct gate_stream *s, const struct net_request *m);
+void request_go_on(struct gate_stream *s); /* WAITING: if its secret has come, or never will */
 void request_connected(struct gate_stream *s, int fd); /* takes fd, a connection to its host */
 void request_fed(struct gate_stream *s);               /* more of the body is there, or its end */
 /* The RESPONSE's payload (NET_RESPONSE_MAX bytes) once it is there; 0: not yet. */

@@ -44,8 +44,13 @@ const char *gateway_why_text(uint32_t why)
     return why < NET_WHY_END ? texts[why] : "?";
 }
 
-char *gateway_event_text(uint32_t why, uint32_t proxy)
+char *gateway_event_text(uint32_t why, uint32_t proxy, uint32_t secret)
 {
+    if (secret == GATEWAY_SECRET_LATE)
+        return str_dup("the secret of its rule has not come yet");
+    if (secret == GATEWAY_SECRET_BAD)
+        return str_dup(
+            "the secret of its rule cannot go into a header: 1 to 4096 bytes on one line");
     if (proxy == 0)
         return str_dup(gateway_why_text(why));
     if (proxy == GATEWAY_PROXY_SILENT)
@@ -219,11 +224,17 @@ static bool proxy_is_sane(const struct gateway_event *ev)
            (ev->proxy == GATEWAY_PROXY_SILENT || (ev->proxy >= 100 && ev->proxy <= 599));
 }
 
+static bool secret_is_sane(const struct gateway_event *ev)
+{
+    return ev->secret == 0 || (ev->secret == GATEWAY_SECRET_LATE && ev->why == NET_WHY_TIMEOUT) ||
+           (ev->secret == GATEWAY_SECRET_BAD && ev->why == NET_WHY_REQUEST);
+}
+
 static bool try_is_sane(const struct gateway_event *ev)
 {
     return ev->exec >= 1 && ev->exec <= NET_EXEC_MAX && ev->allowed <= 1 && ev->why < NET_WHY_END &&
            ev->port <= UINT16_MAX && host_is_sane(ev) && address_is_sane(ev->address) &&
-           proxy_is_sane(ev) && !ev->text[0];
+           proxy_is_sane(ev) && secret_is_sane(ev) && !ev->text[0];
 }
 
 /* Can a gateway that does its duty have sent this? */

@@ -60,6 +60,7 @@ struct gateway_event {
     /* TRY, CLOSED, why CONNECT, through the host's proxy: the status that it answered, or
      * GATEWAY_PROXY_SILENT; else 0 */
     uint32_t proxy;
+    uint32_t secret; /* TRY, CLOSED: GATEWAY_SECRET_*, when its rule's secret is why; else 0 */
     char host[GATEWAY_HOST_SIZE];       /* TRY, CLOSED: [a-z0-9._:-] only */
     char address[GATEWAY_ADDRESS_SIZE]; /* CLOSED: what it was connected to, or "" */
     uint64_t bytes_up, bytes_down;      /* CLOSED: from and to the guest */
@@ -70,11 +71,13 @@ struct gateway_event {
 struct gateway;
 
 #define GATEWAY_PROXY_SILENT 1u
+#define GATEWAY_SECRET_LATE  1u /* why TIMEOUT */
+#define GATEWAY_SECRET_BAD   2u /* why REQUEST: it cannot go into a header, or never came */
 
 /* Why something was refused (enum net_why), for people: "no rule allows it". */
 const char *gateway_why_text(uint32_t why);
-/* Returns new: the same of an event, with what the host's proxy had to do with it. */
-char *gateway_event_text(uint32_t why, uint32_t proxy);
+/* Returns new: the same of an event, with what the host's proxy or a secret had to do with it. */
+char *gateway_event_text(uint32_t why, uint32_t proxy, uint32_t secret);
 /* Returns new: where a try leads, "host:port" or, with port 0, an origin's http://NAME.lazaret. */
 char *gateway_destination(const char *host, unsigned port);
 
@@ -95,9 +98,9 @@ void gateway_finish(struct gateway *g);
 void gateway_free(struct gateway *g); /* ends the process; accepts NULL */
 
 /* A file or pipe with one secret, which the rules that come then may name; borrowed. It takes the
- * place of the last one of that name; what comes from a pipe late is waited for without holding
- * anything up. What cannot go into a header is refused when it is used. Forgotten once no rule
- * names it. */
+ * place of the last one of that name; what comes from a pipe late holds up the requests that
+ * need it, and nothing else. What cannot go into a header is refused when it is used. Forgotten
+ * once no rule names it. */
 int gateway_secret(struct gateway *g, const char *name, int fd, struct err *e);
 /*
  * {"network": [...], "network_ranges": [...]}, as in a plan, and "egress_proxy" if there is one,

@@ -33,14 +33,13 @@ static char *how_to_allow(const struct gate_stream *s)
     return str_printf("--allow %s", wish);
 }
 
-/* NULL: its rule's secret is not why. */
-static const char *of_secret(const struct gate_stream *s)
+uint32_t refuse_secret(const struct gate_stream *s)
 {
-    if (s->why != NET_WHY_REQUEST || !s->rule || !rule_lacks_secret(s->rule))
-        return NULL;
-    return s->rule->secret && s->rule->secret->coming
-               ? "the secret of its rule has not come yet"
-               : "the secret of its rule cannot go into a header: 1 to 4096 bytes on one line";
+    if (s->stage != GATE_WAITING || !rule_lacks_secret(s->rule))
+        return 0;
+    if (rule_awaits_secret(s->rule))
+        return s->why == NET_WHY_TIMEOUT ? GATEWAY_SECRET_LATE : 0;
+    return s->why == NET_WHY_REQUEST ? GATEWAY_SECRET_BAD : 0;
 }
 
 char *refuse_text(const struct gate_stream *s)
@@ -49,7 +48,7 @@ char *refuse_text(const struct gate_stream *s)
     own_free char *to = gateway_destination(s->open.name, s->open.port);
     own_free char *how = how_to_allow(s);
     own_free char *reason =
-        gateway_event_text(s->why, s->why == NET_WHY_CONNECT ? s->proxy_said : 0);
+        gateway_event_text(s->why, s->why == NET_WHY_CONNECT ? s->proxy_said : 0, refuse_secret(s));
 
     doc_set_bool(d, "denied", true);
     doc_set_str(d, "destination", to);
@@ -57,7 +56,7 @@ char *refuse_text(const struct gate_stream *s)
         doc_set_str(d, "rule", s->rule->url);
     else
         doc_set(d, "rule", NULL);
-    doc_set_str(d, "reason", of_secret(s) ? of_secret(s) : reason);
+    doc_set_str(d, "reason", reason);
     if (how)
         doc_set_str(d, "how_to_allow", how);
     else

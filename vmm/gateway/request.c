@@ -197,7 +197,7 @@ static void add_secret(struct request *r, const struct rule *rule)
     const char *at = strstr(rule->header, "{}");
     own_str struct str line = {0};
 
-    if (!at || !secret)
+    if (!at)
         return;
     str_add_bytes(&line, rule->header, (size_t)(at - rule->header));
     str_add_bytes(&line, secret->value, secret->len);
@@ -234,8 +234,6 @@ static void add_headers(struct request *r, const struct rule *rule, struct net_h
     add_header(r, "Expect:");
     if (r->has_body && r->body == NET_BODY_UNKNOWN)
         add_header(r, "Transfer-Encoding: chunked");
-    if (rule->header)
-        add_secret(r, rule);
 }
 
 /* The one of now; the slot may get another one while the request goes on. */
@@ -248,6 +246,7 @@ static void take_secret(struct request *r, const struct rule *rule)
     r->strip = (struct strip){.secret = (const uint8_t *)r->secret->value,
                               .len = r->secret->len,
                               .back = r->secret->back};
+    add_secret(r, rule);
 }
 
 /* ---- the transfer ---------------------------------------------------------------------------- */
@@ -372,8 +371,20 @@ void request_begin(struct gate_stream *s, const struct net_request *m)
         stream_refuse(s, NET_WHY_BUDGET);
         return;
     }
-    take_secret(r, s->rule);
     add_headers(r, s->rule, m->headers);
+    s->stage = GATE_WAITING;
+    request_go_on(s);
+}
+
+void request_go_on(struct gate_stream *s)
+{
+    if (rule_awaits_secret(s->rule))
+        return;
+    if (rule_lacks_secret(s->rule)) {
+        stream_refuse(s, NET_WHY_REQUEST);
+        return;
+    }
+    take_secret(s->request, s->rule);
     s->until_ms = clock_mono_ms() + GATE_DIAL_MS;
     begin_transfer(s);
 }

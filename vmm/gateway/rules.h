@@ -91,6 +91,11 @@ static inline bool rule_lacks_secret(const struct rule *r)
 {
     return r->header && (!r->secret || !r->secret->value);
 }
+/* It is still on its way. */
+static inline bool rule_awaits_secret(const struct rule *r)
+{
+    return r->header && r->secret && r->secret->coming;
+}
 /* How many of `want` bytes may go now; 0: *ret_ms is when to ask again, or it is used up. */
 uint64_t rule_may_send(struct rule *r, uint64_t want, uint64_t now_ms, uint64_t *ret_ms);
 /* They went. False: its bytes are used up. */

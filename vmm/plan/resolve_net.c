@@ -204,6 +204,7 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
     if (net_rules_check(&rules, e) < 0 ||
         policy_bound_network(&base->network_policies, &rules, ret_notes, e) < 0 ||
         policy_bound_network(now, &rules, ret_notes, e) < 0 ||
+        (base->egress_proxy.host && policy_check_proxy(now, &base->egress_proxy, e) < 0) ||
         check_ranges(base, now, &rules, e) < 0 || check_secrets(base, &rules, secrets, e) < 0)
         return -1;
     for (size_t i = 0; i < secrets->n; i++)

@@ -199,7 +199,7 @@ static void note(struct run_result *r, const struct gateway_event *ev)
 {
     own_free char *to = gateway_destination(ev->host, ev->port);
     own_free char *wish = ev->port ? net_wish_for(ev->host, (uint16_t)ev->port) : NULL;
-    own_free char *why = gateway_event_text(ev->why, ev->proxy);
+    own_free char *why = gateway_event_text(ev->why, ev->proxy, ev->secret);
     uint32_t refused = count_refused(&r->egress);
 
     if (refused > EGRESS_SAYS_MAX)

@@ -3,8 +3,9 @@
  *
  * How it works
  *   The client has asked the policies of now; what bounded the sandbox when it came up bounds it
- *   here once more. The folder gets the new rules, then the gateway, which ends the connections of
- *   those that are gone. A secret goes from the client's fd to the gateway, which alone reads it.
+ *   here once more. The folder gets the new rules, or nothing has changed; then the gateway, which
+ *   ends the connections of those that are gone. A secret goes from the client's fd to the gateway,
+ *   which alone reads it.
  */
 #include "run/serve_private.h"
 
@@ -111,10 +112,12 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
     if (change(s, &c, &rules, e) < 0 || check_secrets(s, &rules, &c.secrets, &secrets, e) < 0 ||
         policy_check_network(&k->plan->network_policies, &rules, e) < 0)
         return -1;
+    if (write_rules(k, &rules, &secrets, e) < 0)
+        return -1;
     for (size_t i = 0; i < c.secrets.n; i++)
         if (egress_secret(k, c.secrets.items[i], fds[TALK_FD_GATEWAY + i], e) < 0)
             return -1;
-    if (write_rules(k, &rules, &secrets, e) < 0 || tell_gateway(k, &rules, e) < 0)
+    if (tell_gateway(k, &rules, e) < 0)
         return -1;
     serve_net_done(s);
     s->network = rules;
