@@ -13,6 +13,19 @@
 #define P(keys)  "{\"format\": \"lazaret-policy\", \"version\": 1" keys "}"
 #define N(array) (sizeof(array) / sizeof((array)[0]))
 
+/* Of an image that says nothing but who runs, and whose kernel has no IP. */
+static inline struct plan_image image_without_ip(const struct strv *none)
+{
+    return (struct plan_image){.digest = "x",
+                               .entrypoint = none,
+                               .command = none,
+                               .env = none,
+                               .workdir = "/",
+                               .uid = 1000,
+                               .gid = 1000,
+                               .no_ip = true};
+}
+
 /* What goes in, and what comes out. */
 struct world {
     struct request manifest, given;

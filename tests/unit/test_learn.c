@@ -52,14 +52,7 @@ END_TEST
 START_TEST(without_ip_a_run_that_learns_may_reach_what_it_asks_for_only)
 {
     const struct strv none = {0};
-    const struct plan_image from = {.digest = "x",
-                                    .entrypoint = &none,
-                                    .command = &none,
-                                    .env = &none,
-                                    .workdir = "/",
-                                    .uid = 1000,
-                                    .gid = 1000,
-                                    .no_ip = true};
+    const struct plan_image from = image_without_ip(&none);
     own_world struct world w = {.wish = {.learn = true, .from = &from}};
     own_world struct world asks = {.wish = {.learn = true, .from = &from}};
 

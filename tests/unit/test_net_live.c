@@ -2,12 +2,10 @@
  * none. */
 #include "base/own.h"
 #include "plan/plan.h"
+#include "tests/unit/plan_world.h"
 #include "tests/unit/suite.h"
 
 #include <string.h>
-
-#define N(array) (sizeof(array) / sizeof((array)[0]))
-#define P(keys)  "{\"format\": \"lazaret-policy\", \"version\": 1" keys "}"
 
 static struct policy parse(const char *text)
 {
@@ -32,6 +30,26 @@ static struct plan *come_up(const struct policy *p, const struct net_proxy *prox
     request_add(&given, KEY_NETWORK, "https://a.org");
     ck_assert_msg(plan_resolve(&w, &plan, &e) == 0, "%s", e.text);
     return plan;
+}
+
+/* This rule is taken under the policy of today, or refused with these words. */
+static void allow(const struct plan *plan, const char *rule, const struct policy *now,
+                  const char *refusal, size_t row)
+{
+    own_strv struct strv texts = {0}, notes = {0};
+    own_net_rules struct net_rules rules = {0};
+    struct err e;
+    int rc;
+
+    strv_add(&texts, rule);
+    rc = plan_allow(plan, &texts, &(struct policies){.items = now, .n = 1}, &(struct strv){0},
+                    &rules, &notes, &e);
+    ck_assert_msg((rc == 0) == !refusal, "row %zu", row);
+    if (!refusal)
+        return;
+    ck_assert_int_eq(e.class, ERR_REFUSED);
+    ck_assert_msg(strstr(e.text, refusal), "%s", e.text);
+    ck_assert_uint_eq(rules.n, 0);
 }
 
 START_TEST(a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_out)
@@ -68,20 +86,9 @@ START_TEST(a_rule_that_comes_later_leads_to_no_range_that_todays_policies_leave_
     for (size_t i = 0; i < N(rows); i++) {
         own_policy struct policy then = parse(rows[i].then), now = parse(rows[i].now);
         own_plan struct plan *plan = come_up(&then, NULL);
-        own_strv struct strv texts = {0}, notes = {0};
-        own_net_rules struct net_rules rules = {0};
-        struct err e;
-        int rc;
 
-        strv_add(&texts, rows[i].rule);
-        rc = plan_allow(plan, &texts, &(struct policies){.items = &now, .n = 1}, &(struct strv){0},
-                        &rules, &notes, &e);
-        ck_assert_msg((rc == 0) == rows[i].taken, "row %zu", i);
-        if (rc == 0)
-            continue;
-        ck_assert_int_eq(e.class, ERR_REFUSED);
-        ck_assert_msg(strstr(e.text, "network_ranges has no 10.0.0.0/8"), "%s", e.text);
-        ck_assert_uint_eq(rules.n, 0);
+        allow(plan, rows[i].rule, &now, rows[i].taken ? NULL : "network_ranges has no 10.0.0.0/8",
+              i);
     }
 }
 END_TEST
@@ -104,25 +111,16 @@ START_TEST(a_rule_that_comes_later_goes_through_no_proxy_that_todays_policies_le
     for (size_t i = 0; i < N(rows); i++) {
         own_net_proxy struct net_proxy proxy = {0};
         own_policy struct policy then = parse(P("")), now = parse(rows[i].now);
-        own_strv struct strv texts = {0}, notes = {0};
-        own_net_rules struct net_rules rules = {0};
+        own_strv struct strv notes = {0};
         own_free char *login = NULL;
         own_plan struct plan *plan = NULL;
         struct err e;
-        int rc;
 
         ck_assert_int_eq(
             net_proxy_parse("https_proxy", "proxy:3128", NULL, &proxy, &login, &notes, &e), 0);
         plan = come_up(&then, rows[i].proxy ? &proxy : NULL);
-        strv_add(&texts, "https://b.org");
-        rc = plan_allow(plan, &texts, &(struct policies){.items = &now, .n = 1}, &(struct strv){0},
-                        &rules, &notes, &e);
-        ck_assert_msg((rc == 0) == rows[i].taken, "row %zu", i);
-        if (rc == 0)
-            continue;
-        ck_assert_int_eq(e.class, ERR_REFUSED);
-        ck_assert_msg(strstr(e.text, "proxy:3128 is not allowed by p.json"), "%s", e.text);
-        ck_assert_uint_eq(rules.n, 0);
+        allow(plan, "https://b.org", &now,
+              rows[i].taken ? NULL : "proxy:3128 is not allowed by p.json", i);
     }
 }
 END_TEST
@@ -130,14 +128,7 @@ END_TEST
 START_TEST(rules_for_an_image_whose_kernel_has_no_ip_are_refused_with_a_way_out)
 {
     const struct strv none = {0};
-    const struct plan_image from = {.digest = "x",
-                                    .entrypoint = &none,
-                                    .command = &none,
-                                    .env = &none,
-                                    .workdir = "/",
-                                    .uid = 1000,
-                                    .gid = 1000,
-                                    .no_ip = true};
+    const struct plan_image from = image_without_ip(&none);
     own_request struct request given = {0};
     struct plan_wish w = {.use = KEY_OF_UP, .command_line = &given, .from = &from};
     own_plan struct plan *plan = NULL;

@@ -88,15 +88,23 @@ char *str_steal(struct str *s)
     return text;
 }
 
-char *str_printf(const char *fmt, ...)
+char *str_vprintf(const char *fmt, va_list ap)
 {
     struct str s = {0};
+
+    add_va(&s, fmt, ap);
+    return str_steal(&s);
+}
+
+char *str_printf(const char *fmt, ...)
+{
     va_list ap;
+    char *text;
 
     va_start(ap, fmt);
-    add_va(&s, fmt, ap);
+    text = str_vprintf(fmt, ap);
     va_end(ap);
-    return str_steal(&s);
+    return text;
 }
 
 char *str_dup(const char *text)
@@ -105,6 +113,11 @@ char *str_dup(const char *text)
 
     str_add(&s, text);
     return str_steal(&s);
+}
+
+bool str_same(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
 }
 
 static bool is_plain(unsigned char c)

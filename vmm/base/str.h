@@ -9,6 +9,7 @@
 
 #include "base/err.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,7 +33,11 @@ char *str_steal(struct str *s);
 
 /* Returns new, like asprintf/strdup, never NULL. */
 char *str_printf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *str_vprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1, 0)));
 char *str_dup(const char *text);
+
+/* Are they the same text, or both NULL? */
+bool str_same(const char *a, const char *b);
 
 /*
  * Copies `len` UNTRUSTED bytes into `out` (of `out_size` bytes, NUL included) as printable ASCII:

@@ -90,11 +90,6 @@ static void merge_flag(struct merging *m, enum key k)
 
 /* ---- the network ----------------------------------------------------------------------------- */
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 static uint64_t more(uint64_t a, uint64_t b)
 {
     return a == 0 || b == 0 ? 0 : a > b ? a : b;
@@ -103,9 +98,9 @@ static uint64_t more(uint64_t a, uint64_t b)
 /* Of one name or one destination: what both let through. */
 static int join_rules(struct net_rule *into, const struct net_rule *r, struct err *e)
 {
-    if (into->scheme != r->scheme || into->port != r->port || !same(into->host, r->host) ||
-        !same(into->path_prefix, r->path_prefix) || !same(into->secret, r->secret) ||
-        !same(into->header, r->header))
+    if (into->scheme != r->scheme || into->port != r->port || !str_same(into->host, r->host) ||
+        !str_same(into->path_prefix, r->path_prefix) || !str_same(into->secret, r->secret) ||
+        !str_same(into->header, r->header))
         return err_set(e, ERR_USAGE, "network: name %s leads elsewhere there", r->name);
     into->bytes_max = more(into->bytes_max, r->bytes_max);
     into->rate = more(into->rate, r->rate);

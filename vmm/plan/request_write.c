@@ -4,9 +4,6 @@
 #include "base/own.h"
 #include "plan/net.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void add_why(struct request *r, enum key k, const char *line, const char *by,
@@ -31,8 +28,7 @@ void request_why(struct request *r, enum key k, const char *line, const char *by
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&text, fmt, ap) < 0)
-        abort();
+    text = str_vprintf(fmt, ap);
     va_end(ap);
     add_why(r, k, line, by, text);
 }

@@ -5,7 +5,6 @@
 #include "plan/net.h"
 #include "plan/resolve.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* One of the two, as far as its defaults follow from it. */
@@ -53,8 +52,7 @@ static void more(struct widening *w, enum key k, const char *place, const char *
     va_list ap;
 
     va_start(ap, fmt);
-    if (vasprintf(&said, fmt, ap) < 0)
-        abort();
+    said = str_vprintf(fmt, ap);
     va_end(ap);
     doc_set_str(row, "key", key_rows[k].name);
     doc_set_str(row, "place", place ? place : r->of[k].set ? request_place(r, k, at) : r->file);
@@ -142,11 +140,6 @@ static void compare_recipients(struct widening *w, enum key k)
 
 /* ---- the network ---- */
 
-static bool same(const char *a, const char *b)
-{
-    return a && b ? strcmp(a, b) == 0 : a == b;
-}
-
 /* As a policy's rule would it, but the secret and its header are the same, or there is none. */
 bool request_rule_covers(const struct net_rule *from, const struct net_rule *to)
 {
@@ -155,7 +148,7 @@ bool request_rule_covers(const struct net_rule *from, const struct net_rule *to)
     /* Of a clear-side origin only another one can be within it. */
     if (from->name && !to->name)
         return false;
-    if (to->secret && !(same(from->secret, to->secret) && same(from->header, to->header)))
+    if (to->secret && !(str_same(from->secret, to->secret) && str_same(from->header, to->header)))
         return false;
     bound.name = NULL;
     return net_covers(&bound, to);
