@@ -1,6 +1,7 @@
 /* exec: one job: its container, its states, its end. The streams are in stream.c. See exec.h. */
 #include "agent/exec.h"
 
+#include "agent/armor.h"
 #include "agent/boot.h"
 #include "agent/link.h"
 #include "agent/say.h"
@@ -57,7 +58,7 @@ void exec_init(struct exec *x, unsigned number, const struct container_paths *pa
     x->paths = *paths;
     x->audit = audit;
     x->egress = egress;
-    x->known = false;
+    x->known = x->armored = false;
     x->cleaner = 0;
     secrets_init(&x->secrets, secrets, number);
     forget(x);
@@ -77,7 +78,7 @@ static void close_all(struct exec *x)
 static void remove_bundle(const struct exec *x)
 {
     static const char *const names[] = {CONTAINER_CONFIG, CONTAINER_PIDFILE, CONTAINER_LOG,
-                                        CONTAINER_CONSOLE};
+                                        CONTAINER_CONSOLE, CONTAINER_PROFILE};
     int fd = open(x->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++)
@@ -148,23 +149,31 @@ static void fail_errno(struct exec *x, const char *what, int error)
     fail(x, WIRE_WHY_RUNTIME, text);
 }
 
+static void begin_file(struct exec *x, const char *name, size_t size)
+{
+    char path[CONTAINER_PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", x->bundle, name);
+    x->file_left = size;
+    x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (x->config_fd < 0)
+        fail_errno(x, "make the bundle", errno);
+}
+
 void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial)
 {
-    char path[CONTAINER_PATH_MAX + sizeof(CONTAINER_CONFIG) + 1];
-
     x->state = ask->secrets ? WIRE_IN_SECRETS : WIRE_IN_CONFIG;
     x->secrets.due = ask->secrets;
     x->known = true;
     x->ask = *ask;
-    x->config_left = ask->config_size;
+    x->config_left = (size_t)ask->config_size + ask->profile_size;
     x->owner = serial + 1;
     (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
     (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
-    (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
     if (mkdir(x->bundle, 0700) < 0)
         fail_errno(x, "make the bundle", errno);
-    else if ((x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
-        fail_errno(x, "make the bundle", errno);
+    else
+        begin_file(x, CONTAINER_CONFIG, ask->config_size);
 }
 
 int exec_secret(struct exec *x, const struct wire_secret *m)
@@ -186,6 +195,19 @@ int exec_secret(struct exec *x, const struct wire_secret *m)
     return 0;
 }
 
+/* A container that is to have a profile does not start without. */
+static bool put_on_armor(struct exec *x)
+{
+    int rc = x->ask.profile_size == 0 ? 0 : armor_load(x->bundle);
+
+    x->armored = x->ask.profile_size > 0 && rc == 0;
+    if (rc == -ENOENT)
+        fail(x, WIRE_WHY_RUNTIME, "the guest's kernel has no AppArmor");
+    else if (rc < 0)
+        fail_errno(x, "load the job's AppArmor profile", -rc);
+    return rc == 0;
+}
+
 /* Makes the container; its first process then waits for GO. */
 static void start(struct exec *x)
 {
@@ -196,6 +218,8 @@ static void start(struct exec *x)
     int link[2];
     pid_t pid;
 
+    if (!put_on_armor(x))
+        return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0 ||
         fcntl(link[0], F_SETFL, O_NONBLOCK) < 0 || stream_open(x) < 0) {
         fail_errno(x, "make the job's streams", errno);
@@ -220,14 +244,20 @@ int exec_config(struct exec *x, const uint8_t *p, size_t len)
         return -EPROTO;
     x->config_left -= len;
     for (size_t at = 0; x->config_fd >= 0 && at < len;) {
-        ssize_t n = write(x->config_fd, p + at, len - at);
+        size_t want = len - at < x->file_left ? len - at : x->file_left;
+        ssize_t n = write(x->config_fd, p + at, want);
 
         if (n < 0) {
             fail_errno(x, "write the bundle", errno);
             close_fd(&x->config_fd);
-        } else {
-            at += (size_t)n;
+            break;
         }
+        at += (size_t)n;
+        x->file_left -= (size_t)n;
+        if (x->file_left > 0 || (at == len && x->config_left == 0))
+            continue;
+        close_fd(&x->config_fd);
+        begin_file(x, CONTAINER_PROFILE, x->ask.profile_size);
     }
     if (x->config_left > 0)
         return 0;
@@ -315,6 +345,9 @@ bool exec_reaped(struct exec *x, pid_t pid, int status)
     if (pid == x->cleaner) {
         x->cleaner = 0;
         container_scrub(&x->paths, x->number);
+        if (x->armored)
+            armor_remove(x->number);
+        x->armored = false;
         if (x->state == WIRE_IN_STARTING && !x->wrong)
             start(x);
         return true;
@@ -410,6 +443,11 @@ void exec_take_denial(struct exec *x, const struct audit_event *ev)
         denials_add(&x->denials, WIRE_DENIED_UNHEARD, 1);
         if (waits) /* its mark may have been among them */
             (void)audit_mark(x->audit, x->mark);
+    } else if (ev->what == AUDIT_FILE || ev->what == AUDIT_ARMOR) {
+        if (ev->exec == x->number && ev->what == AUDIT_FILE)
+            denials_add_file(&x->denials, ev->name, ev->access);
+        else if (ev->exec == x->number)
+            denials_add(&x->denials, WIRE_DENIED_ARMOR, 1);
     } else if (ev->owner != x->owner) {
         return;
     } else if (ev->foreign) {
@@ -491,8 +529,9 @@ static bool send_denials(struct exec *x, bool last, struct outbox *o)
     uint8_t raw[WIRE_DENIED_SIZE];
 
     while ((d = denials_due(&x->denials, last))) {
-        wire_denied_format(raw, &d->row);
-        if (!outbox_put(o, WIRE_DENIED, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw)))
+        size_t n = wire_denied_format(raw, &d->row);
+
+        if (!outbox_put(o, WIRE_DENIED, wire_stream(x->number, WIRE_CONTROL), raw, n))
             return false;
         denials_told(d);
     }

@@ -198,6 +198,7 @@ static inline void ask(struct rig *r, struct channel_exec x)
 
     ck_assert_int_eq(write(config, CONFIG_TEXT, strlen(CONFIG_TEXT)), strlen(CONFIG_TEXT));
     x.config_fd = config;
+    x.config_size = strlen(CONFIG_TEXT);
     ck_ok(channel_exec(r->ch, &x, &rig_err));
     h = guest_expect(r, WIRE_EXEC, wire_stream(x.exec, WIRE_CONTROL), &p);
     ck_assert_int_eq(wire_exec_parse(p, h.length, &m), 0);

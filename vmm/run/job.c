@@ -17,7 +17,8 @@
 #define BLIND_MAX     20u    /* looks at QEMU that may fail: it may just have ended */
 
 /* In memory: nobody needs it once the guest has it. */
-static int make_config(const struct plan *plan, unsigned number, int *ret_fd, struct err *e)
+static int make_config(const struct plan *plan, unsigned number, int *ret_fd, size_t *ret_size,
+                       struct err *e)
 {
     own_doc struct doc *d = oci_config(plan, number);
     own_free char *text = doc_format(d, false);
@@ -26,6 +27,7 @@ static int make_config(const struct plan *plan, unsigned number, int *ret_fd, st
     if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the container's configuration");
     *ret_fd = own_steal_fd(fd);
+    *ret_size = strlen(text);
     return 0;
 }
 
@@ -35,8 +37,9 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
     struct channel_secret secrets[WIRE_SECRETS_MAX];
     const size_t n_files = plan->secrets.n, n_secrets = n_files + plan->secret_env.n;
     own_close int config = -1;
+    size_t config_size;
 
-    if (make_config(plan, number, &config, e) < 0)
+    if (make_config(plan, number, &config, &config_size, e) < 0)
         return -1;
     for (size_t i = 0; i < n_secrets; i++)
         secrets[i] = (struct channel_secret){
@@ -46,6 +49,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
     const struct channel_exec x = {
         .exec = number,
         .config_fd = config,
+        .config_size = config_size,
         .stdin_fd = io->stdin_fd,
         .stdout_fd = io->stdout_fd,
         .stderr_fd = plan->tty ? -1 : io->stderr_fd,
