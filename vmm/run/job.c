@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "oci/oci.h"
+#include "run/armor.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -16,7 +17,7 @@
 #define KILL_GRACE_MS 1500u  /* from SIGKILL by us to EXIT */
 #define BLIND_MAX     20u    /* looks at QEMU that may fail: it may just have ended */
 
-/* In memory: nobody needs it once the guest has it. */
+/* In memory: nobody needs it once the guest has it. The profile, if there is one, is behind it. */
 static int make_config(const struct plan *plan, unsigned number, int *ret_fd, size_t *ret_size,
                        struct err *e)
 {
@@ -26,6 +27,8 @@ static int make_config(const struct plan *plan, unsigned number, int *ret_fd, si
 
     if (fd < 0 || file_write_all(fd, text, strlen(text)) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the container's configuration");
+    if (plan->apparmor && armor_compile(plan, number, fd, e) < 0)
+        return -1;
     *ret_fd = own_steal_fd(fd);
     *ret_size = strlen(text);
     return 0;
