@@ -7,6 +7,7 @@
 #include "base/own.h"
 #include "oci/armor.h"
 #include "run/armor.h"
+#include "shared/wire.h"
 #include "tests/unit/suite.h"
 #include "wrap/wrap.h"
 
@@ -288,18 +289,37 @@ START_TEST(what_is_declared_is_held)
 }
 END_TEST
 
+START_TEST(the_most_that_is_held_compiles_and_fits_into_a_message)
+{
+    __attribute__((cleanup(compiled_done))) struct compiled c = {.at = NULL};
+    own_str struct str path = {0};
+
+    if (!has_parser())
+        return;
+    /* Few paths that are long take the most time and room. */
+    for (unsigned i = 0; path.len < PLAN_PATH_MAX - 8; i++)
+        str_addf(&path, "/%u", i * 2654435761u);
+    compile(&(struct wish){.read = path.data, .write = path.data + 12, .exec = path.data + 25}, &c);
+    ck_assert_uint_gt(rights(&c, path.data), 0);
+    ck_assert_uint_lt(c.len, WIRE_PROFILE_MAX * 3 / 4);
+}
+END_TEST
+
 START_TEST(more_than_compiles_in_time_is_not_held)
 {
     own_str struct str path = {0};
-    own_free char *text = NULL;
+    own_free char *read = NULL, *search = NULL;
 
-    while (path.len <= ARMOR_PATHS_MAX)
-        str_add(&path, "/abcdefgh");
-    text = profile(&(struct wish){.read = path.data}, -1);
-    ck_assert_ptr_nonnull(strstr(text, "\n  /** rkmix,\n"));
-    ck_assert_uint_lt(strlen(text), 2000);
+    while (path.len <= ARMOR_RULES_MAX)
+        str_add(&path, "/abcdefgh:");
+    read = profile(&(struct wish){.read = path.data}, -1);
+    search = profile(&(struct wish){.read = "/in", .path = path.data}, -1);
+    ck_assert_ptr_nonnull(strstr(read, "\n  /** rkmix,\n"));
+    ck_assert_ptr_nonnull(strstr(search, "\n  /** rkmix,\n"));
+    ck_assert(strlen(read) < 2000 && strlen(search) < 2000);
 }
 END_TEST
 
 SUITE("armor", no_byte_of_a_path_is_syntax, a_path_is_itself_and_nothing_else_to_the_kernel,
-      what_is_declared_is_held, more_than_compiles_in_time_is_not_held)
+      what_is_declared_is_held, the_most_that_is_held_compiles_and_fits_into_a_message,
+      more_than_compiles_in_time_is_not_held)

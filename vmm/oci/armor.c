@@ -111,8 +111,8 @@ static void add_rule(struct str *s, const char *to, const char *rest, const char
     str_addf(s, "{,/,/**}\" %s,\n", rights);
 }
 
-/* The path itself and all below it, by each of its names. Returns false, and adds nothing, where
- * only the guest knows what it is: with "..", which may be behind a link. */
+/* The path itself and all below it, by each of its names. False: there are too many, or only the
+ * guest knows what it is: with "..", which may be behind a link. */
 static bool add_path(struct str *s, const char *path, const char *rights)
 {
     own_str struct str plain = {0};
@@ -130,7 +130,7 @@ static bool add_path(struct str *s, const char *path, const char *rights)
     }
     if (!plain.data) { /* the root */
         str_addf(s, "  /{,**} %s,\n", rights);
-        return true;
+        return s->len <= ARMOR_RULES_MAX;
     }
     add_rule(s, "", plain.data, rights);
     for (size_t k = 0; k < sizeof(links) / sizeof(links[0]); k++) {
@@ -139,7 +139,7 @@ static bool add_path(struct str *s, const char *path, const char *rights)
         if (strncmp(plain.data, links[k].from, n) == 0 && (!plain.data[n] || plain.data[n] == '/'))
             add_rule(s, links[k].to, plain.data + n, rights);
     }
-    return true;
+    return s->len <= ARMOR_RULES_MAX;
 }
 
 static bool add_paths(struct str *s, const struct strv *paths, const char *rights)
@@ -174,23 +174,12 @@ static bool add_command(struct str *s, const struct plan *p)
     return true;
 }
 
-static size_t bytes_of(const struct strv *paths)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < paths->n; i++)
-        n += strlen(paths->items[i]);
-    return n;
-}
-
 /* False: they are not to be held here. To rename is to read, for AppArmor: what may be written may
  * be read as far as it goes. */
 static bool add_declared(struct str *s, const struct plan *p)
 {
     const struct plan_declared *d = &p->declared;
 
-    if (bytes_of(&d->read) + bytes_of(&d->write) + bytes_of(&d->exec) > ARMOR_PATHS_MAX)
-        return false;
     str_add(s, starting);
     if (p->egress)
         str_add(s, "  /etc/resolv.conf rk,\n");

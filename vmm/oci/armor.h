@@ -9,9 +9,9 @@
 
 #include "plan/plan.h"
 
-/* Bytes of declared paths that go into a profile. Beyond it, where compiling takes seconds, the
- * profile is that of a container without any, and Landlock alone holds them. */
-#define ARMOR_PATHS_MAX 16384u
+/* Bytes of rules with declared paths. With more, where compiling takes seconds, the profile is that
+ * of a container without any, and Landlock alone holds them. */
+#define ARMOR_RULES_MAX 24576u
 
 /* Returns new: the profile GUEST_PROFILE and `exec` (1 to WIRE_EXEC_MAX). */
 char *armor_profile(const struct plan *p, unsigned exec);

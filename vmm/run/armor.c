@@ -26,12 +26,15 @@ static int text_fd(const char *text, struct err *e)
 
 int armor_compile(const struct plan *p, unsigned exec, int to_fd, struct err *e)
 {
-    /* Nothing of this host's own policy: not its files, nor its kernel, nor a cache. */
+    /* Nothing of this host's own policy: not its files, nor its kernel, nor a cache. Tables as
+     * small as can be would take ten times as long to make of many paths. */
     static const char *const argv[] = {WRAP_ARMOR_PARSER,
                                        "--skip-kernel-load",
                                        "--stdout",
                                        "--skip-cache",
                                        "--quiet",
+                                       "--Optimize=no-minimize",
+                                       "--Optimize=no-expr-simplify",
                                        "--config-file=/dev/null",
                                        "--policy-features=/proc/self/fd/3",
                                        "--kernel-features=/proc/self/fd/3",
