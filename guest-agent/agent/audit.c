@@ -125,16 +125,14 @@ static bool text_of(const char *text, const char *key, char *ret, size_t size)
             ret[n++] = (char)(digit(at[0]) << 4 | digit(at[1]));
     }
     ret[n] = '\0';
-    return n > 0;
+    return ret[0] != '\0';
 }
 
 static uint32_t access_of(const char *mask)
 {
-    uint32_t a =
-        (strchr(mask, 'r') ? WIRE_FILE_READ : 0) | (strpbrk(mask, "xm") ? WIRE_FILE_EXEC : 0);
-
     /* To create, append to, delete, link and lock is to change. */
-    return a ? a : WIRE_FILE_WRITE;
+    return (strchr(mask, 'r') ? WIRE_FILE_READ : 0) | (strpbrk(mask, "xm") ? WIRE_FILE_EXEC : 0) |
+           (mask[strspn(mask, "rxm")] ? WIRE_FILE_WRITE : 0);
 }
 
 /* "audit(1.2:3): apparmor="DENIED" operation="open" class="file" profile="lazaret-exec-1"

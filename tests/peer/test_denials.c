@@ -261,6 +261,7 @@ START_TEST(files_that_apparmor_refused_are_told_by_name)
     tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "r");
     tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "r");
     tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "wc");
+    tell_armor(1, "\"/etc/both\"", "\"cat\"", "wr");
     tell_armor(2, "\"/etc/passwd\"", "\"cat\"", "r");         /* of no job */
     tell_armor(1, "2F746D702F6120620A", "206E616D653D", "x"); /* "/tmp/a b\n", by " name=" */
     tell(AUDIT_AVC, "audit(1.2:3): apparmor=\"STATUS\" operation=\"profile_load\" "
@@ -269,10 +270,10 @@ START_TEST(files_that_apparmor_refused_are_told_by_name)
                     "profile=\"lazaret-exec-1\" pid=7 comm=\"x\" capability=21 "
                     "capname=\"sys_admin\"");
     echo_mark(mark);
-    ck_rows("8:0*1 9:257*2 9:514*1 9:1027*1 ");
+    ck_rows("8:0*1 9:257*2 9:514*1 9:771*1 9:1028*1 ");
     ck_assert_str_eq(file_row(1)->name, "/etc/shadow");
     ck_assert_str_eq(file_row(2)->name, "/etc/shadow");
-    ck_assert_str_eq(file_row(3)->name, "/tmp/a b\n");
+    ck_assert_str_eq(file_row(4)->name, "/tmp/a b\n");
     peer_close(&pe);
 }
 END_TEST
