@@ -212,7 +212,7 @@ static void plain(const char *path, char ret[64])
 START_TEST(a_path_is_itself_and_nothing_else_to_the_kernel)
 {
     for (unsigned i = 0; has_parser() && i < ROUNDS; i++) {
-        char path[32], is[64], other[64], below[80];
+        char path[32], is[64] = "", other[64], below[80];
         __attribute__((cleanup(compiled_done))) struct compiled c;
 
         make_path(i * 7919 + 1, path);
@@ -225,9 +225,10 @@ START_TEST(a_path_is_itself_and_nothing_else_to_the_kernel)
         ck_assert_msg(rights(&c, below) == MAY_READ, "'%s' of '%s'", below, path);
         for (size_t k = 1; k <= strlen(is); k++) {
             /* One byte is another, or is one too many. */
-            strcpy(other, is);
-            other[k] = is[k] == 'q' ? 'r' : 'q';
-            other[k + 1] = k == strlen(is) ? '\0' : other[k + 1];
+            memcpy(other, is, sizeof(other));
+            other[k] = (char)(is[k] == 'q' ? 'r' : 'q');
+            if (k == strlen(is))
+                other[k + 1] = '\0';
             if (strncmp(other, is, strlen(is)) == 0 && other[strlen(is)] == '/')
                 continue;
             ck_assert_msg(rights(&c, other) == 0, "'%s' of '%s'", other, path);
