@@ -1,27 +1,41 @@
 /*
- * audit: hears from the guest's kernel which system calls were refused, and to whom.
+ * audit: hears from the guest's kernel what was refused, and to whom.
  *
  * How it works
  *   The kernel tells the audit multicast group of every call that a seccomp filter refused, from a
  *   thread of its own, some time after the call. Whose it was is told by the login uid, which a
  *   container gets before it starts (audit_name_me()), all its processes inherit, and none can
- *   change. To know that all of a job's have been heard, the agent puts a record of its own into
- *   the same queue and waits until that comes by. More than the socket holds is lost, and counted
- *   as such.
+ *   change. What AppArmor refused comes by the same way, with the name of the profile, which is
+ *   the job's own (armor.h). To know that all of a job's have been heard, the agent puts a record
+ * of its own into the same queue and waits until that comes by. More than the socket holds is lost,
+ * and counted as such.
  */
 #ifndef LZ_AGENT_AUDIT_H
 #define LZ_AGENT_AUDIT_H
 
+#include "shared/wire.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
-enum audit_what { AUDIT_NOTHING, AUDIT_DENIED, AUDIT_MARKED, AUDIT_LOST, AUDIT_BROKEN };
+enum audit_what {
+    AUDIT_NOTHING,
+    AUDIT_DENIED, /* a system call */
+    AUDIT_FILE,   /* by AppArmor: a file */
+    AUDIT_ARMOR,  /* by AppArmor: what is no file */
+    AUDIT_MARKED,
+    AUDIT_LOST,
+    AUDIT_BROKEN
+};
 
 struct audit_event {
     enum audit_what what;
-    uint32_t owner;  /* DENIED: as given to audit_name_me() */
-    bool foreign;    /* DENIED: a call of another architecture */
-    uint32_t number; /* DENIED: of the call; MARKED: of the mark */
+    uint32_t owner;               /* DENIED: as given to audit_name_me() */
+    bool foreign;                 /* DENIED: a call of another architecture */
+    uint32_t number;              /* DENIED: of the call; MARKED: of the mark */
+    uint32_t exec;                /* FILE, ARMOR */
+    uint32_t access;              /* FILE: WIRE_FILE_* */
+    char name[WIRE_NAME_MAX + 1]; /* FILE: of the file, cut; not empty */
 };
 
 struct audit {

@@ -18,6 +18,7 @@
 #define CONTAINER_PIDFILE "pid"
 #define CONTAINER_LOG     "log"
 #define CONTAINER_CONSOLE "console"
+#define CONTAINER_PROFILE "profile"
 
 #define CONTAINER_ID_MAX   64
 #define CONTAINER_PATH_MAX 256

@@ -31,6 +31,25 @@ void denials_add_call(struct denials *d, uint32_t number)
     d->n_calls++;
 }
 
+void denials_add_file(struct denials *d, const char *name, uint32_t access)
+{
+    struct denial *f = d->files;
+
+    for (size_t i = 0; i < d->n_files; i++, f++)
+        if ((f->row.detail & ~255u) == access && strcmp(f->row.name, name) == 0) {
+            f->row.count++;
+            return;
+        }
+    if (d->n_files == WIRE_FILES_MAX) {
+        denials_add(d, WIRE_DENIED_FILES, 1);
+        return;
+    }
+    d->n_files++;
+    *f = (struct denial){
+        .row = {.kind = WIRE_DENIED_FILE, .detail = access | (uint32_t)d->n_files, .count = 1}};
+    memcpy(f->row.name, name, strnlen(name, WIRE_NAME_MAX));
+}
+
 void denials_add(struct denials *d, enum wire_denied_kind kind, uint64_t count)
 {
     d->others[kind].row.kind = kind;
@@ -47,7 +66,10 @@ struct denial *denials_due(struct denials *d, bool last)
     for (size_t i = 0; i < d->n_calls; i++)
         if (is_due(&d->calls[i], last))
             return &d->calls[i];
-    for (uint32_t kind = WIRE_DENIED_FOREIGN; kind < WIRE_DENIED_KIND_END; kind++)
+    for (size_t i = 0; i < d->n_files; i++)
+        if (is_due(&d->files[i], last))
+            return &d->files[i];
+    for (uint32_t kind = WIRE_DENIED_FOREIGN; kind < WIRE_DENIED_FILE; kind++)
         if (is_due(&d->others[kind], last))
             return &d->others[kind];
     return NULL;
@@ -62,6 +84,8 @@ void denials_untold(struct denials *d)
 {
     for (size_t i = 0; i < d->n_calls; i++)
         d->calls[i].told = 0;
-    for (uint32_t kind = 0; kind < WIRE_DENIED_KIND_END; kind++)
+    for (size_t i = 0; i < d->n_files; i++)
+        d->files[i].told = 0;
+    for (uint32_t kind = 0; kind < WIRE_DENIED_FILE; kind++)
         d->others[kind].told = 0;
 }

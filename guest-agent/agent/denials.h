@@ -7,7 +7,7 @@
 
 #include "shared/wire.h"
 
-#define DENIALS_CALLS (WIRE_DENIED_MAX - (WIRE_DENIED_KIND_END - WIRE_DENIED_FOREIGN))
+#define DENIALS_CALLS (WIRE_DENIED_MAX - WIRE_FILES_MAX - (WIRE_DENIED_FILE - WIRE_DENIED_FOREIGN))
 
 struct denial {
     struct wire_denied row;
@@ -16,13 +16,17 @@ struct denial {
 
 struct denials {
     size_t n_calls;
-    struct denial calls[DENIALS_CALLS];         /* WIRE_DENIED_CALL, in rising order */
-    struct denial others[WIRE_DENIED_KIND_END]; /* by kind */
+    struct denial calls[DENIALS_CALLS];     /* WIRE_DENIED_CALL, in rising order */
+    struct denial others[WIRE_DENIED_FILE]; /* by kind */
+    size_t n_files;
+    struct denial files[WIRE_FILES_MAX]; /* WIRE_DENIED_FILE, in the order in which they came */
 };
 
 void denials_init(struct denials *d);
 /* One more refused system call of x86_64. */
 void denials_add_call(struct denials *d, uint32_t number);
+/* One more file; `access` is of WIRE_FILE_*. */
+void denials_add_file(struct denials *d, const char *name, uint32_t access);
 /* `count` more of a kind that is told by its count only. */
 void denials_add(struct denials *d, enum wire_denied_kind kind, uint64_t count);
 /* The next row that the host is to be told: one that it has not heard of, and, at the `last`, one

@@ -1,12 +1,14 @@
-/* exec: one job: its container, its states, its end. The streams are in stream.c. See exec.h. */
+/* exec: one job: its container, its states, its end. The streams are in stream.c, what it says
+ * to the host in tell.c. See exec.h. */
 #include "agent/exec.h"
 
+#include "agent/armor.h"
 #include "agent/boot.h"
 #include "agent/link.h"
 #include "agent/say.h"
 #include "agent/stream.h"
+#include "agent/tell.h"
 #include "agent/trace.h"
-#include "shared/bytes.h"
 #include "shared/fds.h"
 
 #include <errno.h>
@@ -58,7 +60,7 @@ void exec_init(struct exec *x, unsigned number, const struct container_paths *pa
     x->paths = *paths;
     x->audit = audit;
     x->egress = egress;
-    x->known = false;
+    x->known = x->armored = false;
     x->cleaner = 0;
     eyes_init(&x->eyes);
     seen_init(&x->seen, 0);
@@ -81,7 +83,7 @@ static void close_all(struct exec *x)
 static void remove_bundle(const struct exec *x)
 {
     static const char *const names[] = {CONTAINER_CONFIG, CONTAINER_PIDFILE, CONTAINER_LOG,
-                                        CONTAINER_CONSOLE};
+                                        CONTAINER_CONSOLE, CONTAINER_PROFILE};
     int fd = open(x->bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
     for (size_t i = 0; fd >= 0 && i < sizeof(names) / sizeof(names[0]); i++)
@@ -153,24 +155,32 @@ static void fail_errno(struct exec *x, const char *what, int error)
     fail(x, WIRE_WHY_RUNTIME, text);
 }
 
+static void begin_file(struct exec *x, const char *name, size_t size)
+{
+    char path[CONTAINER_PATH_MAX + 16];
+
+    (void)snprintf(path, sizeof(path), "%s/%s", x->bundle, name);
+    x->file_left = size;
+    x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (x->config_fd < 0)
+        fail_errno(x, "make the bundle", errno);
+}
+
 void exec_open(struct exec *x, const struct wire_exec *ask, const char *run_dir, unsigned serial)
 {
-    char path[CONTAINER_PATH_MAX + sizeof(CONTAINER_CONFIG) + 1];
-
     x->state = ask->secrets ? WIRE_IN_SECRETS : WIRE_IN_CONFIG;
     x->secrets.due = ask->secrets;
     x->known = true;
     x->ask = *ask;
-    x->config_left = ask->config_size;
+    x->config_left = (size_t)ask->config_size + ask->profile_size;
     x->owner = serial + 1;
     seen_init(&x->seen, ask->flags & WIRE_EXEC_LEARN ? WIRE_SEEN_LEARN_MAX : WIRE_SEEN_MAX);
     (void)snprintf(x->id, sizeof(x->id), "lazaret-%u-%u", x->number, serial);
     (void)snprintf(x->bundle, sizeof(x->bundle), "%s/bundle-%u-%u", run_dir, x->number, serial);
-    (void)snprintf(path, sizeof(path), "%s/" CONTAINER_CONFIG, x->bundle);
     if (mkdir(x->bundle, 0700) < 0)
         fail_errno(x, "make the bundle", errno);
-    else if ((x->config_fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) < 0)
-        fail_errno(x, "make the bundle", errno);
+    else
+        begin_file(x, CONTAINER_CONFIG, ask->config_size - ask->canaries * WIRE_CANARY_SIZE);
 }
 
 int exec_secret(struct exec *x, const struct wire_secret *m)
@@ -192,6 +202,19 @@ int exec_secret(struct exec *x, const struct wire_secret *m)
     return 0;
 }
 
+/* A container that is to have a profile does not start without. */
+static bool put_on_armor(struct exec *x)
+{
+    int rc = x->ask.profile_size == 0 ? 0 : armor_load(x->bundle);
+
+    x->armored = x->ask.profile_size > 0 && rc == 0;
+    if (rc == -ENOENT)
+        fail(x, WIRE_WHY_RUNTIME, "the guest's kernel has no AppArmor");
+    else if (rc < 0)
+        fail_errno(x, "load the job's AppArmor profile", -rc);
+    return rc == 0;
+}
+
 /* Makes the container; its first process then waits for GO. */
 static void start(struct exec *x)
 {
@@ -202,6 +225,8 @@ static void start(struct exec *x)
     int link[2];
     pid_t pid;
 
+    if (!put_on_armor(x))
+        return;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, link) < 0 ||
         fcntl(link[0], F_SETFL, O_NONBLOCK) < 0 || stream_open(x) < 0) {
         fail_errno(x, "make the job's streams", errno);
@@ -233,14 +258,20 @@ int exec_config(struct exec *x, const uint8_t *p, size_t len)
     p += canaries;
     len -= (size_t)canaries;
     for (size_t at = 0; x->config_fd >= 0 && at < len;) {
-        ssize_t n = write(x->config_fd, p + at, len - at);
+        size_t want = len - at < x->file_left ? len - at : x->file_left;
+        ssize_t n = write(x->config_fd, p + at, want);
 
         if (n < 0) {
             fail_errno(x, "write the bundle", errno);
             close_fd(&x->config_fd);
-        } else {
-            at += (size_t)n;
+            break;
         }
+        at += (size_t)n;
+        x->file_left -= (size_t)n;
+        if (x->file_left > 0 || (at == len && x->config_left == 0))
+            continue;
+        close_fd(&x->config_fd);
+        begin_file(x, CONTAINER_PROFILE, x->ask.profile_size);
     }
     if (x->config_left > 0)
         return 0;
@@ -330,6 +361,9 @@ bool exec_reaped(struct exec *x, pid_t pid, int status)
     if (pid == x->cleaner) {
         x->cleaner = 0;
         container_scrub(&x->paths, x->number);
+        if (x->armored)
+            armor_remove(x->number);
+        x->armored = false;
         if (x->state == WIRE_IN_STARTING && !x->wrong)
             start(x);
         return true;
@@ -432,6 +466,11 @@ void exec_take_denial(struct exec *x, const struct audit_event *ev)
         denials_add(&x->denials, WIRE_DENIED_UNHEARD, 1);
         if (waits) /* its mark may have been among them */
             (void)audit_mark(x->audit, x->mark);
+    } else if (ev->what == AUDIT_FILE || ev->what == AUDIT_ARMOR) {
+        if (ev->exec == x->number && ev->what == AUDIT_FILE)
+            denials_add_file(&x->denials, ev->name, ev->access);
+        else if (ev->exec == x->number)
+            denials_add(&x->denials, WIRE_DENIED_ARMOR, 1);
     } else if (ev->owner != x->owner) {
         return;
     } else if (ev->foreign) {
@@ -499,65 +538,6 @@ static void hear(struct exec *x)
         fail(x, WIRE_WHY_RUNTIME, "the container's first process ended early");
 }
 
-static bool send_unstarted(struct exec *x, struct outbox *o)
-{
-    uint8_t raw[4 + WIRE_TEXT_MAX];
-    size_t len = strlen(x->text);
-
-    bytes_put_u32(raw, x->wrong);
-    memcpy(raw + 4, x->text, len);
-    return outbox_put(o, WIRE_UNSTARTED, wire_stream(x->number, WIRE_CONTROL), raw, 4 + len);
-}
-
-/* False: there is no room for all of them now. */
-static bool send_denials(struct exec *x, bool last, struct outbox *o)
-{
-    struct denial *d;
-    uint8_t raw[WIRE_DENIED_SIZE];
-
-    while ((d = denials_due(&x->denials, last))) {
-        wire_denied_format(raw, &d->row);
-        if (!outbox_put(o, WIRE_DENIED, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw)))
-            return false;
-        denials_told(d);
-    }
-    return true;
-}
-
-/* False: there is no room for all of it now, or more may come. */
-static bool send_seen(struct exec *x, bool looks, bool last, struct outbox *o)
-{
-    bool none = (looks || last) && eyes_look(&x->eyes, boot_now_ms(), &x->seen);
-    uint8_t raw[WIRE_SEEN_HEAD + WIRE_PATH_MAX];
-    struct wire_seen m;
-
-    if (last && none)
-        seen_end(&x->seen);
-    while (seen_next(&x->seen, &m)) {
-        size_t n = wire_seen_format(raw, &m);
-
-        if (!outbox_put(o, WIRE_SEEN, wire_stream(x->number, WIRE_CONTROL), raw, n))
-            return false;
-        seen_told(&x->seen, &m);
-    }
-    return x->seen.ended;
-}
-
-static bool send_exit(struct exec *x, struct outbox *o)
-{
-    /* Killed from outside, the container's first process has no word on the command. */
-    int status = x->ended ? x->status : x->init_status;
-    struct wire_exit m = {
-        .signaled = WIFSIGNALED(status),
-        .code = (uint32_t)(WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status)),
-    };
-    uint8_t raw[WIRE_EXIT_SIZE];
-
-    container_usage(&x->paths, x->number, &m);
-    wire_exit_format(raw, &m);
-    return outbox_put(o, WIRE_EXIT, wire_stream(x->number, WIRE_CONTROL), raw, sizeof(raw));
-}
-
 void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS])
 {
     fds[EXEC_LINK] = (struct pollfd){.fd = x->link, .events = POLLIN};
@@ -576,7 +556,7 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
         hear(x);
     if (x->state == WIRE_IN_STARTING) {
         if (x->wrong) {
-            if (send_unstarted(x, o))
+            if (tell_unstarted(x, o))
                 finish(x);
         } else if (x->begun &&
                    outbox_put(o, WIRE_STARTED, wire_stream(x->number, WIRE_CONTROL), NULL, 0)) {
@@ -591,6 +571,6 @@ void exec_pump(struct exec *x, const struct pollfd fds[EXEC_SLOTS], struct outbo
         ask_for_all(x);
     last = is_still(x) && x->counted;
     looks = fds[EXEC_FILES].revents || fds[EXEC_CANARIES].revents;
-    if (send_denials(x, last, o) && send_seen(x, looks, last, o) && last && send_exit(x, o))
+    if (tell_denials(x, last, o) && tell_seen(x, looks, last, o) && last && tell_exit(x, o))
         finish(x);
 }

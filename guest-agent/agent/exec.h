@@ -52,12 +52,14 @@ struct exec {
     char id[CONTAINER_ID_MAX];
     char bundle[CONTAINER_PATH_MAX];
     struct secrets secrets;
-    int config_fd;
-    size_t config_left;
-    pid_t runtime; /* making the container, 0: no */
-    pid_t cleaner; /* removing the last one, 0: no */
-    pid_t init;    /* the container's first process, 0: not known yet */
-    bool reaped;   /* ... has ended */
+    int config_fd;      /* of the file of the bundle that arrives, -1: none */
+    size_t config_left; /* bytes of CONFIG, and of those .. */
+    size_t file_left;   /* .. of that file */
+    bool armored;       /* its profile is in the kernel, until its container is removed */
+    pid_t runtime;      /* making the container, 0: no */
+    pid_t cleaner;      /* removing the last one, 0: no */
+    pid_t init;         /* the container's first process, 0: not known yet */
+    bool reaped;        /* ... has ended */
     int init_status;
     bool made;      /* the container is there, and GO not said */
     bool here;      /* its first process runs our program */

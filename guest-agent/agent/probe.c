@@ -455,6 +455,7 @@ static bool (*const looks[PROBE_LOOKS])(struct probe *p) = {
     [PROBE_KERNEL] = look_kernel,
     [PROBE_NAMESPACES] = look_namespaces,
     [PROBE_SECCOMP] = look_seccomp,
+    [PROBE_ARMOR] = probe_look_armor,
     [PROBE_CAPABILITIES] = look_capabilities,
     [PROBE_PRIVILEGES] = look_privileges,
     [PROBE_MOUNTS] = look_mounts,
@@ -477,9 +478,10 @@ static int parse(char *const argv[], struct probe *p)
         uint64_t *number;
         const char **text;
     } keys[] = {
-        {"uid", &p->uid, NULL},   {"gid", &p->gid, NULL},       {"pids", &p->pids, NULL},
-        {"tmp", &p->tmp, NULL},   {"disk", &p->disk, NULL},     {"memory", &p->memory, NULL},
-        {"root", NULL, &p->root}, {"places", NULL, &p->places}, {"calls", NULL, &p->calls},
+        {"uid", &p->uid, NULL},         {"gid", &p->gid, NULL},       {"pids", &p->pids, NULL},
+        {"tmp", &p->tmp, NULL},         {"disk", &p->disk, NULL},     {"memory", &p->memory, NULL},
+        {"root", NULL, &p->root},       {"places", NULL, &p->places}, {"calls", NULL, &p->calls},
+        {"profile", NULL, &p->profile},
     };
 
     for (; *argv; argv++) {

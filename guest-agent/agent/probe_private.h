@@ -10,14 +10,17 @@
 #define PROBE_NOT_GIVEN UINT64_MAX
 
 struct probe {
-    uint64_t uid, gid, pids, memory, tmp, disk; /* PROBE_NOT_GIVEN: not to be tried */
-    const char *root, *places, *calls;          /* NULL: the same */
-    char text[PROBE_TEXT_SIZE];                 /* of the row that is made */
+    uint64_t uid, gid, pids, memory, tmp, disk;  /* PROBE_NOT_GIVEN: not to be tried */
+    const char *root, *places, *calls, *profile; /* NULL: the same */
+    char text[PROBE_TEXT_SIZE];                  /* of the row that is made */
 };
 
 /* What was seen; a look returns one of these. */
 bool probe_broken(struct probe *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 bool probe_holds(struct probe *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* probe_armor.c */
+bool probe_look_armor(struct probe *p);
 
 /* Limits, which are hit (probe_limits.c). */
 bool probe_look_processes(struct probe *p);

@@ -23,6 +23,7 @@ static const uint64_t kept =
     BIT(CAP_SETUID) | BIT(CAP_SETGID) | BIT(CAP_SETPCAP) | BIT(CAP_SYS_CHROOT) | BIT(CAP_MKNOD) |
     BIT(CAP_SYS_RESOURCE) | /* crun, making a container */
     BIT(CAP_SYS_ADMIN) |    /* mounts, namespaces, entropy */
+    BIT(CAP_MAC_ADMIN) |    /* jobs' profiles (armor.h) */
     BIT(CAP_SYS_TIME) |     /* the clock, at HELLO */
     BIT(CAP_SYS_BOOT) |     /* power-off */
     BIT(CAP_AUDIT_WRITE);   /* marks (audit.h) */

@@ -40,6 +40,9 @@
  */
 #define GUEST_JOB_INIT "/.lazaret/init"
 
+/* With the number of an exec behind it: the name of the AppArmor profile of its container. */
+#define GUEST_PROFILE "lazaret-exec-"
+
 /*
  * Between GUEST_JOB_INIT and the command: what the plan declares, an option and a path each, and in
  * any case the end of it. With none declared nothing is refused beyond what always is.

@@ -99,6 +99,7 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m)
     bytes_put_u32(out + 8, m->config_size);
     bytes_put_u32(out + 12, m->secrets);
     bytes_put_u32(out + 16, m->canaries);
+    bytes_put_u32(out + 20, m->profile_size);
 }
 
 int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
@@ -113,10 +114,12 @@ int wire_exec_parse(const uint8_t *p, size_t len, struct wire_exec *ret)
     m.config_size = bytes_get_u32(p + 8);
     m.secrets = bytes_get_u32(p + 12);
     m.canaries = bytes_get_u32(p + 16);
+    m.profile_size = bytes_get_u32(p + 20);
     if (m.flags &
         ~(WIRE_EXEC_STDIN | WIRE_EXEC_TTY | WIRE_EXEC_TRACE | WIRE_EXEC_WATCH | WIRE_EXEC_LEARN))
         return -EBADMSG;
-    if (m.secrets > WIRE_SECRETS_MAX || m.canaries > WIRE_CANARIES_MAX)
+    if (m.secrets > WIRE_SECRETS_MAX || m.canaries > WIRE_CANARIES_MAX ||
+        m.profile_size > WIRE_PROFILE_MAX)
         return -EBADMSG;
     if (m.config_size < m.canaries * WIRE_CANARY_SIZE + 2 || m.config_size > WIRE_CONFIG_MAX)
         return -EBADMSG;
@@ -278,25 +281,44 @@ static int parse_u32(const uint8_t *p, size_t len, uint32_t min, uint32_t max, u
     return 0;
 }
 
-void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m)
+bool wire_denied_is_detail(uint32_t kind, uint32_t detail)
 {
+    uint32_t number = detail & 255u, what = detail & ~255u;
+
+    if (kind == WIRE_DENIED_CALL)
+        return detail <= WIRE_CALL_MAX;
+    if (kind != WIRE_DENIED_FILE)
+        return detail == 0;
+    return number >= 1 && number <= WIRE_FILES_MAX && what &&
+           !(what & ~(WIRE_FILE_READ | WIRE_FILE_WRITE | WIRE_FILE_EXEC));
+}
+
+size_t wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m)
+{
+    size_t len = strnlen(m->name, WIRE_NAME_MAX);
+
     bytes_put_u32(out, m->kind);
     bytes_put_u32(out + 4, m->detail);
     bytes_put_u64(out + 8, m->count);
+    memcpy(out + WIRE_DENIED_HEAD, m->name, len);
+    return WIRE_DENIED_HEAD + len;
 }
 
 int wire_denied_parse(const uint8_t *p, size_t len, struct wire_denied *ret)
 {
-    struct wire_denied m;
+    struct wire_denied m = {.name = ""};
 
-    if (len != WIRE_DENIED_SIZE)
+    if (len < WIRE_DENIED_HEAD || len > WIRE_DENIED_SIZE)
         return -EBADMSG;
     m.kind = bytes_get_u32(p);
     m.detail = bytes_get_u32(p + 4);
     m.count = bytes_get_u64(p + 8);
-    if (m.kind < WIRE_DENIED_CALL || m.kind >= WIRE_DENIED_KIND_END || m.count == 0)
+    memcpy(m.name, p + WIRE_DENIED_HEAD, len - WIRE_DENIED_HEAD);
+    if (m.kind < WIRE_DENIED_CALL || m.kind >= WIRE_DENIED_KIND_END || m.count == 0 ||
+        !wire_denied_is_detail(m.kind, m.detail))
         return -EBADMSG;
-    if (m.detail > (m.kind == WIRE_DENIED_CALL ? WIRE_CALL_MAX : 0))
+    if ((m.kind == WIRE_DENIED_FILE) != (len > WIRE_DENIED_HEAD) ||
+        strlen(m.name) != len - WIRE_DENIED_HEAD)
         return -EBADMSG;
     *ret = m;
     return 0;

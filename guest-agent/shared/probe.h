@@ -6,6 +6,7 @@
  *   uid gid pids memory tmp disk   what the plan says (memory, tmp and disk: bytes)
  *   root                           "ro", or "rw": the root takes writes
  *   places                         folders that take writes beside /tmp and /dev/shm, with commas
+ *   profile                        of AppArmor, the name without the number behind it
  *   calls                          hexadecimal digits, four bits each, the highest first: system
  *                                  calls from number 0 on that may be made; others are tried
  *
@@ -25,6 +26,7 @@ enum probe_look {
     PROBE_KERNEL,
     PROBE_NAMESPACES,
     PROBE_SECCOMP,
+    PROBE_ARMOR,
     PROBE_CAPABILITIES,
     PROBE_PRIVILEGES,
     PROBE_MOUNTS,

@@ -16,10 +16,11 @@
  *   HELLO (nonce, time, entropy)  ------------>  resets its parser, seeds the kernel, sets the
  *                                                clock, takes the run's disks
  *                                 <------------  READY (the same nonce) or FAILED
- *   EXEC (flags, config length)   ------------>
+ *   EXEC (flags, lengths)         ------------>
  *   SECRET ... (as many as EXEC says) ------->  files on a tmpfs of this job, or its environment
- *   CONFIG ... (canaries,         ------------>  starts the container
- *               OCI config.json)
+ *   CONFIG ... (canaries,         ------------>  loads the profile, starts the container
+ *     OCI config.json,
+ *     and an AppArmor profile)
  *                                 <------------  STARTED, or UNSTARTED (why)
  *   DATA stdin, EOF, SIGNAL, RESIZE, CREDIT, CLOSE ->
  *                                 <------------  DATA stdout/stderr, CREDIT
@@ -66,6 +67,7 @@
 #define WIRE_EXEC_MAX        16u         /* exec numbers are 1 to 16 */
 #define WIRE_EXEC_ALL        0xffffu     /* a bit each: wire_exec_bit() */
 #define WIRE_CONFIG_MAX      1048576u    /* bytes of OCI config.json */
+#define WIRE_PROFILE_MAX     524288u     /* bytes of a compiled AppArmor profile */
 #define WIRE_TEXT_MAX        512u        /* bytes of text in FAILED, UNSTARTED, LOG */
 #define WIRE_LOG_TOTAL       65536u      /* bytes of LOG text in one session */
 #define WIRE_NONCE_SIZE      16u
@@ -235,11 +237,14 @@ struct wire_ready {
 struct wire_exec {
     uint32_t flags;
     uint16_t rows, cols;  /* of the terminal; 0 without one */
-    uint32_t config_size; /* bytes of CONFIG that follow, 2 to WIRE_CONFIG_MAX */
+    uint32_t config_size; /* bytes of CONFIG but the profile, 2 to WIRE_CONFIG_MAX */
     uint32_t secrets;     /* SECRET frames before them, up to WIRE_SECRETS_MAX */
     uint32_t canaries;    /* that CONFIG begins with, up to WIRE_CANARIES_MAX; of config_size: */
+    /* Bytes behind the configuration, in CONFIG too: the profile GUEST_PROFILE and the number of
+     * the exec, as apparmor_parser writes it; 0: there is none. */
+    uint32_t profile_size;
 };
-#define WIRE_EXEC_SIZE 20u
+#define WIRE_EXEC_SIZE 24u
 /* Each is an absolute path in the container, filled up with NULs, at least one. */
 #define WIRE_CANARY_SIZE WIRE_PATH_MAX
 
@@ -285,18 +290,33 @@ enum wire_denied_kind {
     WIRE_DENIED_UNHEARD,  /* the guest's kernel told of some that were missed or of unknown owner */
     WIRE_DENIED_MEMORY,   /* times that the job was at its memory limit */
     WIRE_DENIED_PIDS,     /* times that it was at its limit of processes */
+    WIRE_DENIED_FILES,    /* by AppArmor: files for which there was no row left */
+    WIRE_DENIED_ARMOR,    /* by AppArmor: what is no file (capabilities, mounts, signals, ...) */
+    WIRE_DENIED_FILE,     /* by AppArmor: one file; detail: WIRE_FILE_* and a number of its own */
     WIRE_DENIED_KIND_END
 };
-#define WIRE_DENIED_MAX 32u    /* rows of one job */
+#define WIRE_DENIED_MAX 40u    /* rows of one job */
 #define WIRE_CALL_MAX   65535u /* number of a system call */
+#define WIRE_FILES_MAX  8u     /* WIRE_DENIED_FILE of one job, numbered from 1 */
+#define WIRE_FILE_READ  256u   /* what was refused, one or more of these */
+#define WIRE_FILE_WRITE 512u
+#define WIRE_FILE_EXEC  1024u
+#define WIRE_NAME_MAX   255u /* bytes of its name: what is longer is cut */
 /* One row. It may come twice while the job runs: when the first one was refused, and with a higher
  * count before EXIT. The guest's word. */
 struct wire_denied {
     uint32_t kind;
-    uint32_t detail; /* 0 but for WIRE_DENIED_CALL */
+    uint32_t detail; /* 0 but for WIRE_DENIED_CALL and _FILE */
     uint64_t count;  /* not 0 */
+    /* Of WIRE_DENIED_FILE, else empty: UNTRUSTED, any bytes but NUL; escaped in a channel_event and
+     * behind it. */
+    char name[WIRE_NAME_MAX + 1];
 };
-#define WIRE_DENIED_SIZE 16u
+/* DENIED is a head of this size and the name. */
+#define WIRE_DENIED_HEAD 16u
+#define WIRE_DENIED_SIZE (WIRE_DENIED_HEAD + WIRE_NAME_MAX)
+/* Is `detail` one that `kind` can have? */
+bool wire_denied_is_detail(uint32_t kind, uint32_t detail);
 /* What was refused as a number, above 0. */
 static inline uint64_t wire_denied_what(const struct wire_denied *m)
 {
@@ -366,8 +386,8 @@ void wire_exec_format(uint8_t out[WIRE_EXEC_SIZE], const struct wire_exec *m);
 /* The head only. */
 void wire_secret_format(uint8_t out[WIRE_SECRET_HEAD], const struct wire_secret *m);
 void wire_exit_format(uint8_t out[WIRE_EXIT_SIZE], const struct wire_exit *m);
-void wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
-/* Returns the length. */
+/* These two return how many bytes it is. */
+size_t wire_denied_format(uint8_t out[WIRE_DENIED_SIZE], const struct wire_denied *m);
 size_t wire_seen_format(uint8_t out[WIRE_SEEN_HEAD + WIRE_PATH_MAX], const struct wire_seen *m);
 void wire_used_format(uint8_t out[WIRE_USED_SIZE], const struct wire_used *m);
 void wire_u32_format(uint8_t out[4], uint32_t value);

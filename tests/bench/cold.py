@@ -20,7 +20,7 @@ WIRE = f"{os.path.dirname(os.path.abspath(__file__))}/../../guest-agent/shared/w
 MAGIC, HEADER = 0x315A414C, struct.Struct("<IHHII")
 HELLO, READY, EXEC, CONFIG, STARTED, UNSTARTED, EXIT = 1, 2, 5, 6, 7, 8, 15
 HELLO_LAYOUT = struct.Struct("<II16sQ64sIII")
-EXEC_LAYOUT = struct.Struct("<IHHIII")
+EXEC_LAYOUT = struct.Struct("<IHHIIII")
 
 
 def check_layouts():
@@ -76,7 +76,7 @@ class Peer:
         self.until(READY)
 
     def ask(self, config):
-        self.sock.sendall(frame(EXEC, 8, EXEC_LAYOUT.pack(0, 0, 0, len(config), 0, 0))
+        self.sock.sendall(frame(EXEC, 8, EXEC_LAYOUT.pack(0, 0, 0, len(config), 0, 0, 0))
                           + b"".join(frame(CONFIG, 8, config[i:i + 65536])
                                      for i in range(0, len(config), 65536)))
 

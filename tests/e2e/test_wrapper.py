@@ -166,7 +166,7 @@ def doctor_says_each_layer_and_program():
         equal(rows[name]["state"], "good", name)
     layers = {k for k in rows if k.startswith("layer-")}
     equal(layers, {"layer-" + n for n in ("user", "namespaces", "landlock", "calls", "rlimits",
-                                          "cgroup", "label")})
+                                          "cgroup", "label", "apparmor")})
     equal(rows["layer-user"]["state"], "good" if os.geteuid() == 0 else "warning")
     equal(rows["layer-cgroup"]["state"], "warning")
 

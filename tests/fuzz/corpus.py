@@ -116,11 +116,12 @@ seeds = {
         "collected": b"\4" + struct.pack("<I", 1),
         "synced": b"\x0a" + struct.pack("<I", 1),
         "denied": b"\x0b" + denied(1, 165, 3),
-        "denied-kind": b"\x0b" + denied(7, 0, 1),
+        "denied-kind": b"\x0b" + denied(10, 0, 1),
+        "denied-file": b"\x0b" + denied(9, 258, 1) + b"/work/\xff",
         "hello": b"\5" + hello,
         "seen": b"\x0e" + seen(1, 0, 5, b"/work/a"),
         "seen-canary": b"\x0e" + seen(6, 16),
-        "exec": b"\6" + struct.pack("<IHHIII", 11, 24, 80, 700, 2, 1),
+        "exec": b"\6" + struct.pack("<IHHIIII", 11, 24, 80, 700, 2, 1, 5),
         "secret": b"\x0c" + struct.pack("<III64s", 1, 1000, 1000, b"KEY") + b"value",
         "signal": b"\7" + struct.pack("<I", 15),
         "resize": b"\x08" + struct.pack("<HH", 24, 80),
@@ -137,6 +138,7 @@ seeds = {
         "no-start": b"\x42" + meet + frame("UNSTARTED", 1, payload=struct.pack("<I", 1) + b"gone"),
         "denied": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1))
         + frame("DENIED", 1, payload=denied(1, 165, 3)) + frame("DENIED", 1, payload=denied(6, 0, 9))
+        + frame("DENIED", 1, payload=denied(9, 513, 2) + b"/work/\x1b[2J")
         + frame("EXIT", 1, payload=exit_),
         "denied-twice": b"\x7f" + run + frame("DENIED", 1, payload=denied(1, 101, 1)) * 2,
         "seen": b"\x7f" + run + frame("SEEN", 1, payload=seen(6)) + frame("SEEN", 1, payload=seen(5))

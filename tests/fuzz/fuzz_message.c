@@ -39,8 +39,9 @@ static void from_guest(uint8_t which, const uint8_t *p, size_t len)
     }
     if (which == 11 && wire_denied_parse(p, len, &denied) == 0) {
         MUST(denied.kind >= 1 && denied.kind < WIRE_DENIED_KIND_END && denied.count > 0);
-        MUST(denied.detail == 0 || denied.kind == WIRE_DENIED_CALL);
-        wire_denied_format(raw, &denied);
+        MUST(wire_denied_is_detail(denied.kind, denied.detail));
+        MUST((denied.kind == WIRE_DENIED_FILE) == (denied.name[0] != '\0'));
+        MUST(wire_denied_format(raw, &denied) == len);
         MUST(memcmp(raw, p, len) == 0);
     }
     if (which == 13 && wire_used_parse(p, len, &used) == 0) {
@@ -74,7 +75,8 @@ static void from_host(uint8_t which, const uint8_t *p, size_t len)
     }
     if (which == 6 && wire_exec_parse(p, len, &exec) == 0)
         MUST(exec.config_size >= 2 && exec.config_size <= WIRE_CONFIG_MAX &&
-             exec.secrets <= WIRE_SECRETS_MAX && exec.canaries <= WIRE_CANARIES_MAX);
+             exec.secrets <= WIRE_SECRETS_MAX && exec.canaries <= WIRE_CANARIES_MAX &&
+             exec.profile_size <= WIRE_PROFILE_MAX);
     if (which == 12 && wire_secret_parse(p, len, &secret) == 0) {
         MUST(wire_is_secret_name(secret.name, strlen(secret.name)));
         MUST(secret.value + secret.value_len == p + len);

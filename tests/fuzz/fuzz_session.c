@@ -23,8 +23,11 @@ static void command(uint32_t type, uint32_t exec, uint32_t flags, int n_fds)
     c.hello.version = WIRE_VERSION;
     c.hello.flags = flags;
     c.hello.keep = flags & WIRE_HELLO_PARK ? 0 : wire_exec_bit(3);
-    c.how = (struct wire_exec){
-        .flags = flags, .config_size = 2, .secrets = exec == 4, .canaries = exec == 1};
+    c.how = (struct wire_exec){.flags = flags,
+                               .config_size = 2,
+                               .secrets = exec == 4,
+                               .canaries = exec == 1,
+                               .profile_size = exec == 2 ? 3 : 0};
     strcpy(c.name, "KEY");
     for (int i = 0; i < n_fds; i++)
         fds[i] = null_fd();

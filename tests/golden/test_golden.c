@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "domain/domain.h"
+#include "oci/armor.h"
 #include "oci/oci.h"
 #include "tests/unit/suite.h"
 #include "wrap/wrap.h"
@@ -193,7 +194,7 @@ static const char *const containers[] = {"oci.json", "oci-full.json", "oci-decla
 
 /* Bare: one command and nothing else. Full: terminal, input and output folders. Egress: with
  * declared paths, and one proxy variable of the plan's own. */
-static char *oci_of(bool full, bool declared, bool egress)
+static char *container_of(bool full, bool declared, bool egress, bool profile)
 {
     own_doc struct doc *d = NULL;
     own_strv struct strv argv = {0}, env = {0}, inputs = {0};
@@ -211,6 +212,7 @@ static char *oci_of(bool full, bool declared, bool egress)
         .interactive = full,
         .tty = full,
         .egress = egress,
+        .apparmor = declared,
     };
 
     strv_add(&argv, "python3");
@@ -230,15 +232,27 @@ static char *oci_of(bool full, bool declared, bool egress)
     p.argv = argv;
     p.env = env;
     p.inputs = inputs;
+    if (profile)
+        return armor_profile(&p, full ? 2 : 1);
     d = oci_config(&p, full ? 2 : 1);
     return doc_format(d, true);
 }
 
 START_TEST(a_container_is_its_golden_file)
 {
-    own_free char *text = oci_of(_i == 1, _i >= 2, _i == 3);
+    own_free char *text = container_of(_i == 1, _i >= 2, _i == 3, false);
 
     compare(containers[_i], text);
+}
+END_TEST
+
+static const char *const profiles[] = {"armor.profile", "armor-declared.profile"};
+
+START_TEST(a_profile_is_its_golden_file)
+{
+    own_free char *text = container_of(false, _i == 1, _i == 1, true);
+
+    compare(profiles[_i], text);
 }
 END_TEST
 
@@ -250,5 +264,6 @@ int main(void)
     tcase_add_loop_test(tc, a_new_device_fails_until_the_list_is_changed, 0, N_DOMAINS);
     tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
     tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 4);
+    tcase_add_loop_test(tc, a_profile_is_its_golden_file, 0, 2);
     return suite_run("golden", tc);
 }

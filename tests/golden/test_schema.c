@@ -17,7 +17,7 @@
 #define NUMBER "^[0-9]+$"
 #define IMAGES "^(sha256|key):[0-9a-f]{64}$"
 #define SECRET "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
-#define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label)$"
+#define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label|apparmor)$"
 
 static struct doc *object(struct doc *properties);
 
@@ -241,7 +241,7 @@ static char *policy_schema(void)
     doc_set(p, "writable", typed("boolean", "whether a root may take writes"));
     doc_set(p, "allow_debug", typed("boolean", "whether a job may trace its processes"));
     doc_set(p, "require_amnesic", typed("boolean", "whether a guest must be amnesic"));
-    doc_set(p, "required_layers", texts("what must be around QEMU", LAYERS));
+    doc_set(p, "required_layers", texts("what must be there", LAYERS));
     doc_set(p, "network", rules("where jobs may connect to", NET_OF_POLICY));
     doc_set(p, "network_ranges",
             texts("addresses that may be connected to though not public", "^[0-9a-f.:]+/[0-9]+$"));

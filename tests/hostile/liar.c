@@ -114,8 +114,8 @@ static void denials_of_no_job(void)
     uint8_t out[WIRE_DENIED_SIZE];
 
     meet(0);
-    wire_denied_format(out, &(struct wire_denied){WIRE_DENIED_CALL, 165, 1});
-    put(WIRE_DENIED, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
+    put(WIRE_DENIED, wire_stream(1, WIRE_CONTROL), out,
+        (uint32_t)wire_denied_format(out, &(struct wire_denied){WIRE_DENIED_CALL, 165, 1}));
 }
 
 static void synced_that_nobody_asked_for(void)
@@ -186,7 +186,7 @@ static void start(void)
             return;
         get(payload, h.length);
         if (h.type == WIRE_EXEC && wire_exec_parse(payload, h.length, &x) == 0)
-            left = x.config_size;
+            left = x.config_size + x.profile_size;
         else if (h.type == WIRE_CONFIG)
             left -= h.length;
     }

@@ -149,8 +149,9 @@ static void flood_of_denials(void)
     uint8_t raw[WIRE_DENIED_SIZE];
 
     for (uint32_t i = 0; i <= WIRE_DENIED_MAX; i++) {
-        wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, i + 1, UINT64_MAX});
-        guest_send(&rig, WIRE_DENIED, CONTROL(1), raw, sizeof(raw));
+        guest_send(
+            &rig, WIRE_DENIED, CONTROL(1), raw,
+            wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, i + 1, UINT64_MAX}));
     }
     for (uint32_t i = 0; i < WIRE_DENIED_MAX; i++)
         expect_event(&rig, CHANNEL_DENIED);
@@ -165,8 +166,8 @@ static void deny_again(uint64_t first, uint64_t second, uint64_t third)
     size_t n = third ? 3 : 2;
 
     for (size_t i = 0; i < n; i++) {
-        wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, 1, counts[i]});
-        guest_send(&rig, WIRE_DENIED, CONTROL(1), raw, sizeof(raw));
+        guest_send(&rig, WIRE_DENIED, CONTROL(1), raw,
+                   wire_denied_format(raw, &(struct wire_denied){WIRE_DENIED_CALL, 1, counts[i]}));
     }
     for (size_t i = 0; i + 1 < n; i++)
         expect_event(&rig, CHANNEL_DENIED);

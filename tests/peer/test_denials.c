@@ -1,9 +1,11 @@
 /* test_denials: the real agent and what jobs are refused; the test is the kernel that tells it. */
 #include "tests/peer/peer.h"
 
+#include "agent/container.h"
 #include "tests/unit/suite.h"
 
 #include <fcntl.h>
+#include <glob.h>
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <poll.h>
@@ -23,7 +25,7 @@ static void tell(uint16_t type, const char *text)
 {
     struct {
         struct nlmsghdr h;
-        char text[512];
+        char text[1024];
     } m = {.h = {.nlmsg_type = type}};
 
     (void)snprintf(m.text, sizeof(m.text), "%s", text);
@@ -221,8 +223,149 @@ START_TEST(more_calls_than_rows_are_summed_up)
     p = rows();
     for (const char *at = p; (at = strstr(at, "1:")); at++)
         calls++;
-    ck_assert_msg(strstr(p, " 3:0*") && calls <= WIRE_DENIED_MAX - 5, "%s", p);
+    ck_assert_msg(strstr(p, " 3:0*") && calls <= WIRE_DENIED_MAX - WIRE_FILES_MAX - 7, "%s", p);
     ck_assert_uint_eq(calls + (unsigned)strtoul(strstr(p, " 3:0*") + 5, NULL, 10), 40);
+    peer_close(&pe);
+}
+END_TEST
+
+/* As the kernel writes it, by the profile of an exec; `name` and `comm` as it encodes them. */
+static void tell_armor(unsigned exec, const char *name, const char *comm, const char *mask)
+{
+    char text[1000];
+
+    (void)snprintf(
+        text, sizeof(text),
+        "audit(1700000000.125:47): apparmor=\"DENIED\" operation=\"open\" class=\"file\" "
+        "profile=\"lazaret-exec-%u\" name=%s pid=77 comm=%s requested_mask=\"%s\" "
+        "denied_mask=\"%s\" fsuid=101000 ouid=0",
+        exec, name, comm, mask, mask);
+    tell(AUDIT_AVC, text);
+}
+
+static const struct wire_denied *file_row(unsigned n)
+{
+    const struct told *t = &told[1];
+
+    for (size_t i = 0; i < t->n; i++)
+        if (t->rows[i].kind == WIRE_DENIED_FILE && (t->rows[i].detail & 255u) == n)
+            return &t->rows[i];
+    ck_abort_msg("there is no file %u", n);
+    return NULL;
+}
+
+START_TEST(files_that_apparmor_refused_are_told_by_name)
+{
+    unsigned mark;
+
+    begin("true");
+    mark = hear_mark();
+    tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "r");
+    tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "r");
+    tell_armor(1, "\"/etc/shadow\"", "\"cat\"", "wc");
+    tell_armor(1, "\"/etc/both\"", "\"cat\"", "wr");
+    tell_armor(2, "\"/etc/passwd\"", "\"cat\"", "r");         /* of no job */
+    tell_armor(1, "2F746D702F6120620A", "206E616D653D", "x"); /* "/tmp/a b\n", by " name=" */
+    tell(AUDIT_AVC, "audit(1.2:3): apparmor=\"STATUS\" operation=\"profile_load\" "
+                    "profile=\"unconfined\" name=\"lazaret-exec-1\" pid=1 comm=\"x\"");
+    tell(AUDIT_AVC, "audit(1.2:3): apparmor=\"DENIED\" operation=\"capable\" class=\"cap\" "
+                    "profile=\"lazaret-exec-1\" pid=7 comm=\"x\" capability=21 "
+                    "capname=\"sys_admin\"");
+    echo_mark(mark);
+    ck_rows("8:0*1 9:257*2 9:514*1 9:771*1 9:1028*1 ");
+    ck_assert_str_eq(file_row(1)->name, "/etc/shadow");
+    ck_assert_str_eq(file_row(2)->name, "/etc/shadow");
+    ck_assert_str_eq(file_row(4)->name, "/tmp/a b\n");
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(more_files_than_rows_are_summed_up_and_a_long_name_is_cut)
+{
+    char name[2 * 300 + 1];
+    unsigned mark;
+
+    begin("true");
+    mark = hear_mark();
+    for (unsigned i = 0; i < sizeof(name) - 1; i += 2)
+        memcpy(name + i, i ? "0A" : "2F", 2);
+    name[sizeof(name) - 1] = '\0';
+    tell_armor(1, name, "\"x\"", "r");
+    for (unsigned i = 0; i < WIRE_FILES_MAX + 4; i++) {
+        (void)snprintf(name, sizeof(name), "\"/%u\"", i);
+        tell_armor(1, name, "\"x\"", "r");
+    }
+    echo_mark(mark);
+    ck_rows("7:0*5 9:257*1 9:258*1 9:259*1 9:260*1 9:261*1 9:262*1 9:263*1 9:264*1 ");
+    ck_assert_uint_eq(strlen(file_row(1)->name), WIRE_NAME_MAX);
+    peer_close(&pe);
+}
+END_TEST
+
+START_TEST(a_job_whose_profile_is_none_does_not_start)
+{
+    static const char both[] = "true and a profile";
+    const struct wire_exec m = {.config_size = 4, .profile_size = sizeof(both) - 5};
+    struct wire_unstarted u;
+    uint8_t raw[WIRE_EXEC_SIZE];
+
+    peer_open(&pe, NULL);
+    peer_meet(&pe);
+    wire_exec_format(raw, &m);
+    peer_send(&pe, WIRE_EXEC, wire_stream(1, WIRE_CONTROL), raw, sizeof(raw));
+    /* The end of the one and the beginning of the other are in one frame, which is not the last. */
+    peer_send(&pe, WIRE_CONFIG, wire_stream(1, WIRE_CONTROL), both, 7);
+    peer_send(&pe, WIRE_CONFIG, wire_stream(1, WIRE_CONTROL), both + 7, sizeof(both) - 8);
+    peer_expect(&pe, WIRE_UNSTARTED, &f);
+    ck_assert_int_eq(wire_unstarted_parse(f.p, f.h.length, &u), 0);
+    ck_assert_uint_eq(u.why, WIRE_WHY_RUNTIME);
+    ck_assert_ptr_nonnull(memmem(u.text, u.text_len, "AppArmor", 8));
+    peer_expect_free(&pe, 1);
+    peer_close(&pe);
+}
+END_TEST
+
+/* What is in that file of the only bundle there is, "": no such file. */
+static const char *in_bundle(const char *name)
+{
+    static char text[64];
+    char path[128];
+    glob_t found;
+    FILE *file = NULL;
+
+    (void)snprintf(path, sizeof(path), "%s/*/bundle-1-*/%s", pe.dir, name);
+    text[0] = '\0';
+    if (glob(path, 0, NULL, &found) == 0)
+        file = fopen(found.gl_pathv[0], "re");
+    globfree(&found);
+    if (!file)
+        return text;
+    text[fread(text, 1, sizeof(text) - 1, file)] = '\0';
+    (void)fclose(file);
+    return text;
+}
+
+START_TEST(canaries_configuration_and_profile_of_a_job_are_told_apart)
+{
+    const struct wire_exec m = {
+        .config_size = WIRE_CANARY_SIZE + 6, .canaries = 1, .profile_size = 8};
+    const uint32_t to = wire_stream(1, WIRE_CONTROL);
+    uint8_t raw[WIRE_EXEC_SIZE];
+    char bytes[WIRE_CANARY_SIZE + 12] = "/canary";
+
+    memcpy(bytes + WIRE_CANARY_SIZE, "configprofil", 12);
+    peer_open(&pe, NULL);
+    peer_meet(&pe);
+    wire_exec_format(raw, &m);
+    peer_send(&pe, WIRE_EXEC, to, raw, sizeof(raw));
+    /* The first frame ends within the canary, the second within the profile. */
+    peer_send(&pe, WIRE_CONFIG, to, bytes, 9);
+    peer_send(&pe, WIRE_CONFIG, to, bytes + 9, sizeof(bytes) - 9);
+    /* Frames are taken in their order: when another job has begun, these were. */
+    peer_exec(&pe, 2, 0, "true");
+    peer_expect(&pe, WIRE_STARTED, &f);
+    ck_assert_str_eq(in_bundle(CONTAINER_CONFIG), "config");
+    ck_assert_str_eq(in_bundle(CONTAINER_PROFILE), "profil");
     peer_close(&pe);
 }
 END_TEST
@@ -266,4 +409,7 @@ END_TEST
 SUITE("denials", the_first_of_a_kind_is_told_while_the_job_runs,
       refused_calls_are_counted_by_number_and_told_before_the_end, each_job_has_its_own_count,
       more_calls_than_rows_are_summed_up, what_cannot_be_read_or_will_not_come_keeps_no_job_back,
-      limits_that_were_hit_are_told)
+      limits_that_were_hit_are_told, files_that_apparmor_refused_are_told_by_name,
+      more_files_than_rows_are_summed_up_and_a_long_name_is_cut,
+      a_job_whose_profile_is_none_does_not_start,
+      canaries_configuration_and_profile_of_a_job_are_told_apart)

@@ -186,29 +186,36 @@ static inline uint32_t out_of(uint32_t exec)
     return wire_stream(exec, WIRE_STDOUT);
 }
 
-#define CONFIG_TEXT "{\"ociVersion\":\"1.0.2\"}"
+#define CONFIG_TEXT  "{\"ociVersion\":\"1.0.2\"}"
+#define PROFILE_TEXT "profile"
 
-/* Asks for a job and takes it, as far as the whole config. */
+/* Asks for a job and takes it, as far as the whole config, which has canaries in front and a
+ * profile behind it. */
 static inline void ask(struct rig *r, struct channel_exec x)
 {
     own_close int config = memfd_create("config", MFD_CLOEXEC);
     const char canary[WIRE_CANARY_SIZE] = "/canary";
-    const size_t front = x.canaries * sizeof(canary);
+    const size_t size = x.canaries * sizeof(canary) + strlen(CONFIG_TEXT);
+    const size_t all = size + strlen(PROFILE_TEXT);
     struct wire_exec m;
     struct wire_header h;
     const uint8_t *p;
 
     for (uint32_t i = 0; i < x.canaries; i++)
         ck_assert_int_eq(write(config, canary, sizeof(canary)), sizeof(canary));
-    ck_assert_int_eq(write(config, CONFIG_TEXT, strlen(CONFIG_TEXT)), strlen(CONFIG_TEXT));
+    ck_assert_int_eq(write(config, CONFIG_TEXT PROFILE_TEXT, strlen(CONFIG_TEXT PROFILE_TEXT)),
+                     strlen(CONFIG_TEXT PROFILE_TEXT));
     x.config_fd = config;
+    x.config_size = size;
     ck_ok(channel_exec(r->ch, &x, &rig_err));
     h = guest_expect(r, WIRE_EXEC, wire_stream(x.exec, WIRE_CONTROL), &p);
     ck_assert_int_eq(wire_exec_parse(p, h.length, &m), 0);
-    ck_assert_uint_eq(m.config_size, front + strlen(CONFIG_TEXT));
+    ck_assert_uint_eq(m.config_size, size);
+    ck_assert_uint_eq(m.profile_size, strlen(PROFILE_TEXT));
     h = guest_expect(r, WIRE_CONFIG, wire_stream(x.exec, WIRE_CONTROL), &p);
-    ck_assert_uint_eq(h.length, front + strlen(CONFIG_TEXT));
-    ck_assert_mem_eq(p + front, CONFIG_TEXT, h.length - front);
+    ck_assert_uint_eq(h.length, all);
+    ck_assert_mem_eq(p + size - strlen(CONFIG_TEXT), CONFIG_TEXT PROFILE_TEXT,
+                     strlen(CONFIG_TEXT PROFILE_TEXT));
 }
 
 static inline void start(struct rig *r, struct channel_exec x)

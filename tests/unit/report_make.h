@@ -52,7 +52,7 @@ static inline struct doc *sample(uint64_t i)
 static inline void fill(struct record *r, const char *text)
 {
     struct doc *exec = with_text(one_number(1), "argv", text);
-    struct doc *denials = with_list(one_number(1), "rows", texts(text, KEYS("kind", "call")));
+    struct doc *denials = with_list(one_number(1), "rows", texts(text, KEYS("kind", "path")));
     struct doc *wrote = with_list(one_number(1), "rows", texts(text, KEYS("path")));
     struct doc *secret = with_text(with_text(one_number(1), "files", text), "variables", text);
     struct doc *layers =

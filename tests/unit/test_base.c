@@ -3,6 +3,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 #include "base/file.h"
+#include "base/landlock.h"
 #include "base/own.h"
 #include "base/spawn.h"
 #include "base/str.h"
@@ -11,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 START_TEST(wrapping_an_error_keeps_its_class_and_cuts_its_text)
 {
@@ -217,6 +219,35 @@ START_TEST(a_tool_that_fails_or_hangs_or_is_missing_is_told_apart)
 }
 END_TEST
 
+START_TEST(a_tool_of_others_has_no_rights_and_reads_what_it_is_told)
+{
+    /* dash's own words: no other program could be executed. */
+    static const char script[] =
+        "while read key value; do case $key in CapBnd:|CapEff:|NoNewPrivs:) echo $key $value;; "
+        "esac; done </proc/self/status; ulimit -t; ulimit -v; "
+        "read x </etc/passwd && echo read; echo x >/tmp/lazaret-test-confined && echo wrote; "
+        "/bin/true && echo ran; exit 0";
+    static const char *const argv[] = {"/bin/dash", "-c", script, NULL};
+    static const char *const only[] = {
+        "/bin/dash", "/lib/x86_64-linux-gnu", "/lib64", "/etc/ld.so.cache", "/proc", "/no/such",
+        NULL};
+    struct spawn s = {.argv = argv, .stdio = {-1, -1, -1}, .only = only};
+    own_free char *out = NULL;
+    const char *tail;
+    struct err e;
+
+    ck_assert_msg(spawn_tool(&s, NULL, 10000, &out, &e) == 0, "%s", e.text);
+    ck_assert_ptr_nonnull(strstr(out, "CapEff: 0000000000000000\n"));
+    ck_assert(geteuid() != 0 || strstr(out, "CapBnd: 0000000000000000\n"));
+    ck_assert_ptr_nonnull(strstr(out, "NoNewPrivs: 1\n"));
+    tail = strstr(out, "\n10\n524288\n");
+    ck_assert_msg(tail, "%s", out);
+    if (landlock_abi() > 0)
+        ck_assert_str_eq(tail, "\n10\n524288\n");
+    (void)unlink("/tmp/lazaret-test-confined");
+}
+END_TEST
+
 START_TEST(formatted_json_moves_no_cursor)
 {
     own_doc struct doc *d = doc_new_object();
@@ -319,4 +350,5 @@ SUITE("base", formatted_json_moves_no_cursor, members_are_listed_in_their_order,
       parses_sizes_and_refuses_what_is_not_one, parses_durations,
       json_readers_name_the_key_that_is_wrong, refuses_text_that_is_not_one_json_value,
       writes_files_whole_and_reads_no_links, a_child_gets_the_fds_that_it_was_told_and_no_other,
-      a_tool_that_fails_or_hangs_or_is_missing_is_told_apart, a_tool_is_fed_to_its_end)
+      a_tool_that_fails_or_hangs_or_is_missing_is_told_apart,
+      a_tool_of_others_has_no_rights_and_reads_what_it_is_told, a_tool_is_fed_to_its_end)

@@ -4,13 +4,17 @@
 
 #include <string.h>
 
-static void send_denied(struct rig *r, uint32_t exec, uint32_t kind, uint32_t detail,
-                        uint64_t count)
+static void send_row(struct rig *r, uint32_t exec, const struct wire_denied *row)
 {
     uint8_t raw[WIRE_DENIED_SIZE];
 
-    wire_denied_format(raw, &(struct wire_denied){kind, detail, count});
-    guest_send(r, WIRE_DENIED, wire_stream(exec, WIRE_CONTROL), raw, sizeof(raw));
+    guest_send(r, WIRE_DENIED, wire_stream(exec, WIRE_CONTROL), raw, wire_denied_format(raw, row));
+}
+
+static void send_denied(struct rig *r, uint32_t exec, uint32_t kind, uint32_t detail,
+                        uint64_t count)
+{
+    send_row(r, exec, &(struct wire_denied){kind, detail, count});
 }
 
 static void begin(void)
@@ -141,6 +145,34 @@ START_TEST(the_first_of_a_kind_has_a_line_unless_ordinary_programs_try_it)
 }
 END_TEST
 
+START_TEST(the_name_of_a_file_is_shown_escaped_and_cut)
+{
+    struct wire_denied row = {WIRE_DENIED_FILE, WIRE_FILE_READ | 1, 1, "/a\x1b[2J\xff'"};
+    struct run_denied d = {0};
+    own_doc struct doc *doc = NULL;
+    own_free char *text = NULL;
+    char line[WIRE_NAME_MAX + 128];
+
+    begin();
+    send_row(&rig, 1, &row);
+    take_event(&d);
+    row.detail = WIRE_FILE_WRITE | WIRE_FILE_READ | 2;
+    memset(row.name, '\n', WIRE_NAME_MAX);
+    send_row(&rig, 1, &row);
+    take_event(&d);
+    ck_assert_uint_le(strlen(d.rows[1].name), WIRE_NAME_MAX);
+    ck_assert_int_eq(strncmp(d.rows[1].name, "\\x0a\\x0a", 8), 0);
+    ck_assert(denied_first_line(&d.rows[0], line, sizeof(line)));
+    ck_assert_str_eq(line, "the job is refused to read '/a\\x1b[2J\\xff'' (as the guest says)");
+    d.n = 1;
+    doc = denied_to_doc(&d);
+    text = doc_format(doc, false);
+    ck_assert_str_eq(text, "[{\"kind\":\"file\",\"access\":\"read\","
+                           "\"path\":\"/a\\\\x1b[2J\\\\xff'\",\"count\":1}]");
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(calls_have_names_and_the_count_is_bounded)
 {
     struct run_denied d = {0};
@@ -173,6 +205,7 @@ int main(void)
     tcase_add_loop_test(tc, a_lie_about_denials_is_tampering, 0, sizeof(lies) / sizeof(lies[0]));
     tcase_add_test(tc, one_row_more_than_there_may_be_is_tampering);
     tcase_add_test(tc, the_first_of_a_kind_has_a_line_unless_ordinary_programs_try_it);
+    tcase_add_test(tc, the_name_of_a_file_is_shown_escaped_and_cut);
     tcase_add_test(tc, calls_have_names_and_the_count_is_bounded);
     return suite_run("denied", tc);
 }

@@ -154,6 +154,8 @@ START_TEST(a_hostile_path_stays_one_attribute)
 }
 END_TEST
 
+#define LSM "lsm=lockdown,yama,apparmor,landlock apparmor.export_binary=0 "
+
 START_TEST(the_plans_kernel_arguments_come_last)
 {
     struct plan p = a_plan;
@@ -162,12 +164,13 @@ START_TEST(the_plans_kernel_arguments_come_last)
 
     p.tsc_khz = 2596140;
     ck_assert_int_eq(domain_format(&p, &some_files, &microvm, &e), 0);
-    ck_assert_ptr_nonnull(strstr(
-        microvm, "<cmdline>console=ttyS0 reboot=t tsc_early_khz=2596140 clearcpuid=cx16 " OURS
-                 "</cmdline>"));
+    ck_assert_ptr_nonnull(strstr(microvm, "<cmdline>console=ttyS0 " LSM
+                                          "reboot=t tsc_early_khz=2596140 clearcpuid=cx16 " OURS
+                                          "</cmdline>"));
     p.machine = PLAN_Q35;
     ck_assert_int_eq(domain_format(&p, &some_files, &q35, &e), 0);
-    ck_assert_ptr_nonnull(strstr(q35, "<cmdline>console=ttyS0 clearcpuid=cx16 " OURS "</cmdline>"));
+    ck_assert_ptr_nonnull(
+        strstr(q35, "<cmdline>console=ttyS0 " LSM "clearcpuid=cx16 " OURS "</cmdline>"));
 }
 END_TEST
 

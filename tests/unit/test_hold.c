@@ -23,11 +23,14 @@ START_TEST(a_held_guest_gets_no_frame_and_nothing_is_lost)
     ck_assert_int_eq(write(in[1], "in", 2), 2);
     send_window(&rig, out_of(1));
     ck_ok(channel_signal(rig.ch, 1, SIGTERM, &rig_err));
-    ck_ok(channel_exec(
-        rig.ch,
-        &(struct channel_exec){
-            .exec = 2, .config_fd = config, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null},
-        &rig_err));
+    ck_ok(channel_exec(rig.ch,
+                       &(struct channel_exec){.exec = 2,
+                                              .config_fd = config,
+                                              .config_size = strlen(CONFIG_TEXT),
+                                              .stdin_fd = -1,
+                                              .stdout_fd = null,
+                                              .stderr_fd = null},
+                       &rig_err));
     ck_ok(channel_collect(rig.ch, null, 1000, &rig_err));
     expect_nothing_before_log(&rig);
     ck_assert_int_eq(channel_sync(rig.ch, &rig_err), -1);

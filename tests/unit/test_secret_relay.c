@@ -25,6 +25,7 @@ static void begin(struct rig *r, uint32_t exec, const struct channel_secret *sec
     ck_ok(channel_exec(r->ch,
                        &(struct channel_exec){.exec = exec,
                                               .config_fd = config,
+                                              .config_size = strlen(CONFIG_TEXT),
                                               .stdin_fd = -1,
                                               .stdout_fd = null,
                                               .stderr_fd = null,

@@ -109,8 +109,10 @@ START_TEST(messages_survive_the_way_there_and_back)
     struct wire_exec x = {.flags = WIRE_EXEC_TTY,
                           .rows = 24,
                           .cols = 80,
-                          .config_size = 100,
-                          .secrets = 3},
+                          .config_size = 2 * WIRE_CANARY_SIZE + 2,
+                          .secrets = 3,
+                          .canaries = 2,
+                          .profile_size = 5},
                      x2;
 
     wire_hello_format(buf, &hello);
@@ -139,6 +141,8 @@ START_TEST(messages_survive_the_way_there_and_back)
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), 0);
     ck_assert_uint_eq(x2.cols, 80);
     ck_assert_uint_eq(x2.secrets, 3);
+    ck_assert_uint_eq(x2.canaries, 2);
+    ck_assert_uint_eq(x2.profile_size, 5);
 }
 END_TEST
 
@@ -156,18 +160,35 @@ START_TEST(a_denial_is_one_row_of_a_known_kind)
         {{WIRE_DENIED_PIDS, 1, 1}, -EBADMSG},
         {{0, 0, 1}, -EBADMSG},
         {{WIRE_DENIED_KIND_END, 0, 1}, -EBADMSG},
+        {{WIRE_DENIED_FILE, WIRE_FILE_READ | 1, 1, "/a"}, 0},
+        {{WIRE_DENIED_FILE, WIRE_FILE_READ | WIRE_FILE_WRITE | WIRE_FILES_MAX, 1, "\xff\n"}, 0},
+        {{WIRE_DENIED_FILE, WIRE_FILE_EXEC | (WIRE_FILES_MAX + 1), 1, "/a"}, -EBADMSG},
+        {{WIRE_DENIED_FILE, WIRE_FILE_EXEC, 1, "/a"}, -EBADMSG},
+        {{WIRE_DENIED_FILE, 1, 1, "/a"}, -EBADMSG},
+        {{WIRE_DENIED_FILE, 2048 | WIRE_FILE_READ | 1, 1, "/a"}, -EBADMSG},
+        {{WIRE_DENIED_FILE, WIRE_FILE_READ | 1, 1, ""}, -EBADMSG},
+        {{WIRE_DENIED_FILES, 0, 1, ""}, 0},
+        {{WIRE_DENIED_ARMOR, 0, 1, "/a"}, -EBADMSG},
     };
-    uint8_t buf[WIRE_DENIED_SIZE];
+    uint8_t buf[WIRE_DENIED_SIZE + 1];
     struct wire_denied m;
+    size_t n;
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
-        wire_denied_format(buf, &rows[i].m);
-        ck_assert_msg(wire_denied_parse(buf, sizeof(buf), &m) == rows[i].want, "row %zu", i);
+        n = wire_denied_format(buf, &rows[i].m);
+        ck_assert_msg(wire_denied_parse(buf, n, &m) == rows[i].want, "row %zu", i);
         if (rows[i].want == 0)
             ck_assert(m.kind == rows[i].m.kind && m.detail == rows[i].m.detail &&
-                      m.count == rows[i].m.count);
+                      m.count == rows[i].m.count && strcmp(m.name, rows[i].m.name) == 0);
     }
-    ck_assert_int_eq(wire_denied_parse(buf, sizeof(buf) - 1, &m), -EBADMSG);
+    ck_assert_int_eq(wire_denied_parse(buf, WIRE_DENIED_HEAD - 1, &m), -EBADMSG);
+    n = wire_denied_format(buf, &(struct wire_denied){WIRE_DENIED_FILE, 257, 1, "/a/b"});
+    buf[n - 2] = '\0'; /* a name with two ends */
+    ck_assert_int_eq(wire_denied_parse(buf, n, &m), -EBADMSG);
+    memset(buf + WIRE_DENIED_HEAD, 'a', WIRE_NAME_MAX);
+    ck_assert_int_eq(wire_denied_parse(buf, WIRE_DENIED_SIZE, &m), 0);
+    ck_assert_uint_eq(strlen(m.name), WIRE_NAME_MAX);
+    ck_assert_int_eq(wire_denied_parse(buf, WIRE_DENIED_SIZE + 1, &m), -EBADMSG);
 }
 END_TEST
 
@@ -264,6 +285,9 @@ START_TEST(refuses_messages_out_of_range)
     wire_exec_format(buf, &x);
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
     x = (struct wire_exec){.config_size = WIRE_CANARY_SIZE + 1, .canaries = 1};
+    wire_exec_format(buf, &x);
+    ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
+    x = (struct wire_exec){.config_size = 2, .profile_size = WIRE_PROFILE_MAX + 1};
     wire_exec_format(buf, &x);
     ck_assert_int_eq(wire_exec_parse(buf, WIRE_EXEC_SIZE, &x2), -EBADMSG);
     wire_u32_format(buf, 0);

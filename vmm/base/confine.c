@@ -6,10 +6,16 @@
 
 #include <cap-ng.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+
+/* Of a tool: plenty for one that ends at once. */
+#define TOOL_FILE_BYTES   (16u << 20)
+#define TOOL_MEMORY_BYTES (512u << 20)
+#define TOOL_CPU_S        10
 
 /* The one folder may get files and folders. */
 static int confine_files(int dir_fd, bool network, struct err *e)
@@ -122,4 +128,35 @@ int confine_self(const struct confine *c, struct err *e)
     if (confine_files(c->dir_fd, c->network, e) < 0)
         return -1;
     return confine_calls(c, e);
+}
+
+static int allow_only(const char *const *only, struct err *e)
+{
+    own_close int fd = -1;
+
+    if (landlock_begin(&fd, e) < 0)
+        return -1;
+    for (; fd >= 0 && *only; only++) {
+        own_close int at = open(*only, O_PATH | O_CLOEXEC);
+
+        if (at >= 0 && landlock_allow(fd, at,
+                                      LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR |
+                                          LANDLOCK_ACCESS_FS_EXECUTE,
+                                      e) < 0)
+            return -1;
+    }
+    return fd < 0 ? 0 : landlock_restrict(fd, e);
+}
+
+int confine_tool(const char *const *only)
+{
+    struct err e;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && confine_capabilities(&e) == 0 &&
+        set_limit(RLIMIT_CORE, 1, &e) == 0 && set_limit(RLIMIT_FSIZE, TOOL_FILE_BYTES, &e) == 0 &&
+        set_limit(RLIMIT_AS, TOOL_MEMORY_BYTES, &e) == 0 &&
+        set_limit(RLIMIT_CPU, TOOL_CPU_S, &e) == 0 && allow_only(only, &e) == 0)
+        return 0;
+    errno = EPERM;
+    return -1;
 }

@@ -61,4 +61,12 @@ struct confine {
 
 int confine_self(const struct confine *c, struct err *e);
 
+/*
+ * Just before a tool of the system's is executed that reads what others wrote: no capabilities, no
+ * new privileges, little memory and time; where there is Landlock it reads and executes nothing but
+ * what is at and below the paths of `only` (NULL-terminated; one that is not there is left out),
+ * writes to nothing but the fds that it is given, and has no TCP. 0, or -1 with errno set.
+ */
+int confine_tool(const char *const *only);
+
 #endif

@@ -2,6 +2,7 @@
 #include "base/spawn.h"
 
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
@@ -69,6 +70,8 @@ static void child(const struct spawn *s, pid_t parent, int *report_fd)
     if (place_fds(s, *report_fd) < 0)
         return;
     *report_fd = 3 + s->n_fds;
+    if (s->only && confine_tool(s->only) < 0)
+        return;
     if (s->cwd && chdir(s->cwd) < 0)
         return;
     for (int sig = 1; sig < NSIG; sig++)

@@ -26,6 +26,7 @@ struct spawn {
     const int *fds;          /* our fds that become 3, 4, ... in the child */
     int n_fds;               /* at most SPAWN_FDS_MAX */
     const char *package;     /* Debian's package of a program that may be missing; or NULL */
+    const char *const *only; /* for confine_tool(); NULL: it has our rights */
     bool die_with_parent;    /* SIGKILL when the calling thread's process ends */
 };
 

@@ -134,7 +134,9 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
                ev->why <= WIRE_WHY_RUNTIME;
     case CHANNEL_DENIED:
         return is_busy(ch, ev->exec) && ev->denied.kind >= WIRE_DENIED_CALL &&
-               ev->denied.kind < WIRE_DENIED_KIND_END && ev->denied.detail <= WIRE_CALL_MAX;
+               ev->denied.kind < WIRE_DENIED_KIND_END &&
+               wire_denied_is_detail(ev->denied.kind, ev->denied.detail) &&
+               str_is_printable(ev->denied.name, sizeof(ev->denied.name));
     case CHANNEL_SEEN:
         return is_busy(ch, ev->exec) && seen_is_sane(ev);
     case CHANNEL_EXIT:
@@ -295,7 +297,8 @@ static int send_secrets(struct channel *ch, const struct channel_exec *x, struct
     return 0;
 }
 
-static struct wire_exec how_of(const struct channel_exec *x, uint32_t config_size)
+/* `size` of all that CONFIG carries. */
+static struct wire_exec how_of(const struct channel_exec *x, size_t size)
 {
     return (struct wire_exec){
         .flags = (x->tty ? WIRE_EXEC_TTY : 0) | (x->stdin_fd >= 0 ? WIRE_EXEC_STDIN : 0) |
@@ -303,9 +306,10 @@ static struct wire_exec how_of(const struct channel_exec *x, uint32_t config_siz
                  (x->learn ? WIRE_EXEC_LEARN : 0),
         .rows = x->tty ? x->rows : 0,
         .cols = x->tty ? x->cols : 0,
-        .config_size = config_size,
+        .config_size = (uint32_t)x->config_size,
         .secrets = (uint32_t)x->n_secrets,
         .canaries = x->canaries,
+        .profile_size = (uint32_t)(size - x->config_size),
     };
 }
 
@@ -325,10 +329,14 @@ int channel_exec(struct channel *ch, const struct channel_exec *x, struct err *e
         return -1;
     if (fstat(x->config_fd, &st) < 0)
         return err_sys(e, ERR_HOST, errno, "container configuration");
-    if (st.st_size < 2 || st.st_size > WIRE_CONFIG_MAX)
-        return err_set(e, ERR_HOST, "container configuration: %jd bytes, must be 2 to %u",
-                       (intmax_t)st.st_size, WIRE_CONFIG_MAX);
-    c.how = how_of(x, (uint32_t)st.st_size);
+    if (x->config_size < 2 || x->config_size > WIRE_CONFIG_MAX ||
+        (size_t)st.st_size < x->config_size)
+        return err_set(e, ERR_HOST, "container configuration: %zu bytes, must be 2 to %u",
+                       x->config_size, WIRE_CONFIG_MAX);
+    if ((size_t)st.st_size - x->config_size > WIRE_PROFILE_MAX)
+        return err_set(e, ERR_HOST, "AppArmor profile: %zu bytes, must be up to %u",
+                       (size_t)st.st_size - x->config_size, WIRE_PROFILE_MAX);
+    c.how = how_of(x, (size_t)st.st_size);
     fds[n++] = x->config_fd;
     put_fd(&c, RELAY_FD_STDOUT, x->stdout_fd, O_WRONLY, fds, &n, &own_out);
     if (!x->tty)

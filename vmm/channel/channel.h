@@ -117,7 +117,8 @@ int channel_hello(struct channel *ch, const struct channel_hello *m, struct err 
 
 /*
  * Starts a job: `config_fd` is a file with the paths of its canaries, WIRE_CANARY_SIZE bytes each,
- * filled up with NULs, and then the OCI config (its whole content is sent). Sinks and
+ * filled up with NULs, then the OCI config (`config_size` bytes with the canaries) and, behind it,
+ * the container's profile, which may be empty: its whole content is sent. Sinks and
  * source are borrowed; stdin_fd -1 means no input, stderr_fd is -1 with a terminal and only then.
  * Pipes and terminals are opened anew through /proc/self/fd where that is allowed, so that the
  * relay can use O_NONBLOCK without changing the user's own.
@@ -133,6 +134,7 @@ struct channel_secret {
 struct channel_exec {
     uint32_t exec; /* 1 to WIRE_EXEC_MAX */
     int config_fd;
+    size_t config_size;
     int stdin_fd, stdout_fd, stderr_fd;
     uint64_t sink_max_bytes; /* of stdout and of stderr each, the rest is dropped; 0: no cap */
     bool tty, trace;

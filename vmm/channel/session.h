@@ -63,7 +63,7 @@ struct session_job {
     uint32_t n_secrets, secrets_sent, uid, gid;
     bool no_secrets; /* one could not be read: the guest gets none of the rest, and starts no job */
     int config_fd;
-    uint32_t config_size, config_sent;
+    uint32_t config_size, config_sent; /* of both that are in it */
     int stdin_fd;
     enum relay_fd_kind stdin_kind;
     uint32_t stdin_credit; /* bytes that we may still send */

@@ -166,10 +166,13 @@ static const char *on_denied(struct session *s, const struct wire_header *h, con
 {
     uint32_t exec = wire_stream_exec(h->stream), i = 0;
     struct session_job *j = &s->jobs[exec - 1];
+    char name[WIRE_NAME_MAX + 1] = "";
     struct wire_denied m;
 
     if (wire_denied_parse(p, h->length, &m) < 0)
         return "not a DENIED";
+    str_escape(name, sizeof(name), m.name, strlen(m.name));
+    memcpy(m.name, name, sizeof(m.name));
     while (i < j->n_denied && j->denied[i].what != wire_denied_what(&m))
         i++;
     if (i == WIRE_DENIED_MAX)

@@ -146,7 +146,7 @@ static void command_exec(struct session *s, const struct relay_command *c, const
     j->uid = c->uid;
     j->gid = c->gid;
     j->state = j->n_secrets ? WIRE_IN_SECRETS : WIRE_IN_CONFIG;
-    j->config_size = c->how.config_size;
+    j->config_size = c->how.config_size + c->how.profile_size;
     j->config_fd = next_fd(true, fds, n_fds, &at);
     take_sinks(j, c, fds, n_fds, &at);
     j->stdin_fd = next_fd(c->how.flags & WIRE_EXEC_STDIN, fds, n_fds, &at);

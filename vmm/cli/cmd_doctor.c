@@ -211,7 +211,7 @@ static void add(struct doc *list, const char *name, const struct finding *f, boo
         printf("%-8s %-16s %s\n", marks[f->mark], name, f->text);
 }
 
-/* What will be around QEMU: what is missing is a warning, because a run does without. */
+/* What will be around QEMU and jobs: what is missing is a warning, because a run does without. */
 static void add_layers(struct doc *list, bool json)
 {
     struct wrap_layer layers[WRAP_LAYERS];

@@ -184,7 +184,7 @@ int cmd_run(int argc, char **argv)
     return o.keep ? run_kept(&o, &paths, plan, after) : run(&o, &paths, plan, NULL);
 }
 
-/* Returns new: what will be around QEMU. */
+/* Returns new: what will be around QEMU and the job. */
 static struct doc *layers_to_doc(const char *uri)
 {
     struct wrap_layer layers[WRAP_LAYERS];
@@ -222,7 +222,7 @@ static void print_check(const struct plan *plan, const char *xml, const struct d
                   *l = doc_format(layers, true);
 
     printf("# plan\n%s\n# domain XML\n%s\n# OCI configuration of the container\n%s\n"
-           "# layers around QEMU\n%s",
+           "# layers\n%s",
            p, xml, c, l);
 }
 

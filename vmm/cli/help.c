@@ -132,7 +132,7 @@ const char help_run[] =
 const char help_check[] =
     "usage: lazaret check [OPTION]... [--] CMD [ARG...]\n"
     "\n"
-    "Prints the plan, the domain XML, the container and the layers around QEMU of `lazaret run`\n"
+    "Prints the plan, the domain XML, the container and the layers of `lazaret run`\n"
     "with the same options, and changes nothing. --json prints one object.\n"
     "\n" RUN_OPTIONS;
 

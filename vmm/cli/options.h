@@ -20,7 +20,7 @@ struct options {
     struct policy *policies; /* those that apply */
     struct plan_wish wish;
     struct strv policy_files;              /* --policy */
-    struct strv layers;                    /* that this host will put around QEMU */
+    struct strv layers;                    /* that this host will put around QEMU and jobs */
     struct strv asked_secrets, secret_env; /* --secret, --secret-env as they were given */
     struct secrets secrets;                /* what they say; not opened */
     struct secrets gateway_secrets;        /* of them, what network rules use: options_resolve() */

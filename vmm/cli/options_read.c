@@ -132,7 +132,7 @@ int options_read_policies(struct options *o, struct err *e)
     return 0;
 }
 
-/* What this host will put around QEMU. */
+/* What this host will put around QEMU and jobs. */
 static void look_at_layers(struct options *o)
 {
     struct wrap_layer layers[WRAP_LAYERS];

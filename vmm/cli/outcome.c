@@ -73,7 +73,7 @@ void outcome_mark_debug(void)
 
 void outcome_print_denied(const struct wire_denied *row, bool debug)
 {
-    char line[256];
+    char line[WIRE_NAME_MAX + 128];
 
     if (!denied_first_line(row, line, sizeof(line)))
         return;

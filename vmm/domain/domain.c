@@ -357,6 +357,9 @@ static char *kernel_arguments(const struct plan *p, const struct domain_files *f
     own_str struct str s = {0};
 
     str_add(&s, f->cmdline);
+    /* What two of them refuse is told by AppArmor only, which so comes before Landlock. It is not
+     * to pack away each profile that it gets. */
+    str_add(&s, " lsm=lockdown,yama,apparmor,landlock apparmor.export_binary=0");
     /*
      * microvm's ACPI is of the reduced kind, so a kernel that could have EFI resets by EFI, which
      * is not there, and then by jumping into the BIOS, which may run for ever instead.

@@ -146,8 +146,9 @@ static struct doc *environment(const struct plan *p)
     return list;
 }
 
-static struct doc *process(const struct plan *p)
+static struct doc *process(const struct plan *p, unsigned exec)
 {
+    own_free char *profile = str_printf(GUEST_PROFILE "%u", exec);
     struct doc *d = doc_new_object();
 
     doc_set_bool(d, "terminal", p->tty);
@@ -158,6 +159,8 @@ static struct doc *process(const struct plan *p)
     doc_set(d, "capabilities", capabilities(p));
     doc_set(d, "rlimits", rlimits(p));
     doc_set_bool(d, "noNewPrivileges", true);
+    if (p->apparmor)
+        doc_set_str(d, "apparmorProfile", profile);
     doc_set_i64(d, "oomScoreAdj", OCI_OOM_SCORE);
     return d;
 }
@@ -323,7 +326,7 @@ struct doc *oci_config(const struct plan *p, unsigned exec)
     struct doc *d = doc_new_object(), *root = doc_new_object();
 
     doc_set_str(d, "ociVersion", OCI_VERSION);
-    doc_set(d, "process", process(p));
+    doc_set(d, "process", process(p, exec));
     doc_set_str(root, "path", GUEST_ROOTFS);
     doc_set_bool(root, "readonly", !p->writable_root);
     doc_set(d, "root", root);

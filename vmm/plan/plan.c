@@ -154,6 +154,8 @@ struct doc *plan_to_doc(const struct plan *p)
     }
     if (p->build)
         doc_set_bool(d, "build", true);
+    if (p->apparmor)
+        doc_set_bool(d, "apparmor", true);
     doc_set_bool(d, "amnesic", p->amnesic);
     if (p->amnesic) {
         doc_set_u64(d, "amnesic_bytes", p->amnesic_bytes);

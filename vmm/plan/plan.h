@@ -110,6 +110,7 @@ struct plan {
     bool debug;             /* not confined as others are: may trace its processes */
     bool trace;             /* with debug: its system calls are told on the console */
     bool learn;             /* it may connect to what policies allow; its files are watched */
+    bool apparmor;          /* its container has a profile, which this host compiles */
     bool amnesic;           /* what the guest may change is in the host's memory only ... */
     unsigned marks;         /* ... of an amnesic sandbox: how many are kept */
     uint64_t amnesic_bytes; /* ... beside the guest's own, and a copy of the inputs: at most */
@@ -136,7 +137,7 @@ struct plan_image {
 struct plan_wish {
     const struct request *manifest, *command_line; /* may be NULL; the second goes first */
     struct policies policies;
-    const struct strv *layers;               /* that will be around QEMU; NULL: none is known of */
+    const struct strv *layers;               /* that will be there; NULL: none is known of */
     const struct plan_image *from;           /* NULL: the image says nothing */
     enum key_use use;                        /* 0: KEY_OF_RUN; with KEY_OF_UP there is no command */
     const struct strv *secrets, *secret_env; /* names, of the command line only; NULL: none */

@@ -173,6 +173,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
     if (doc_get_str(d, "format", &format, e) < 0 ||
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
+        (doc_has(d, "apparmor") && doc_get_bool(d, "apparmor", &p->apparmor, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
         get_budget(d, p, e) < 0 || get_declared(d, &p->declared, e) < 0 ||
         get_network(d, p, e) < 0 || get_alerts(d, p, e) < 0 ||

@@ -46,8 +46,8 @@ static bool is_secret(const char *text)
     return wire_is_secret_name(text, strlen(text));
 }
 
-const char *const policy_layers[] = {"user",    "namespaces", "landlock", "calls",
-                                     "rlimits", "cgroup",     "label",    NULL};
+const char *const policy_layers[] = {"user",   "namespaces", "landlock", "calls", "rlimits",
+                                     "cgroup", "label",      "apparmor", NULL};
 
 static bool is_layer(const char *text)
 {
@@ -435,7 +435,7 @@ int policy_check_layers(const struct policies *ps, const struct strv *held, stru
         for (size_t k = 0; k < l->texts.n; k++)
             if (!strv_has(held, l->texts.items[k]))
                 return err_set(e, ERR_REFUSED,
-                               "the layer '%s' around QEMU is required by %s (required_layers), "
+                               "the layer '%s' is required by %s (required_layers), "
                                "and is absent here (see 'lazaret doctor')",
                                l->texts.items[k], text_place(ps->items[i].file, l->line, place));
     }

@@ -11,7 +11,7 @@
  *      "writable": false,                   no writable root
  *      "allow_debug": false,                no job that may trace its processes
  *      "require_amnesic": true,             only guests that leave nothing behind
- *      "required_layers": ["landlock"],     what must be around QEMU: policy_layers
+ *      "required_layers": ["landlock"],     what must be there: policy_layers
  *      "network": ["https://example.org"],   rules (net.h) without names and secrets
  *      "network_ranges": ["10.0.0.0/8"],    addresses that may be connected to though not public
  *      "egress_proxies": ["HOST:PORT"],     proxies that may be the way out (net_proxy.h)
@@ -130,7 +130,7 @@ int policy_parse_age(const char *text, const char *what, uint64_t *ret_ms, struc
 /* Lowers both to what the policies let records have. */
 void policies_bound_retention(const struct policies *ps, uint64_t *age_ms, uint64_t *bytes);
 int policy_check_record(const struct policies *ps, const char *what, struct err *e);
-/* `held`: the names of the layers that will be around QEMU; NULL: none is known of. */
+/* `held`: the names of the layers that will be there; NULL: none is known of. */
 int policy_check_layers(const struct policies *ps, const struct strv *held, struct err *e);
 /* It is not amnesic. */
 int policy_check_amnesic(const struct policies *ps, struct err *e);

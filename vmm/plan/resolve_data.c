@@ -72,6 +72,7 @@ int plan_resolve_guards(const struct plan_wish *w, struct plan *p, struct err *e
     if (!w->build && p->debug &&
         policy_check_debug(&w->policies, wish_what(w, KEY_DEBUG, name), e) < 0)
         return -1;
+    p->apparmor = !w->build && strv_has(w->layers, "apparmor");
     if (!w->build && policy_check_layers(&w->policies, w->layers, e) < 0)
         return -1;
     if (!w->build && !p->amnesic && policy_check_amnesic(&w->policies, e) < 0)

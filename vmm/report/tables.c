@@ -172,6 +172,8 @@ static void denial_row(struct table *t, const struct doc *line, const struct doc
     word_cell(t, report_text(row, "kind"));
     if (doc_has(row, "call"))
         cell(t, report_text(row, "call"));
+    else if (doc_has(row, "path"))
+        cell(t, report_text(row, "path"));
     else
         number_cell(t, row, "number");
     number_cell(t, row, "count");

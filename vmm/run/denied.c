@@ -16,6 +16,8 @@ static const char *const kinds[WIRE_DENIED_KIND_END] = {
     [WIRE_DENIED_CALL] = "seccomp",      [WIRE_DENIED_FOREIGN] = "seccomp-foreign",
     [WIRE_DENIED_MORE] = "seccomp-more", [WIRE_DENIED_UNHEARD] = "unheard",
     [WIRE_DENIED_MEMORY] = "memory",     [WIRE_DENIED_PIDS] = "pids",
+    [WIRE_DENIED_FILES] = "files-more",  [WIRE_DENIED_ARMOR] = "apparmor",
+    [WIRE_DENIED_FILE] = "file",
 };
 
 void denied_add(struct run_denied *d, const struct wire_denied *m)
@@ -37,6 +39,12 @@ static char *call_name(const struct wire_denied *m)
     return seccomp_syscall_resolve_num_arch(SCMP_ARCH_X86_64, (int)m->detail);
 }
 
+/* What was refused a file; more than one of them at once is writing, mostly. */
+static const char *access_of(const struct wire_denied *m)
+{
+    return m->detail & WIRE_FILE_WRITE ? "write" : m->detail & WIRE_FILE_EXEC ? "execute" : "read";
+}
+
 struct doc *denied_row_to_doc(const struct wire_denied *m)
 {
     struct doc *row = doc_new_object();
@@ -47,6 +55,10 @@ struct doc *denied_row_to_doc(const struct wire_denied *m)
         doc_set_str(row, "call", name);
     else if (m->kind == WIRE_DENIED_CALL)
         doc_set_u64(row, "number", m->detail);
+    if (m->kind == WIRE_DENIED_FILE) {
+        doc_set_str(row, "access", access_of(m));
+        doc_set_str(row, "path", m->name);
+    }
     doc_set_u64(row, "count", m->count);
     return row;
 }
@@ -124,6 +136,9 @@ bool denied_first_line(const struct wire_denied *m, char *ret_text, size_t size)
     else if (m->kind == WIRE_DENIED_CALL)
         snprintf(ret_text, size, "the job is refused system call %" PRIu32 " (as the guest says)",
                  m->detail);
+    else if (m->kind == WIRE_DENIED_FILE)
+        snprintf(ret_text, size, "the job is refused to %s '%s' (as the guest says)", access_of(m),
+                 m->name);
     else if (m->kind == WIRE_DENIED_FOREIGN)
         snprintf(ret_text, size,
                  "the job is refused system calls of another architecture (as the guest says)");

@@ -17,7 +17,7 @@ struct run_denied {
 
 /* One more row, or a new count of one; beyond the last that there is room for, none. */
 void denied_add(struct run_denied *d, const struct wire_denied *m);
-/* Returns new: array of {"kind", "call" or "number", "count"}. */
+/* Returns new: array of {"kind", "call" or "number", or "access" and "path", "count"}. */
 struct doc *denied_to_doc(const struct run_denied *d);
 /* Returns new: one row, as there. */
 struct doc *denied_row_to_doc(const struct wire_denied *m);

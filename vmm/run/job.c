@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "oci/oci.h"
+#include "run/armor.h"
 #include "run/seen.h"
 
 #include <errno.h>
@@ -17,9 +18,10 @@
 #define KILL_GRACE_MS 1500u  /* from SIGKILL by us to EXIT */
 #define BLIND_MAX     20u    /* looks at QEMU that may fail: it may just have ended */
 
-/* In memory: nobody needs it once the guest has it. */
+/* In memory: nobody needs it once the guest has it. The canaries are in front of the configuration
+ * and of its size, the profile, if there is one, is behind both. */
 static int make_config(const struct plan *plan, unsigned number, const struct strv *canaries,
-                       int *ret_fd, struct err *e)
+                       int *ret_fd, size_t *ret_size, struct err *e)
 {
     own_doc struct doc *d = oci_config(plan, number);
     own_free char *text = doc_format(d, false);
@@ -34,7 +36,10 @@ static int make_config(const struct plan *plan, unsigned number, const struct st
     }
     if (rc < 0 || file_write_all(fd, text, strlen(text)) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make the container's configuration");
+    if (plan->apparmor && armor_compile(plan, number, fd, e) < 0)
+        return -1;
     *ret_fd = own_steal_fd(fd);
+    *ret_size = canaries->n * WIRE_CANARY_SIZE + strlen(text);
     return 0;
 }
 
@@ -45,9 +50,10 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
     const size_t n_files = plan->secrets.n, n_secrets = n_files + plan->secret_env.n;
     own_strv struct strv canaries = {0};
     own_close int config = -1;
+    size_t config_size;
 
     alert_rules_files(&plan->alerts, &canaries);
-    if (make_config(plan, number, &canaries, &config, e) < 0)
+    if (make_config(plan, number, &canaries, &config, &config_size, e) < 0)
         return -1;
     for (size_t i = 0; i < n_secrets; i++)
         secrets[i] = (struct channel_secret){
@@ -57,6 +63,7 @@ int job_start(struct job *j, unsigned number, const struct plan *plan, const str
     const struct channel_exec x = {
         .exec = number,
         .config_fd = config,
+        .config_size = config_size,
         .stdin_fd = io->stdin_fd,
         .stdout_fd = io->stdout_fd,
         .stderr_fd = plan->tty ? -1 : io->stderr_fd,

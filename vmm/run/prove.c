@@ -25,6 +25,7 @@ static const struct {
     [PROBE_KERNEL] = {"guest-kernel", 3},
     [PROBE_NAMESPACES] = {"job-namespaces", 2},
     [PROBE_SECCOMP] = {"job-seccomp", 2},
+    [PROBE_ARMOR] = {"job-apparmor", 2},
     [PROBE_CAPABILITIES] = {"job-capabilities", 2},
     [PROBE_PRIVILEGES] = {"job-privileges", 2},
     [PROBE_MOUNTS] = {"job-mounts", 2},
@@ -91,11 +92,13 @@ static void add_arguments(struct strv *argv, const struct plan *p)
     strv_addf(argv, "disk=%" PRIu64, p->disk_bytes);
     strv_addf(argv, "root=%s", p->writable_root ? "rw" : "ro");
     strv_add(argv, "places=/work");
+    if (p->apparmor)
+        strv_add(argv, "profile=" GUEST_PROFILE);
     strv_addf(argv, "calls=%s", calls);
 }
 
 /* The guest's word: a record for each look, in their order, or it is none. */
-static int take_rows(int fd, struct doc *list, struct err *e)
+static int take_rows(int fd, const struct plan *plan, struct doc *list, struct err *e)
 {
     struct probe_row rows[PROBE_LOOKS + 1];
     ssize_t n = pread(fd, rows, sizeof(rows), 0);
@@ -107,6 +110,11 @@ static int take_rows(int fd, struct doc *list, struct err *e)
 
         if (rows[i].look != i || rows[i].verdict < PROBE_HOLDS || rows[i].verdict > PROBE_BROKEN)
             return err_set(e, ERR_GUEST, "the probe did not say what it saw");
+        if (i == PROBE_ARMOR && !plan->apparmor) {
+            add(list, looks[i].layer, looks[i].name, "absent",
+                "this host compiles none (Debian's package 'apparmor')", "host");
+            continue;
+        }
         str_escape(text, sizeof(text), rows[i].text, strnlen(rows[i].text, PROBE_TEXT_SIZE));
         add(list, looks[i].layer, looks[i].name,
             rows[i].verdict == PROBE_HOLDS ? "holds" : "broken", text, "guest");
@@ -143,7 +151,7 @@ static int inside(const char *data_dir, const char *name, struct doc *list, stru
         *e = r.err;
         return -1;
     }
-    return take_rows(spool, list, e);
+    return take_rows(spool, plan, list, e);
 }
 
 static bool has_broken(const struct doc *list)

@@ -1,4 +1,4 @@
-/* layers: which layers will be around QEMU on this host. See wrap.h. */
+/* layers: which layers will be around QEMU and jobs on this host. See wrap.h. */
 #include "wrap/wrap.h"
 
 #include "base/landlock.h"
@@ -26,14 +26,25 @@ static void look_daemon(struct wrap_layer *l)
     static const char *const names[] = {"user",    "namespaces", "landlock", "calls",
                                         "rlimits", "cgroup",     "label"};
 
-    for (size_t i = 0; i < WRAP_LAYERS; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         say(&l[i], names[i], false, "what the libvirt daemon does; none of ours with --connect");
+}
+
+/* The guest's kernels have it; here it is only compiled. */
+static void look_armor(struct wrap_layer *l)
+{
+    if (access(WRAP_ARMOR_PARSER, X_OK) == 0)
+        say(l, "apparmor", true, "jobs have an AppArmor profile in the guest");
+    else
+        say(l, "apparmor", false,
+            "jobs have no AppArmor profile in the guest (install Debian's package 'apparmor')");
 }
 
 void wrap_look(const char *uri, struct wrap_layer ret[WRAP_LAYERS])
 {
     long abi = landlock_abi();
 
+    look_armor(&ret[7]);
     if (uri) {
         look_daemon(ret);
         return;

@@ -29,17 +29,20 @@
 /* In CAGE_TEMPLATE. */
 #define CAGE_RAM "ram"
 
-/* A layer around QEMU, and what this host makes of it. */
+/* What compiles the AppArmor profile of a job's container. */
+#define WRAP_ARMOR_PARSER "/usr/sbin/apparmor_parser"
+
+/* A layer around QEMU, or around a job in the guest, and what this host makes of it. */
 struct wrap_layer {
     const char *name; /* stable: "user", "landlock", ... */
     bool holds;
     char text[200]; /* one line: what it is, or why it is not there and what that means */
 };
-#define WRAP_LAYERS 7
+#define WRAP_LAYERS 8
 
 /*
- * Which layers will be around the QEMU of a run over `uri` (NULL: the embedded driver) that we
- * start. Looks at this kernel and at who we are; starts nothing.
+ * Which layers will be around the QEMU and the jobs of a run over `uri` (NULL: the embedded driver)
+ * that we start. Looks at this kernel and at who we are; starts nothing.
  */
 void wrap_look(const char *uri, struct wrap_layer ret[WRAP_LAYERS]);
 
