@@ -68,6 +68,7 @@ static const struct {
     {{.what = TALK_EXEC, .flags = TALK_MARK | TALK_BACK, .n_args = 1}, 3, false},
     {{.what = TALK_EXEC, .flags = TALK_DISCARD | TALK_MARK | TALK_TTY, .n_args = 1}, 2, false},
     {{.what = TALK_EXEC, .flags = TALK_DETACH | TALK_MARK | TALK_BACK, .n_args = 1}, 1, false},
+    {{.what = TALK_EXEC, .flags = TALK_TAKE | TALK_DISCARD | TALK_STDIN, .n_args = 1}, 4, false},
     {{.what = TALK_SNAPSHOT}, 0, false},
     {{.what = TALK_SNAPSHOT, .name = "a.b_c-1"}, 0, false},
     {{.what = TALK_REVERT}, 0, false},
@@ -166,6 +167,10 @@ START_TEST(what_becomes_of_a_sandbox_after_a_command_is_asked_for_without_contra
                                        TALK_BACK | TALK_DISCARD,
                                        TALK_MARK | TALK_BACK | TALK_DISCARD,
                                        TALK_DETACH | TALK_STDIN,
+                                       TALK_TAKE,
+                                       TALK_TAKE | TALK_MARK | TALK_BACK,
+                                       TALK_TAKE | TALK_MARK | TALK_DISCARD,
+                                       TALK_TAKE | TALK_DETACH | TALK_DISCARD,
                                        TALK_FLAGS,
                                        TALK_FLAGS + 1,
                                        UINT32_MAX};

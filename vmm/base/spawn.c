@@ -350,3 +350,18 @@ int spawn_feed_tool(const struct spawn *s, const char *package, uint64_t timeout
         return -1;
     return filled; /* a tool that reads half and is content */
 }
+
+int spawn_leave_caller(const int *keep, size_t n, struct err *e)
+{
+    own_close int null = -1;
+
+    file_close_others(keep, n);
+    null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null < 0 || chdir("/") < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot go into the background");
+    setsid();
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (dup2(null, fd) < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot go into the background");
+    return 0;
+}

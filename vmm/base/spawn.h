@@ -45,6 +45,10 @@ int spawn_wait(pid_t pid, const char *name, uint64_t deadline_ms, int *ret_wait_
 int spawn_tool(const struct spawn *s, const char *package, uint64_t timeout_ms, char **ret_out,
                struct err *e);
 
+/* In a child: nothing of the terminal, folder or session that it was started from is held, and no
+ * file above stderr but those of `keep` (file_close_others()). */
+int spawn_leave_caller(const int *keep, size_t n, struct err *e);
+
 /*
  * One record to a child on its control socket (SOCK_SEQPACKET), and fds with it, which stay the
  * caller's. Returns 0, also where the child has ended, which its last record tells or the socket's

@@ -48,6 +48,7 @@ int cmd_show(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_image(int argc, char **argv);
 int cmd_warm(int argc, char **argv);
+int cmd_pool(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_exec(int argc, char **argv);
 int cmd_down(int argc, char **argv);
@@ -80,7 +81,7 @@ int cmd_unseal(int argc, char **argv);
 
 /* Help texts (help.c), also behind the man pages' synopsis. */
 extern const char help_main[], help_run[], help_check[], help_doctor[], help_ls[], help_show[],
-    help_gc[], help_image[], help_warm[], help_up[], help_exec[], help_down[], help_pause[],
+    help_gc[], help_image[], help_warm[], help_pool[], help_up[], help_exec[], help_down[], help_pause[],
     help_resume[], help_kill[], help_ps[], help_console[], help_cp[], help_stats[], help_attach[],
     help_logs[], help_snapshot[], help_revert[], help_marks[], help_forget[], help_fork[],
     help_diff[], help_prove[], help_metrics[], help_report[], help_events[], help_keygen[],

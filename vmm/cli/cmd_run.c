@@ -8,6 +8,7 @@
 #include "cli/outcome.h"
 #include "cli/terminal.h"
 #include "oci/oci.h"
+#include "run/pool.h"
 #include "run/run.h"
 #include "run/sandbox.h"
 #include "wrap/wrap.h"
@@ -142,6 +143,60 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     return outcome_print(paths, &r, NULL, x.capture);
 }
 
+struct pool_wish {
+    unsigned n;
+    uint64_t idle_ms;
+};
+
+/* In a guest that is ready, where there is one; then more are made ready. */
+static int run_pooled(struct options *o, const struct cli_paths *paths, const struct plan *plan,
+                      const struct pool_wish *pool)
+{
+    bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
+    struct run_capture captured = {-1, -1};
+    struct run_config c = options_run_config(paths);
+    struct timing timing;
+    struct sandbox_exec x = {
+        .argv = &plan->argv,
+        .secrets = &o->secrets,
+        .interactive = plan->interactive,
+        .tty = plan->tty,
+        .capture = o->json ? &captured : NULL,
+        .timing = &timing,
+        .on_started = terminal_on_started,
+        .on_resize = terminal_on_resize,
+        .on_denied = plan->tty ? NULL : outcome_print_denied,
+        .on_ended = terminal_on_ended,
+        .arg = &raw,
+    };
+    struct run_result r;
+    struct err e, unfilled;
+    int status, rc;
+
+    c.warm = true;
+    c.record_files = &o->files;
+    c.proxy_login = o->way.login;
+    c.pool_idle_ms = pool->idle_ms;
+    terminal_size(STDIN_FILENO, &x.rows, &x.cols);
+    timing_begin(&timing, o->began_us);
+    timing_note(&timing, TIMING_PARSE);
+    rc = pool_check(plan, &c, &e) < 0 ? -1 : pool_run(plan, &c, &x, &r, &e);
+    if (rc < 0)
+        return cli_fail(&e);
+    if (rc == 1) {
+        log_msg(LOG_NOTE, "no guest was ready for this run");
+        status = run(o, paths, plan, NULL);
+    } else {
+        r.timing = timing;
+        status = outcome_print(paths, &r, NULL, x.capture);
+        if (o->timing)
+            print_timing(&r.timing);
+    }
+    if (pool->n > 0 && pool_fill(plan, &c, pool->n, &unfilled) < 0)
+        log_msg(LOG_WARN, "no guest is made ready: %s", unfilled.text);
+    return status;
+}
+
 /* What goes with --keep only, or not at all. Returns -1 to go on. */
 static int check_keep(const char *command, const struct options *o)
 {
@@ -151,10 +206,28 @@ static int check_keep(const char *command, const struct options *o)
         return cli_misuse(command, "--keep excludes --timing: a sandbox has no end yet");
     if (o->learn && (o->keep || o->from))
         return cli_misuse(command, "--learn excludes --keep and --fork-from");
+    if (o->pool && (o->keep || o->from || o->learn || o->uri || o->cold || o->keep_logs))
+        return cli_misuse(command, "--pool excludes --keep, --fork-from, --learn, --connect, "
+                                   "--cold and --keep-logs");
+    if (o->pool_idle && !o->pool)
+        return cli_misuse(command, "--pool-idle needs --pool");
     if (o->from && (o->keep || o->uri || o->cold || o->egress_proxy))
         return cli_misuse(command,
                           "--fork-from says what the guest is: options that do are left out");
     return -1;
+}
+
+static int read_pool(const struct options *o, struct pool_wish *ret, struct err *e)
+{
+    uint64_t n = 0;
+
+    ret->idle_ms = POOL_IDLE_MS;
+    if ((o->pool && str_parse_u64(o->pool, "--pool", 0, POOL_MAX, &n, e) < 0) ||
+        (o->pool_idle &&
+         str_parse_duration(o->pool_idle, "--pool-idle", POOL_IDLE_MAX_MS, &ret->idle_ms, e) < 0))
+        return -1;
+    ret->n = (unsigned)n;
+    return 0;
 }
 
 int cmd_run(int argc, char **argv)
@@ -163,6 +236,7 @@ int cmd_run(int argc, char **argv)
     own_paths struct cli_paths paths = {0};
     own_plan struct plan *plan = NULL;
     enum sandbox_after after = SANDBOX_REVERT;
+    struct pool_wish pool;
     const uint64_t began_us = clock_mono_us();
     struct err e;
     int status = options_parse(argc, argv, help_run, &o);
@@ -174,14 +248,16 @@ int cmd_run(int argc, char **argv)
         return status;
     /* First: an fd that is named is the caller's, not one of ours. */
     if (secrets_open(&o.secrets, &e) < 0 || (o.keep && sandbox_check_name(o.keep, &e) < 0) ||
-        cli_paths_find(&paths, &e) < 0)
+        read_pool(&o, &pool, &e) < 0 || cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
     if (o.from)
         return run_forked(&o, &paths);
     o.wish.keep = o.keep != NULL;
     if (options_resolve(&o, &paths, &plan, &e) < 0 || options_after(plan->after, &after, &e) < 0)
         return cli_fail(&e);
-    return o.keep ? run_kept(&o, &paths, plan, after) : run(&o, &paths, plan, NULL);
+    if (o.keep)
+        return run_kept(&o, &paths, plan, after);
+    return o.pool ? run_pooled(&o, &paths, plan, &pool) : run(&o, &paths, plan, NULL);
 }
 
 /* Returns new: what will be around QEMU and the job. */
@@ -236,8 +312,9 @@ int cmd_check(int argc, char **argv)
     struct err e;
     int status = options_parse(argc, argv, help_check, &o);
 
-    if (status < 0 && (o.keep || o.from || o.timing))
-        status = cli_misuse("check", "--keep, --fork-from and --timing are for 'lazaret run'");
+    if (status < 0 && (o.keep || o.from || o.timing || o.pool))
+        status =
+            cli_misuse("check", "--keep, --fork-from, --pool and --timing are for 'lazaret run'");
     if (status < 0)
         status = check_keep("check", &o);
     if (status >= 0)

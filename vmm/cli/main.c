@@ -25,6 +25,7 @@ static const struct command {
     {"prove", cmd_prove, help_prove, .takes_fds = true},
     {"image", cmd_image, help_image},
     {"warm", cmd_warm, help_warm},
+    {"pool", cmd_pool, help_pool},
     {"up", cmd_up, help_up, .takes_fds = true},
     {"exec", cmd_exec, help_exec, .takes_fds = true},
     {"down", cmd_down, help_down},

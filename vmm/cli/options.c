@@ -25,6 +25,8 @@ enum {
     OPT_KEEP,
     OPT_FORK_FROM,
     OPT_LEARN,
+    OPT_POOL,
+    OPT_POOL_IDLE,
     OPT_MANIFEST,
     OPT_POLICY,
     OPT_CONNECT,
@@ -47,6 +49,8 @@ static const struct option switches[] = {
     {"keep", required_argument, NULL, OPT_KEEP},
     {"fork-from", required_argument, NULL, OPT_FORK_FROM},
     {"learn", required_argument, NULL, OPT_LEARN},
+    {"pool", required_argument, NULL, OPT_POOL},
+    {"pool-idle", required_argument, NULL, OPT_POOL_IDLE},
     {"manifest", required_argument, NULL, OPT_MANIFEST},
     {"policy", required_argument, NULL, OPT_POLICY},
     {"connect", required_argument, NULL, OPT_CONNECT},
@@ -178,6 +182,12 @@ static int take(struct options *o, int opt, const char *help)
     case OPT_FORK_FROM:
         o->from = optarg;
         return -1;
+    case OPT_POOL:
+        o->pool = optarg;
+        return -1;
+    case OPT_POOL_IDLE:
+        o->pool_idle = optarg;
+        return -1;
     case OPT_LEARN:
         o->learn = optarg;
         o->wish.learn = true;
@@ -246,8 +256,8 @@ int options_for_sandbox(const char *command, struct options *o)
         return cli_misuse(command, "--timing is for 'lazaret run'");
     if (o->wish.interactive || o->wish.tty)
         return cli_misuse(command, "-i and -t are for 'lazaret exec'");
-    if (o->keep || o->from || o->learn)
-        return cli_misuse(command, "--keep, --fork-from and --learn are for 'lazaret run'");
+    if (o->keep || o->from || o->learn || o->pool || o->pool_idle)
+        return cli_misuse(command, "--keep, --fork-from, --learn and --pool are for 'lazaret run'");
     if (o->secret_env.n)
         return cli_misuse(command, "--secret-env is for 'lazaret run' and 'lazaret exec'");
     if (o->uri)

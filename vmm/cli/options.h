@@ -29,10 +29,11 @@ struct options {
     struct strv record_to;        /* --record-recipient */
     struct recording_files files; /* the manifest and policies, for a record */
     const char *manifest_file;
-    const char *uri;   /* --connect, or NULL */
-    const char *keep;  /* `run`: the new sandbox's name */
-    const char *from;  /* `run`: --fork-from */
-    const char *learn; /* `run`: --learn */
+    const char *uri;              /* --connect, or NULL */
+    const char *keep;             /* `run`: the new sandbox's name */
+    const char *from;             /* `run`: --fork-from */
+    const char *learn;            /* `run`: --learn */
+    const char *pool, *pool_idle; /* `run`: the same */
     bool json, keep_logs, cold, timing;
     uint64_t began_us; /* monotonic */
 };

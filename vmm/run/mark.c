@@ -92,8 +92,7 @@ static int hold_channel(struct keeper *k, uint64_t until, struct err *e)
     return err_set(e, ERR_GUEST, "the guest could not write out its disk (is it full?)");
 }
 
-/* The guest has written its disk, and nothing is under way. */
-static int hold(struct keeper *k, struct err *e)
+int mark_hold(struct keeper *k, struct err *e)
 {
     uint64_t until = clock_mono_ms() + SYNC_MS;
 
@@ -149,7 +148,7 @@ static int take(struct keeper *k, struct mark *m, struct err *e)
     own_free char *disk = str_printf(MARK_DISK, m->id);
     own_close int fd = -1;
 
-    if (make_file(k, m, &fd, e) < 0 || hold(k, e) < 0)
+    if (make_file(k, m, &fd, e) < 0 || mark_hold(k, e) < 0)
         return -1;
     serve_note_jobs(k, m);
     if (take_held(k, m, fd, e) < 0)

@@ -66,6 +66,9 @@ enum mark_life {
     MARK_HELD,    /* the same, and it neither goes nor is forgotten before mark_release() */
 };
 
+/* The guest has written its disk, its commands stand still, and nothing is under way: until it goes
+ * on or is met anew. */
+int mark_hold(struct keeper *k, struct err *e);
 /* ERR_USAGE: it is none. */
 int mark_check_name(const char *name, struct err *e);
 /* `name` NULL or "": one is made up. ERR_USAGE for a name that is none or is taken. *ret is valid

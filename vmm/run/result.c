@@ -76,6 +76,8 @@ struct doc *run_result_to_doc(const struct run_result *r)
     if (r->debug)
         doc_set_bool(d, "debug", true);
     doc_set_bool(d, "warm", r->warm);
+    if (r->pooled)
+        doc_set_bool(d, "pooled", true);
     doc_set_u64(d, "boot_ms", r->boot_ms);
     doc_set_u64(d, "job_ms", r->job_ms);
     doc_set_u64(d, "guest_oom_kills", r->oom_kills);

@@ -40,6 +40,7 @@ struct run_result {
     uint32_t oom_kills;          /* the guest's word */
     bool debug;                  /* the job was not confined as others are */
     bool warm;                   /* it began with a saved guest */
+    bool pooled;                 /* that was ready before it */
     uint64_t boot_ms;            /* QEMU start to READY */
     uint64_t job_ms;             /* STARTED to EXIT, by the host's clock */
     uint64_t cpu_us, peak_bytes; /* the guest's word */
@@ -78,6 +79,7 @@ struct run_config {
     bool keep_logs;
     uint64_t began_us;           /* monotonic: where TIMING_PARSE began; 0: it is left out */
     bool mark_each_exec;         /* of a sandbox: a mark before each command */
+    uint64_t pool_idle_ms;       /* of one of the pool's: how long it waits to be taken; else 0 */
     unsigned max_marks;          /* of a sandbox; 0: a default */
     struct run_capture *capture; /* the job's output goes there, capped, not to stdio; or NULL */
     uint16_t rows, cols;         /* of the terminal */

@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/own.h"
+#include "base/spawn.h"
 #include "run/control.h"
 #include "run/fork.h"
 #include "run/launch.h"
+#include "run/pool.h"
 #include "run/talk.h"
 
 #include <errno.h>
@@ -53,7 +55,6 @@ int sandbox_open(const char *data_dir, const char *name, int *ret_fd, const char
 
 /* ---- up: the supervisor ---------------------------------------------------------------------- */
 
-/* Nothing of the terminal, folder or session that it was started from is held, and no file. */
 static int leave_caller(const struct launch *l, struct err *e)
 {
     const struct run_from *from = l->c->from;
@@ -61,20 +62,11 @@ static int leave_caller(const struct launch *l, struct err *e)
     const struct secrets *secrets = l->c->gateway_secrets;
     int keep[3 + WIRE_SECRETS_MAX] = {l->starter_fd, given ? from->state_fd : -1,
                                       given ? from->share_fd : -1};
-    own_close int null = -1;
     size_t n = 3;
 
     for (size_t i = 0; secrets && i < secrets->n_fds; i++)
         keep[n++] = secrets->fds[i];
-    file_close_others(keep, n);
-    null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null < 0 || chdir("/") < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot go into the background");
-    setsid();
-    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
-        if (dup2(null, fd) < 0)
-            return err_sys(e, ERR_HOST, errno, "cannot go into the background");
-    return 0;
+    return spawn_leave_caller(keep, n, e);
 }
 
 /* What the guest said is none of what an amnesic sandbox leaves. */
@@ -202,6 +194,10 @@ int sandbox_up(const char *name, const struct plan *plan, const struct run_confi
     struct control m = {0};
     int rc;
 
+    if (!c->pool_idle_ms && str_starts_with(name, POOL_PREFIX))
+        return err_set(e, ERR_USAGE,
+                       "a name that begins with '" POOL_PREFIX
+                       "' is the pool's (see 'lazaret run --pool')");
     if (sandbox_check_name(name, e) < 0 || launch_check(plan, c, e) < 0 || signals_hold(&s, e) < 0)
         return -1;
     rc = start_supervisor(name, plan, c, &s, &m, e);

@@ -36,6 +36,9 @@ struct sandbox_exec {
     unsigned *ret_serial;
     bool mark; /* make one before; SANDBOX_REVERT does in any case, and goes back to it */
     enum sandbox_after after;
+    bool take;         /* one of the pool's (pool.h), with SANDBOX_DISCARD; `secrets` stay open */
+    bool *ret_refused; /* with `take`: it failed before anything began; or NULL */
+    struct timing *timing;       /* begun by the caller; gets what is the command's; or NULL */
     const int *streams;          /* stdin (-1: none), stdout, stderr in place of ours; NULL: ours */
     uint64_t max_bytes;          /* with `streams`: kept of stdout and of stderr each */
     struct run_capture *capture; /* as in struct run_config, which also explains the rest */

@@ -290,6 +290,18 @@ static void show_denied(struct attend *a, const struct run_result *r)
             a->x->on_denied(&r->denied.rows[a->n_denied], r->debug);
 }
 
+static void note_time(const struct attend *a, enum timing_step step)
+{
+    if (a->x->timing)
+        timing_note(a->x->timing, step);
+}
+
+static void say_refused(const struct attend *a)
+{
+    if (a->x->ret_refused)
+        *a->x->ret_refused = true;
+}
+
 static int take_answer(struct attend *a, struct err *e)
 {
     struct talk_answer m;
@@ -303,14 +315,17 @@ static int take_answer(struct attend *a, struct err *e)
             a->over = true;
         } else if (m.said == TALK_STARTED) {
             a->started = true;
+            note_time(a, TIMING_CONTAINER);
             if (a->x->on_started)
                 a->x->on_started(a->x->arg);
         } else if (m.said == TALK_DENIED) {
             show_denied(a, &m.result);
         } else if (m.said == TALK_RESULT) {
+            note_time(a, a->started ? TIMING_JOB : TIMING_CONTAINER);
             *a->result = m.result;
             a->over = true;
         } else if (m.result.err.class != ERR_NONE) {
+            say_refused(a);
             *e = m.result.err;
             return -1;
         }
@@ -377,7 +392,7 @@ static uint32_t after_flags(const struct sandbox_exec *x)
     case SANDBOX_REVERT:
         return TALK_MARK | TALK_BACK;
     case SANDBOX_DISCARD:
-        return TALK_DISCARD;
+        return TALK_DISCARD | (x->take ? TALK_TAKE : 0);
     case SANDBOX_KEEP:
         break;
     }
@@ -413,8 +428,11 @@ static int begin(struct attend *a, const char *data_dir, struct err *e)
 
     if (x->argv->n > TALK_STRINGS_MAX || x->env->n > TALK_STRINGS_MAX)
         return err_set(e, ERR_USAGE, "more than %u arguments or variables", TALK_STRINGS_MAX);
-    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0 || talk_pack(&words, &args, e) < 0 ||
-        choose_streams(a, streams, &typed, e) < 0)
+    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0) {
+        say_refused(a);
+        return -1;
+    }
+    if (talk_pack(&words, &args, e) < 0 || choose_streams(a, streams, &typed, e) < 0)
         return -1;
     fds[n++] = args;
     if (!x->detach)
@@ -428,7 +446,8 @@ static int begin(struct attend *a, const char *data_dir, struct err *e)
     for (size_t i = 0; x->secrets && i < x->secrets->n_fds; i++)
         fds[n++] = x->secrets->fds[i];
     rc = talk_ask(a->fd, &r, fds, n, e);
-    secrets_close(x->secrets);
+    if (!x->take)
+        secrets_close(x->secrets);
     return rc;
 }
 
@@ -453,8 +472,10 @@ int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_ex
     if (a.fd >= 0)
         close(a.fd);
     /* It goes by itself; who asked for that is told when nothing is left. */
-    if (rc == 0 && x->after == SANDBOX_DISCARD)
+    if (rc == 0 && x->after == SANDBOX_DISCARD) {
         sandbox_down(data_dir, name, false, &(struct err){0});
+        note_time(&a, TIMING_DOWN);
+    }
     if (x->on_ended)
         x->on_ended(x->arg);
     carry_close(&a.carry);

@@ -313,8 +313,7 @@ int serve_hold(struct keeper *k, const struct err *why, struct err *e)
     return 0;
 }
 
-/* Deadlines stand still meanwhile. */
-static int set_paused(struct keeper *k, bool paused, struct err *e)
+int serve_set_paused(struct keeper *k, bool paused, struct err *e)
 {
     struct serve *s = k->serve;
     uint64_t now;
@@ -336,7 +335,7 @@ static int set_paused(struct keeper *k, bool paused, struct err *e)
 
 int serve_stand_still(struct keeper *k, const char *why, struct err *e)
 {
-    if (!k->serve->paused && set_paused(k, true, e) < 0)
+    if (!k->serve->paused && serve_set_paused(k, true, e) < 0)
         return -1;
     /* For `ls` and `show`, and may fail: it stands still all the same. */
     file_write(k->folder->fd, FOLDER_PAUSED, why, strlen(why), 0600, &(struct err){0});
@@ -356,6 +355,10 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
     struct err why;
     int rc = 0;
 
+    if (serve_pool_check(k, r, &why) < 0) {
+        finish(s, c, &why);
+        return 0;
+    }
     switch (r->what) {
     case TALK_SNAPSHOT:
     case TALK_REVERT:
@@ -402,7 +405,7 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
         break;
     case TALK_PAUSE:
     case TALK_RESUME:
-        rc = set_paused(k, r->what == TALK_PAUSE, &why);
+        rc = serve_set_paused(k, r->what == TALK_PAUSE, &why);
         break;
     case TALK_DOWN:
         s->down = true;
@@ -442,7 +445,7 @@ static int hear(struct keeper *k, struct client *c, struct err *e)
 static uint64_t next_deadline(const struct keeper *k)
 {
     const struct serve *s = k->serve;
-    uint64_t first = UINT64_MAX;
+    uint64_t first = serve_pool_is_idle(k) ? s->pool_until_ms : UINT64_MAX;
 
     for (size_t i = 0; i < SERVE_CLIENTS_MAX; i++)
         if (s->clients[i].fd >= 0 && s->clients[i].until_ms < first)
@@ -478,6 +481,7 @@ static int turn(struct keeper *k, struct err *e)
     for (unsigned exec = 1; exec <= WIRE_EXEC_MAX; exec++)
         if (serve_look_after(k, exec, e) < 0)
             return -1;
+    s->down |= serve_pool_is_idle(k) && clock_mono_ms() >= s->pool_until_ms;
     return 0;
 }
 
@@ -503,7 +507,8 @@ int serve_go(struct keeper *k, struct err *e)
     struct control up = {.type = CONTROL_STARTED};
     struct serve *s = k->serve;
 
-    if (talk_listen(k->folder->fd, &s->listener, e) < 0)
+    if ((k->c->pool_idle_ms && serve_pool_prepare(k, e) < 0) ||
+        talk_listen(k->folder->fd, &s->listener, e) < 0)
         return -1;
     k->serving = true;
     up.result = k->result;

@@ -166,6 +166,8 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     char mark[MARK_NAME_SIZE];
     struct task *t;
 
+    if (r->flags & TALK_TAKE && serve_pool_take(k, e) < 0)
+        return -1;
     if (serve_check_going(k, e) < 0)
         return -1;
     if (n == 0)

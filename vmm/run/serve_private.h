@@ -45,10 +45,12 @@ struct ended {
 struct serve {
     int listener;
     bool paused, down;
-    uint64_t paused_ms; /* since when */
-    bool asked_pause;   /* QEMU was asked to, whether it is held too or not */
-    struct err why;     /* keeper.held: what does not hold */
-    uint64_t serial;    /* of the next client */
+    uint64_t paused_ms;     /* since when */
+    bool asked_pause;       /* QEMU was asked to, whether it is held too or not */
+    bool taken;             /* one of the pool's: it has its command */
+    uint64_t pool_until_ms; /* the same: when it ends if nobody takes it */
+    struct err why;         /* keeper.held: what does not hold */
+    uint64_t serial;        /* of the next client */
     uint32_t job_serial;
     unsigned n_ended; /* so far; the last SERVE_ENDED_MAX are kept */
     struct ended ended[SERVE_ENDED_MAX];
@@ -77,6 +79,8 @@ struct talk_answer *serve_answer(struct serve *s, enum talk_said said);
 void serve_tell_result(struct serve *s, struct client *c, const struct run_result *r);
 /* ERR_USAGE while it is paused. */
 int serve_check_going(const struct keeper *k, struct err *e);
+/* Deadlines of jobs stand still meanwhile. ERR_USAGE: it is so already. */
+int serve_set_paused(struct keeper *k, bool paused, struct err *e);
 
 /* ---- serve_marks.c --------------------------------------------------------------------------- */
 
@@ -103,6 +107,19 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
                          struct err *e);
 /* ERR_USAGE: one that a command is given is the gateway's. */
 int serve_check_secrets(const struct serve *s, const struct talk_command *c, struct err *e);
+
+/* ---- serve_pool.c ---------------------------------------------------------------------------- */
+
+#define POOL_FIRST "true" /* the command that runs before anybody's */
+
+/* Before it is reached: runs POOL_FIRST in it, and holds it still. */
+int serve_pool_prepare(struct keeper *k, struct err *e);
+/* Is it one of the pool's that nobody has taken yet? */
+bool serve_pool_is_idle(const struct keeper *k);
+/* ERR_USAGE: a request that a sandbox like this one does not take. */
+int serve_pool_check(const struct keeper *k, const struct talk_request *r, struct err *e);
+/* It goes on, and is met. -1: it is lost. */
+int serve_pool_take(struct keeper *k, struct err *e);
 
 /* ---- serve_jobs.c ---------------------------------------------------------------------------- */
 

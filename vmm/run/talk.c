@@ -117,6 +117,8 @@ static bool flags_fit(uint32_t flags)
         return false;
     if (flags & TALK_BACK && (!(flags & TALK_MARK) || flags & TALK_DISCARD))
         return false;
+    if (flags & TALK_TAKE && (!(flags & TALK_DISCARD) || flags & (TALK_MARK | TALK_DETACH)))
+        return false;
     return true;
 }
 

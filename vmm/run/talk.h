@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define TALK_SOCKET      "socket" /* in the sandbox's folder */
-#define TALK_VERSION     5u
+#define TALK_VERSION     6u
 #define TALK_ARGS_MAX    (1u << 20) /* bytes of the memfd; the plan's own limit is lower */
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
@@ -71,7 +71,10 @@ enum talk_what {
 #define TALK_MARK    8u
 #define TALK_BACK    16u /* with TALK_MARK only */
 #define TALK_DISCARD 32u /* not with TALK_BACK */
-#define TALK_FLAGS   (TALK_STDIN | TALK_TTY | TALK_DETACH | TALK_MARK | TALK_BACK | TALK_DISCARD)
+#define TALK_TAKE                                                                                  \
+    64u /* of the pool's (pool.h), with TALK_DISCARD, not with a mark or TALK_DETACH */
+#define TALK_FLAGS                                                                                 \
+    (TALK_STDIN | TALK_TTY | TALK_DETACH | TALK_MARK | TALK_BACK | TALK_DISCARD | TALK_TAKE)
 
 /* The order of the fds of TALK_EXEC; no stderr with TALK_TTY, stdin with TALK_STDIN only, and only
  * the first one with TALK_DETACH. Behind them, one for each secret. */
