@@ -14,7 +14,8 @@ import tempfile
 import forks
 import report
 
-WAYS = {"cold": "`run --cold`", "warm": "`run`, warm", "fork": "`run --fork-from` a mark that was forked before",
+WAYS = {"cold": "`run --cold`", "warm": "`run`, warm",
+        "pool": "`run --pool`, in a guest that is ready", "fork": "`run --fork-from` a mark that was forked before",
         "revert": "`revert`, and `exec` in what came back", "exec": "`exec`"}
 # Steps of a run before the guest's CPU starts (the saved state is in by then), and who does them.
 MANAGER, LIBVIRT = ("parse", "begin", "image", "disks", "xml", "saved"), ("libvirt", "qemu")
@@ -58,7 +59,8 @@ def targets_of(rows, steps, memory):
     private = sum(m["private_mib"] for m in idle)
     out = [report.target("cold run / bare QEMU to the same point", *cold, at_most=1.15),
            report.target("warm run / cold", warm[0], cold[0], at_most=0.15),
-           report.target("warm run / bare QEMU restoring the same", *warm, at_most=2.0)]
+           report.target("warm run / bare QEMU restoring the same", *warm, at_most=2.0),
+           report.target("the same with --pool", *rows["pool"], at_most=1.0)]
     for way in ("cold", "warm"):
         own, both = sums_ms(steps[way], MANAGER), sums_ms(steps[way], MANAGER + LIBVIRT)
         out += [report.target(f"{way}: libvirt and manager before the guest's first instruction", both, at_most=90, unit="ms"),
@@ -83,6 +85,7 @@ def measure(rounds):
                 print(f"round {i + 1} of {rounds}", file=sys.stderr)
             memory = forks.measure_memory()
         finally:
+            forks.lazaret("pool", "rm")
             if os.path.exists(f"{forks.DATA}/sandboxes/parent"):
                 forks.lazaret("down", "parent")
     return rows, steps, memory

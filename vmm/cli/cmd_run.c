@@ -187,7 +187,6 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
         log_msg(LOG_NOTE, "no guest was ready for this run");
         status = run(o, paths, plan, NULL);
     } else {
-        r.timing = timing;
         status = outcome_print(paths, &r, NULL, x.capture);
         if (o->timing)
             print_timing(&r.timing);

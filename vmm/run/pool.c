@@ -123,6 +123,17 @@ static void drop_capture(struct run_capture *c)
     *c = (struct run_capture){-1, -1};
 }
 
+/* The client's steps, with the keeper's in the one that it waited for. */
+static void merge_timing(const struct timing *keepers, struct timing *t)
+{
+    uint64_t us = keepers->us[TIMING_HELLO];
+
+    if (us > t->us[TIMING_CONTAINER])
+        us = t->us[TIMING_CONTAINER];
+    t->us[TIMING_HELLO] += us;
+    t->us[TIMING_CONTAINER] -= us;
+}
+
 int pool_run(const struct plan *plan, const struct run_config *c, struct sandbox_exec *x,
              struct run_result *ret, struct err *e)
 {
@@ -141,6 +152,8 @@ int pool_run(const struct plan *plan, const struct run_config *c, struct sandbox
         x->ret_refused = &refused;
         if (sandbox_exec(c->data_dir, names.items[i], x, ret, e) == 0) {
             ret->warm = ret->pooled = true;
+            merge_timing(&ret->timing, x->timing);
+            ret->timing = *x->timing;
             return 0;
         }
         if (!refused)

@@ -24,7 +24,7 @@
 /* Is this run one that a guest can be ready for? ERR_USAGE. */
 int pool_check(const struct plan *plan, const struct run_config *c, struct err *e);
 /* As sandbox_exec() in a guest that is ready. 0: *ret says how it went; 1: there is none, and
- * nothing has begun; -1. `x` needs argv, secrets and what concerns streams only. */
+ * nothing has begun; -1. `x` needs argv, secrets, timing and what concerns streams only. */
 int pool_run(const struct plan *plan, const struct run_config *c, struct sandbox_exec *x,
              struct run_result *ret, struct err *e);
 /* Leaves a process in the background that makes `n` ready, with c->pool_idle_ms. */

@@ -164,9 +164,10 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     uint32_t serial = k->serve->job_serial + 1;
     own_plan struct plan *plan = NULL;
     char mark[MARK_NAME_SIZE];
+    struct timing timing = {0};
     struct task *t;
 
-    if (r->flags & TALK_TAKE && serve_pool_take(k, e) < 0)
+    if (r->flags & TALK_TAKE && serve_pool_take(k, &timing, e) < 0)
         return -1;
     if (serve_check_going(k, e) < 0)
         return -1;
@@ -190,6 +191,7 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
                        .keep_mark = r->name[0] || k->c->mark_each_exec};
     memcpy(t->mark, mark, sizeof(t->mark));
     memcpy(t->result.id, k->folder->id, sizeof(t->result.id));
+    t->result.timing = timing;
     t->result.debug = k->plan->debug;
     t->result.egress.on = k->plan->egress;
     c->exec = n;

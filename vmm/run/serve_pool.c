@@ -109,11 +109,14 @@ int serve_pool_check(const struct keeper *k, const struct talk_request *r, struc
 }
 
 /* What fails here is no guest for a command: it ends. */
-int serve_pool_take(struct keeper *k, struct err *e)
+int serve_pool_take(struct keeper *k, struct timing *ret, struct err *e)
 {
+    timing_begin(ret, clock_mono_us());
     k->serve->taken = true;
-    if (serve_set_paused(k, false, e) == 0 && work_greet(k, e) == 0)
+    if (serve_set_paused(k, false, e) == 0 && work_greet(k, e) == 0) {
+        timing_note(ret, TIMING_HELLO);
         return 0;
+    }
     k->lost = true;
     return err_wrap(e, "a guest of the pool");
 }

@@ -118,8 +118,8 @@ int serve_pool_prepare(struct keeper *k, struct err *e);
 bool serve_pool_is_idle(const struct keeper *k);
 /* ERR_USAGE: a request that a sandbox like this one does not take. */
 int serve_pool_check(const struct keeper *k, const struct talk_request *r, struct err *e);
-/* It goes on, and is met. -1: it is lost. */
-int serve_pool_take(struct keeper *k, struct err *e);
+/* It goes on, and is met, which takes TIMING_HELLO. -1: it is lost. */
+int serve_pool_take(struct keeper *k, struct timing *ret, struct err *e);
 
 /* ---- serve_jobs.c ---------------------------------------------------------------------------- */
 
