@@ -81,11 +81,12 @@ int cmd_unseal(int argc, char **argv);
 
 /* Help texts (help.c), also behind the man pages' synopsis. */
 extern const char help_main[], help_run[], help_check[], help_doctor[], help_ls[], help_show[],
-    help_gc[], help_image[], help_warm[], help_pool[], help_up[], help_exec[], help_down[], help_pause[],
-    help_resume[], help_kill[], help_ps[], help_console[], help_cp[], help_stats[], help_attach[],
-    help_logs[], help_snapshot[], help_revert[], help_marks[], help_forget[], help_fork[],
-    help_diff[], help_prove[], help_metrics[], help_report[], help_events[], help_keygen[],
-    help_unseal[], help_record[], help_verify[], help_allow[], help_deny[], help_manifest[];
+    help_gc[], help_image[], help_warm[], help_pool[], help_up[], help_exec[], help_down[],
+    help_pause[], help_resume[], help_kill[], help_ps[], help_console[], help_cp[], help_stats[],
+    help_attach[], help_logs[], help_snapshot[], help_revert[], help_marks[], help_forget[],
+    help_fork[], help_diff[], help_prove[], help_metrics[], help_report[], help_events[],
+    help_keygen[], help_unseal[], help_record[], help_verify[], help_allow[], help_deny[],
+    help_manifest[];
 
 /* One option; exactly one of the ret_* says where it goes. A table of them ends with an empty one.
  * What is stored is borrowed from argv, but for ret_values. */

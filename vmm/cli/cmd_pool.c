@@ -12,7 +12,8 @@ const char help_pool[] =
     "       lazaret pool rm [--json]\n"
     "\n"
     "The guests that 'lazaret run --pool N' has made ready, each for one run of the same plan.\n"
-    "`rm` takes down those that no run has taken; runs that have one go on. They end by themselves\n"
+    "`rm` takes down those that no run has taken; runs that have one go on. They end by "
+    "themselves\n"
     "when nobody takes them (run's --pool-idle, 10m).\n"
     "\n"
     "  --json  on stdout: an array of them, or how many were removed\n";

@@ -150,14 +150,13 @@ struct pool_wish {
 
 /* In a guest that is ready, where there is one; then more are made ready. */
 static int run_pooled(struct options *o, const struct cli_paths *paths, const struct plan *plan,
-                      const struct pool_wish *pool)
+                      const struct pool_wish *pool, char *const *argv)
 {
     bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
     struct run_capture captured = {-1, -1};
     struct run_config c = options_run_config(paths);
     struct timing timing;
     struct sandbox_exec x = {
-        .argv = &plan->argv,
         .secrets = &o->secrets,
         .interactive = plan->interactive,
         .tty = plan->tty,
@@ -170,9 +169,11 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
         .arg = &raw,
     };
     struct run_result r;
-    struct err e, unfilled;
+    struct err e;
     int status, rc;
 
+    if (plan->debug)
+        outcome_mark_debug();
     c.warm = true;
     c.record_files = &o->files;
     c.proxy_login = o->way.login;
@@ -184,15 +185,17 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
     if (rc < 0)
         return cli_fail(&e);
     if (rc == 1) {
-        log_msg(LOG_NOTE, "no guest was ready for this run");
+        log_msg(LOG_NOTE, "no guest was ready for this run: %s", e.text);
         status = run(o, paths, plan, NULL);
     } else {
         status = outcome_print(paths, &r, NULL, x.capture);
         if (o->timing)
             print_timing(&r.timing);
     }
-    if (pool->n > 0 && pool_fill(plan, &c, pool->n, &unfilled) < 0)
-        log_msg(LOG_WARN, "no guest is made ready: %s", unfilled.text);
+    /* Not after what the user has ended, nor where guests do not start. */
+    if (pool->n > 0 && status != err_class_status(ERR_INTERRUPTED) &&
+        status != err_class_status(ERR_HOST) && pool_fill(plan, &c, pool->n, argv, &e) < 0)
+        log_msg(LOG_WARN, "no guest is made ready: %s", e.text);
     return status;
 }
 
@@ -256,7 +259,7 @@ int cmd_run(int argc, char **argv)
         return cli_fail(&e);
     if (o.keep)
         return run_kept(&o, &paths, plan, after);
-    return o.pool ? run_pooled(&o, &paths, plan, &pool) : run(&o, &paths, plan, NULL);
+    return o.pool ? run_pooled(&o, &paths, plan, &pool, argv + 1) : run(&o, &paths, plan, NULL);
 }
 
 /* Returns new: what will be around QEMU and the job. */

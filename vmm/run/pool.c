@@ -5,6 +5,7 @@
 #include "base/digest.h"
 #include "base/own.h"
 #include "base/spawn.h"
+#include "gateway/gateway.h"
 #include "run/folder.h"
 #include "run/recording.h"
 #include "run/talk.h"
@@ -13,19 +14,22 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
+#include <poll.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
+#include <sys/random.h>
+#include <unistd.h>
 
-#define KEY_DIGITS 16u
-#define NUMBERS    64u /* guests of one key, those that were taken among them */
+#define KEY_DIGITS 12u
+#define START_MS   150000u /* for a guest to become ready; generous: slow emulation */
+#define LOOK_MS    20
 
 int pool_check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
     const char *what = plan->inputs.n > 0                          ? "--in"
                        : plan->out                                 ? "--out"
                        : plan->amnesic                             ? "--amnesic"
+                       : plan->alerts.n > 0                        ? "alerts (of a policy)"
                        : plan->gateway_secrets.n > 0               ? "a secret of a network rule"
                        : plan->egress_proxy.host && c->proxy_login ? "a proxy with a login"
                                                                    : NULL;
@@ -56,6 +60,24 @@ static int add(struct digest *d, const char *text, struct err *e)
     return digest_add(d, text, strlen(text) + 1, e);
 }
 
+/* What the gateway of its guest would have of the caller's: where names and certificates come from,
+ * and whose network it is. */
+static int add_surroundings(struct digest *d, struct err *e)
+{
+    const char *const names[] = {GATEWAY_DNS_ENV, GATEWAY_CERTIFICATES_ENV};
+    char net[64] = "";
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        const char *value = getenv(names[i]);
+
+        if (add(d, value ? value : "", e) < 0)
+            return -1;
+    }
+    if (readlink("/proc/self/ns/net", net, sizeof(net) - 1) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot read '/proc/self/ns/net'");
+    return add(d, net, e);
+}
+
 static int add_file(struct digest *d, const char *path, struct err *e)
 {
     own_free char *identity = NULL;
@@ -74,13 +96,17 @@ static int make_prefix(const struct plan *plan, const struct run_config *c, char
     own_free char *versions =
         str_printf("%s, protocol %u, talk %u, idle %llu", LZ_VERSION, WIRE_VERSION, TALK_VERSION,
                    (unsigned long long)c->pool_idle_ms);
+    const char *const programs[] = {WRAP_QEMU,       c->wrap_path,    c->relay_path,
+                                    c->gateway_path, c->preload_path, "/proc/self/exe"};
     own_digest struct digest *d = NULL;
     char hex[DIGEST_HEX_SIZE];
 
     if (digest_new(&d, e) < 0 || add(d, text, e) < 0 || add(d, versions, e) < 0 ||
-        add_file(d, WRAP_QEMU, e) < 0 || add_file(d, c->wrap_path, e) < 0 ||
-        add_file(d, c->relay_path, e) < 0 || add_file(d, "/proc/self/exe", e) < 0)
+        add_surroundings(d, e) < 0)
         return -1;
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (add_file(d, programs[i], e) < 0)
+            return -1;
     for (size_t i = 0; f && i < f->n; i++)
         if (add(d, f->items[i].role, e) < 0 || add(d, f->items[i].text, e) < 0)
             return -1;
@@ -134,31 +160,33 @@ static void merge_timing(const struct timing *keepers, struct timing *t)
     t->us[TIMING_CONTAINER] -= us;
 }
 
-int pool_run(const struct plan *plan, const struct run_config *c, struct sandbox_exec *x,
+int pool_run(const struct plan *plan, const struct run_config *c, const struct sandbox_exec *how,
              struct run_result *ret, struct err *e)
 {
     char prefix[RUN_ID_SIZE];
     own_strv struct strv names = {0};
+    struct sandbox_exec x = *how;
+    bool taken = false;
 
     if (make_prefix(plan, c, prefix, e) < 0 || list(c->data_dir, prefix, "paused", &names, e) < 0)
         return -1;
-    x->env = &plan->env;
-    x->timeout_ms = plan->timeout_ms;
-    x->after = SANDBOX_DISCARD;
+    err_set(e, ERR_HOST, "there is none");
+    x.argv = &plan->argv;
+    x.env = &plan->env;
+    x.timeout_ms = plan->timeout_ms;
+    x.after = SANDBOX_DISCARD;
+    x.take = true;
+    x.ret_taken = &taken;
     for (size_t i = 0; i < names.n; i++) {
-        bool refused = false;
-
-        x->take = true;
-        x->ret_refused = &refused;
-        if (sandbox_exec(c->data_dir, names.items[i], x, ret, e) == 0) {
-            ret->warm = ret->pooled = true;
-            merge_timing(&ret->timing, x->timing);
-            ret->timing = *x->timing;
+        if (sandbox_exec(c->data_dir, names.items[i], &x, ret, e) == 0) {
+            ret->warm = ret->pooled = taken;
+            merge_timing(&ret->timing, x.timing);
+            ret->timing = *x.timing;
             return 0;
         }
-        if (!refused)
+        if (taken)
             return -1;
-        drop_capture(x->capture); /* somebody else was faster */
+        drop_capture(x.capture); /* somebody else was faster, or it is none any more */
     }
     return 1;
 }
@@ -193,26 +221,33 @@ static void remove_dead(const char *data_dir, const char *prefix)
         (void)sandbox_down(data_dir, names.items[i], true, &ignored);
 }
 
-/* A name that somebody else took meanwhile is no failure: theirs counts. */
-static void fill(const struct plan *plan, const struct run_config *c, const char *prefix, size_t n)
+/* No name is used twice: what is on record of one guest is not another's. */
+static int make_name(const char *prefix, char ret[RUN_ID_SIZE], struct err *e)
 {
+    uint32_t random;
+
+    if (getrandom(&random, sizeof(random), 0) != sizeof(random))
+        return err_sys(e, ERR_HOST, errno, "getrandom");
+    (void)snprintf(ret, RUN_ID_SIZE, "%s%06x", prefix, random & 0xffffff);
+    return 0;
+}
+
+/* Where one cannot be made the next could not either. Whoever else fills now is counted with. */
+static void fill(const struct plan *plan, const struct run_config *c, const char *prefix,
+                 unsigned n)
+{
+    char name[RUN_ID_SIZE];
+    struct run_result r;
     struct err e;
 
     remove_dead(c->data_dir, prefix);
-    for (unsigned i = 0; i < NUMBERS && !is_full(c->data_dir, prefix, n); i++) {
-        own_free char *name = str_printf("%s%u", prefix, i);
-        own_close int fd = -1;
-        struct run_result r;
-        const char *state;
-
-        if (sandbox_open(c->data_dir, name, &fd, &state, &e) == 0)
-            continue;
-        if (sandbox_up(name, plan, c, &r, &e) < 0 && e.class == ERR_INTERRUPTED)
+    for (unsigned i = 0; i < n && !is_full(c->data_dir, prefix, n); i++)
+        if (make_name(prefix, name, &e) < 0 || sandbox_up(name, plan, c, &r, &e) < 0)
             return;
-    }
 }
 
-int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, struct err *e)
+int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, char *const *argv,
+              struct err *e)
 {
     const struct plan p = without_job(plan);
     char prefix[RUN_ID_SIZE];
@@ -225,21 +260,45 @@ int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, s
         return err_sys(e, ERR_HOST, errno, "fork");
     if (pid > 0)
         return 0;
+    for (; *argv; argv++)
+        explicit_bzero(*argv, strlen(*argv));
     if (spawn_leave_caller(NULL, 0, e) == 0)
         fill(&p, c, prefix, n);
     _exit(0);
 }
 
-int pool_drain(const char *data_dir, uint64_t *ret_removed, struct err *e)
+/* One that has gone, or was taken, is none that could be taken down. */
+static int drain_ready(const char *data_dir, uint64_t *removed, struct err *e)
 {
     own_strv struct strv names = {0};
 
-    *ret_removed = 0;
-    if (list_coming(data_dir, POOL_PREFIX, &names, e) < 0)
+    if (list(data_dir, POOL_PREFIX, "paused", &names, e) < 0 ||
+        list(data_dir, POOL_PREFIX, "dead", &names, e) < 0)
         return -1;
-    for (size_t i = 0; i < names.n; i++)
-        if (sandbox_down(data_dir, names.items[i], false, e) < 0)
+    for (size_t i = 0; i < names.n; i++) {
+        if (sandbox_drain(data_dir, names.items[i], e) == 0)
+            ++*removed;
+        else if (e->class != ERR_USAGE)
             return -1;
-    *ret_removed = names.n;
+    }
     return 0;
+}
+
+int pool_drain(const char *data_dir, uint64_t *ret_removed, struct err *e)
+{
+    const uint64_t until_ms = clock_mono_ms() + START_MS;
+
+    *ret_removed = 0;
+    for (;;) {
+        own_strv struct strv coming = {0};
+
+        if (list(data_dir, POOL_PREFIX, "starting", &coming, e) < 0 ||
+            drain_ready(data_dir, ret_removed, e) < 0)
+            return -1;
+        if (coming.n == 0)
+            return 0;
+        if (clock_mono_ms() >= until_ms)
+            return err_set(e, ERR_HOST, "'%s' does not become ready", coming.items[0]);
+        poll(NULL, 0, LOOK_MS);
+    }
 }

@@ -2,12 +2,13 @@
  * pool: guests that are ready before the run that takes one.
  *
  * How it works
- *   Each is a sandbox (sandbox.h) named pool.KEY.N, whose keeper has met the guest, has let a
+ *   Each is a sandbox (sandbox.h) named pool.KEY.NUMBER, whose keeper has met the guest, has let a
  *   command of ours run in it, and holds it paused (serve_pool.c). KEY stands for all that decides
  *   what the guest is: the plan without its command, the manifest and policies that it was made by,
- *   QEMU, and our own programs. A run with that key takes one by TALK_TAKE, which the keeper allows
- *   once; its command is the guest's last, and the guest goes with it. What nobody takes ends by
- *   itself. Whoever has run leaves a process behind that makes ready what is missing, and ends.
+ *   QEMU, our own programs, and what its gateway has of the caller's. A run with that key takes one
+ * by TALK_TAKE, which the keeper allows once; its command is the guest's last, and the guest goes
+ * with it. What nobody takes ends by itself. Whoever has run leaves a process behind that makes
+ * ready what is missing, and ends.
  *
  * Must: give no guest to two runs, and none to a run whose guest would have been another one.
  */
@@ -23,13 +24,21 @@
 
 /* Is this run one that a guest can be ready for? ERR_USAGE. */
 int pool_check(const struct plan *plan, const struct run_config *c, struct err *e);
-/* As sandbox_exec() in a guest that is ready. 0: *ret says how it went; 1: there is none, and
- * nothing has begun; -1. `x` needs argv, secrets, timing and what concerns streams only. */
-int pool_run(const struct plan *plan, const struct run_config *c, struct sandbox_exec *x,
+/*
+ * As sandbox_exec() in a guest that is ready. 0: *ret says how it went; 1: there is none, nothing
+ * has begun, and *e says why; -1. Of `how` what concerns streams, secrets and timing counts, which
+ * has begun.
+ */
+int pool_run(const struct plan *plan, const struct run_config *c, const struct sandbox_exec *how,
              struct run_result *ret, struct err *e);
-/* Leaves a process in the background that makes `n` ready, with c->pool_idle_ms. */
-int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, struct err *e);
-/* Takes down those that are ready or will be, of all keys. */
+/*
+ * Leaves a process in the background that makes `n` ready, with c->pool_idle_ms. The process that
+ * it is lives as long as they do: it forgets these arguments of ours, NULL behind the last one.
+ */
+int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, char *const *argv,
+              struct err *e);
+/* Takes down those that are ready, or become so meanwhile, of all keys; runs that have one go on.
+ */
 int pool_drain(const char *data_dir, uint64_t *ret_removed, struct err *e);
 
 #endif

@@ -300,3 +300,21 @@ int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *
     }
     return sweep(data_dir, name, fd, e);
 }
+
+int sandbox_drain(const char *data_dir, const char *name, struct err *e)
+{
+    struct talk_request r = {.what = TALK_DRAIN};
+    own_close int fd = -1;
+    const char *state;
+    struct talk_answer a;
+
+    if (sandbox_open(data_dir, name, &fd, &state, e) < 0)
+        return -1;
+    /* Its answer is the end of the connection. */
+    if (strcmp(state, "dead") != 0 && sandbox_ask(data_dir, name, &r, DOWN_MS / 1000, &a, e) < 0 &&
+        e->class == ERR_USAGE)
+        return -1;
+    if (!wait_until_dead(fd, clock_mono_ms() + GONE_MS))
+        return err_set(e, ERR_HOST, "sandbox '%s' does not end", name);
+    return sweep(data_dir, name, fd, e);
+}

@@ -36,11 +36,11 @@ struct sandbox_exec {
     unsigned *ret_serial;
     bool mark; /* make one before; SANDBOX_REVERT does in any case, and goes back to it */
     enum sandbox_after after;
-    bool take;         /* one of the pool's (pool.h), with SANDBOX_DISCARD; `secrets` stay open */
-    bool *ret_refused; /* with `take`: it failed before anything began; or NULL */
-    struct timing *timing;       /* begun by the caller; gets what is the command's; or NULL */
-    const int *streams;          /* stdin (-1: none), stdout, stderr in place of ours; NULL: ours */
-    uint64_t max_bytes;          /* with `streams`: kept of stdout and of stderr each */
+    bool take;             /* one of the pool's (pool.h), with SANDBOX_DISCARD */
+    bool *ret_taken;       /* whether it was; if not, nothing has begun, and `secrets` are open */
+    struct timing *timing; /* begun by the caller; gets what is the command's; or NULL */
+    const int *streams;    /* stdin (-1: none), stdout, stderr in place of ours; NULL: ours */
+    uint64_t max_bytes;    /* with `streams`: kept of stdout and of stderr each */
     struct run_capture *capture; /* as in struct run_config, which also explains the rest */
     uint16_t rows, cols;
     void (*on_started)(void *arg);
@@ -56,6 +56,8 @@ int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_ex
 /* Takes it down, or removes what is left of a dead one; returns when nothing is left. `hard`:
  * without asking the keeper. */
 int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *e);
+/* As sandbox_down(), of one of the pool's that no run has taken; else ERR_USAGE. */
+int sandbox_drain(const char *data_dir, const char *name, struct err *e);
 int sandbox_pause(const char *data_dir, const char *name, struct err *e);
 int sandbox_resume(const char *data_dir, const char *name, struct err *e);
 /* Sends a signal to one of its commands. */

@@ -245,6 +245,7 @@ struct attend {
     int fd; /* to the keeper; closing it ends the job */
     struct signals signals;
     struct carry carry; /* of the user's terminal to the job's stdin */
+    bool taken;         /* of x->take: it is ours, and from here on what fails is a failure */
     bool started;
     int last_signal; /* 0: none */
     bool over;
@@ -296,12 +297,6 @@ static void note_time(const struct attend *a, enum timing_step step)
         timing_note(a->x->timing, step);
 }
 
-static void say_refused(const struct attend *a)
-{
-    if (a->x->ret_refused)
-        *a->x->ret_refused = true;
-}
-
 static int take_answer(struct attend *a, struct err *e)
 {
     struct talk_answer m;
@@ -318,6 +313,9 @@ static int take_answer(struct attend *a, struct err *e)
             note_time(a, TIMING_CONTAINER);
             if (a->x->on_started)
                 a->x->on_started(a->x->arg);
+        } else if (m.said == TALK_TAKEN) {
+            a->taken = true;
+            secrets_close(a->x->secrets);
         } else if (m.said == TALK_DENIED) {
             show_denied(a, &m.result);
         } else if (m.said == TALK_RESULT) {
@@ -325,7 +323,6 @@ static int take_answer(struct attend *a, struct err *e)
             *a->result = m.result;
             a->over = true;
         } else if (m.result.err.class != ERR_NONE) {
-            say_refused(a);
             *e = m.result.err;
             return -1;
         }
@@ -428,11 +425,8 @@ static int begin(struct attend *a, const char *data_dir, struct err *e)
 
     if (x->argv->n > TALK_STRINGS_MAX || x->env->n > TALK_STRINGS_MAX)
         return err_set(e, ERR_USAGE, "more than %u arguments or variables", TALK_STRINGS_MAX);
-    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0) {
-        say_refused(a);
-        return -1;
-    }
-    if (talk_pack(&words, &args, e) < 0 || choose_streams(a, streams, &typed, e) < 0)
+    if (sandbox_reach(data_dir, a->name, &a->fd, e) < 0 || talk_pack(&words, &args, e) < 0 ||
+        choose_streams(a, streams, &typed, e) < 0)
         return -1;
     fds[n++] = args;
     if (!x->detach)
@@ -472,7 +466,9 @@ int sandbox_exec(const char *data_dir, const char *name, const struct sandbox_ex
     if (a.fd >= 0)
         close(a.fd);
     /* It goes by itself; who asked for that is told when nothing is left. */
-    if (rc == 0 && x->after == SANDBOX_DISCARD) {
+    if (x->ret_taken)
+        *x->ret_taken = a.taken;
+    if (rc == 0 && x->after == SANDBOX_DISCARD && (a.taken || !x->take)) {
         sandbox_down(data_dir, name, false, &(struct err){0});
         note_time(&a, TIMING_DOWN);
     }

@@ -407,6 +407,7 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
     case TALK_RESUME:
         rc = serve_set_paused(k, r->what == TALK_PAUSE, &why);
         break;
+    case TALK_DRAIN:
     case TALK_DOWN:
         s->down = true;
         c->until_ms = UINT64_MAX;

@@ -157,8 +157,8 @@ static void forget_mark(struct keeper *k, const char *mark)
         mark_forget(k, &k->serve->marks, mark, &(struct err){0});
 }
 
-int serve_start_job(struct keeper *k, struct client *c, const struct talk_request *r,
-                    const int *fds, struct err *e)
+static int start_job(struct keeper *k, struct client *c, const struct talk_request *r,
+                     const int *fds, struct err *e)
 {
     unsigned n = free_number(k);
     uint32_t serial = k->serve->job_serial + 1;
@@ -176,7 +176,8 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
                        k->folder->id, WIRE_EXEC_MAX);
     if (derive(k, r, fds[TALK_FD_ARGS], &plan, e) < 0 || mark_before(k, r, serial, mark, e) < 0)
         return -1;
-    if (begin_job(k, n, serial, plan, r, fds, e) < 0) {
+    if ((r->flags & TALK_TAKE && serve_pool_tell(k, c, e) < 0) ||
+        begin_job(k, n, serial, plan, r, fds, e) < 0) {
         forget_mark(k, mark);
         return -1;
     }
@@ -197,6 +198,17 @@ int serve_start_job(struct keeper *k, struct client *c, const struct talk_reques
     c->exec = n;
     c->until_ms = UINT64_MAX;
     return 0;
+}
+
+int serve_start_job(struct keeper *k, struct client *c, const struct talk_request *r,
+                    const int *fds, struct err *e)
+{
+    int rc = start_job(k, c, r, fds, e);
+
+    /* One that was taken is nobody else's. */
+    if (rc < 0 && r->flags & TALK_TAKE)
+        k->serve->down = true;
+    return rc;
 }
 
 /* Tells the client what is new. */

@@ -6,7 +6,7 @@
  *   first container costs is paid. Then the guest is silent, as for a mark, the host's end of the
  *   channel is a new one, and the guest is paused. Whoever takes it has it go on and be met like
  * one that was restored: new entropy, time and names, and nothing that was before. Nobody else is
- *   served, before or after.
+ *   served, before or after; and whatever keeps the command from beginning, the guest ends.
  */
 #include "run/serve_private.h"
 
@@ -78,45 +78,59 @@ bool serve_pool_is_idle(const struct keeper *k)
     return k->c->pool_idle_ms && !k->serve->taken;
 }
 
+static int say_not_theirs(const struct keeper *k, struct err *e)
+{
+    return err_set(e, ERR_USAGE,
+                   k->c->pool_idle_ms ? "sandbox '%s' is the pool's: it takes the command of one "
+                                        "'lazaret run --pool'"
+                                      : "sandbox '%s' is none of the pool's",
+                   k->folder->id);
+}
+
 int serve_pool_check(const struct keeper *k, const struct talk_request *r, struct err *e)
 {
+    const bool pooled = k->c->pool_idle_ms > 0, idle = serve_pool_is_idle(k);
+    bool takes = true;
+
     switch (r->what) {
     case TALK_EXEC:
-        if (!k->c->pool_idle_ms && r->flags & TALK_TAKE)
-            return err_set(e, ERR_USAGE, "sandbox '%s' is none of the pool's", k->folder->id);
-        if (!k->c->pool_idle_ms || (r->flags & TALK_TAKE && !k->serve->taken))
-            return 0;
+        takes = r->flags & TALK_TAKE ? idle : !pooled;
+        break;
+    case TALK_DRAIN:
+        takes = idle;
         break;
     case TALK_PAUSE:
     case TALK_RESUME:
-        if (!serve_pool_is_idle(k))
-            return 0;
+        takes = !idle;
         break;
     case TALK_SNAPSHOT:
     case TALK_REVERT:
     case TALK_FORGET:
     case TALK_FORK:
     case TALK_NETWORK:
-        if (!k->c->pool_idle_ms)
-            return 0;
+        takes = !pooled;
         break;
     default:
-        return 0;
+        break;
     }
-    return err_set(e, ERR_USAGE,
-                   "sandbox '%s' is the pool's: it takes the command of one 'lazaret run --pool'",
-                   k->folder->id);
+    return takes ? 0 : say_not_theirs(k, e);
 }
 
-/* What fails here is no guest for a command: it ends. */
 int serve_pool_take(struct keeper *k, struct timing *ret, struct err *e)
 {
     timing_begin(ret, clock_mono_us());
     k->serve->taken = true;
-    if (serve_set_paused(k, false, e) == 0 && work_greet(k, e) == 0) {
-        timing_note(ret, TIMING_HELLO);
-        return 0;
+    if (serve_set_paused(k, false, e) < 0 || work_greet(k, e) < 0) {
+        k->lost = true;
+        return err_wrap(e, "a guest of the pool");
     }
-    k->lost = true;
-    return err_wrap(e, "a guest of the pool");
+    timing_note(ret, TIMING_HELLO);
+    return 0;
+}
+
+int serve_pool_tell(struct keeper *k, const struct client *c, struct err *e)
+{
+    return talk_answer(c->fd, serve_answer(k->serve, TALK_TAKEN)) < 0
+               ? err_set(e, ERR_INTERRUPTED, "whoever has taken it is gone")
+               : 0;
 }

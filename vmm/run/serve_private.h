@@ -120,6 +120,8 @@ bool serve_pool_is_idle(const struct keeper *k);
 int serve_pool_check(const struct keeper *k, const struct talk_request *r, struct err *e);
 /* It goes on, and is met, which takes TIMING_HELLO. -1: it is lost. */
 int serve_pool_take(struct keeper *k, struct timing *ret, struct err *e);
+/* TALK_TAKEN. -1: the client does not take it, and its job must not begin. */
+int serve_pool_tell(struct keeper *k, const struct client *c, struct err *e);
 
 /* ---- serve_jobs.c ---------------------------------------------------------------------------- */
 

@@ -55,6 +55,7 @@ static const struct rule {
     {TALK_FILES, false, 0},
     {TALK_NETWORK, false, HAS_RULES},
     {TALK_COUNTS, false, 0},
+    {TALK_DRAIN, false, 0},
 };
 
 static void address(int folder_fd, struct sockaddr_un *ret)

@@ -60,6 +60,7 @@ enum talk_what {
     TALK_FILES,    /* of an amnesic sandbox: an fd of the folder with what its guest may change */
     TALK_NETWORK,  /* n_args rules to be allowed, n_env to be denied, n_secrets; fds */
     TALK_COUNTS,   /* of TALK_STATS the host's part: nobody waits for the guest */
+    TALK_DRAIN,    /* as TALK_DOWN, of one of the pool's that nobody has taken; else refused */
     TALK_WHAT_END
 };
 
@@ -71,8 +72,8 @@ enum talk_what {
 #define TALK_MARK    8u
 #define TALK_BACK    16u /* with TALK_MARK only */
 #define TALK_DISCARD 32u /* not with TALK_BACK */
-#define TALK_TAKE                                                                                  \
-    64u /* of the pool's (pool.h), with TALK_DISCARD, not with a mark or TALK_DETACH */
+/* One of the pool's (pool.h): with TALK_DISCARD, without a mark or TALK_DETACH. */
+#define TALK_TAKE 64u
 #define TALK_FLAGS                                                                                 \
     (TALK_STDIN | TALK_TTY | TALK_DETACH | TALK_MARK | TALK_BACK | TALK_DISCARD | TALK_TAKE)
 
@@ -116,7 +117,8 @@ struct talk_mark {
 /* Why `used` is there, or is not. */
 enum talk_guest { TALK_GUEST_TOLD = 1, TALK_GUEST_SILENT, TALK_GUEST_PAUSED };
 
-enum talk_said { TALK_DONE = 1, TALK_STARTED, TALK_RESULT, TALK_DENIED };
+/* TALK_TAKEN: of TALK_TAKE, before anything of the job begins. */
+enum talk_said { TALK_DONE = 1, TALK_STARTED, TALK_RESULT, TALK_DENIED, TALK_TAKEN };
 
 struct talk_answer {
     uint32_t version;
