@@ -17,7 +17,7 @@ import store
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
             "vmm/look/lazaret-look", "vmm/hv/liblazaret-preload.so", "vmm/wrap/lazaret-qemu",
-            "tests/e2e/libtaken-over.so", "guest-agent/agent/lazaret-agent"]
+            "tests/e2e/libtaken-over.so", "tests/e2e/unlocked-qemu", "guest-agent/agent/lazaret-agent"]
 USER = "games"  # not nobody: 65534 is also what others look like in a user namespace
 
 

@@ -22,6 +22,16 @@ def _files(folder):
         check(all(json.loads(line)["debug"] for line in f), "a line of the journal is not marked")
 
 
+def _recorded(record):
+    lines = [json.loads(line) for line in finished(lazaret("record", "show", "--json", record)).splitlines()]
+    equal([d["type"] for d in lines if d.get("debug") is not True], [])
+    check({"begin", "file", "exec", "destroyed"} <= {d["type"] for d in lines}, lines)
+    for args in (("record", "ls"), ("events",)):
+        told = [line for line in finished(lazaret(*args)).decode().splitlines() if record in line]
+        check(told and all(MARK in line for line in told), told)
+    check(MARK in finished(lazaret("report", record)).decode().lower(), "the page does not say so")
+
+
 def a_debug_run_may_trace_and_is_marked_everywhere():
     r = run(["python3", "-c", TRACE], "--debug", "--json", "--keep-logs")
     d = json.loads(finished(r))
@@ -32,6 +42,7 @@ def a_debug_run_may_trace_and_is_marked_everywhere():
     equal([row.get("debug") for row in rows if row["id"] == d["id"]], [True])
     listed = finished(lazaret("ls", "--all")).decode().splitlines()
     check(any(d["id"] in line and MARK in line for line in listed), listed)
+    _recorded(d["id"])
     finished(lazaret("gc", "--kept"))
     r = run(["python3", "-c", TRACE], "--json")
     d = json.loads(finished(r))

@@ -70,7 +70,9 @@ def disk():
 tmp = os.statvfs('/tmp')
 out = {
   'cpu': resource.getrlimit(resource.RLIMIT_CPU),
-  'address space': child(lambda: mmap.mmap(-1, 1 << 30)),
+  'address space': child(lambda: mmap.mmap(-1, 300 << 20)),
+  'cpus': os.cpu_count(), 'second cpu': child(lambda: os.sched_setaffinity(0, {1})),
+  'root': [child(lambda: os.setuid(0)), child(lambda: os.setgid(0)), child(lambda: os.chroot('/work'))],
   'file size': child(file_over),
   'open files': child(open_all),
   'core': child(os.abort), 'core limit': resource.getrlimit(resource.RLIMIT_CORE),
@@ -100,11 +102,12 @@ def _write(folder, name, base, **keys):
 
 def each_limit_of_a_manifest_holds_from_inside(folder):
     manifest = _write(folder, "agent.json", MANIFEST, command=["python3", "-c", PROBE], env=["MODE=x"], workdir="/work",
-                      memory="192M", tmp="4M", disk="32M", pids=24, cpu_time="5m", address_space="256M", file_size="2M",
+                      memory="192M", cpus=1, tmp="4M", disk="32M", pids=24, cpu_time="5m", address_space="256M", file_size="2M",
                       open_files=128, timeout="4m")
     got = json.loads(finished(lazaret("run", "--accel", "tcg", "--manifest", manifest, timeout=300)))
-    want = {"cpu": [300, 301], "address space": "ENOMEM", "file size": "signal 25",
-            "open files": "EMFILE", "core": "signal 6", "core limit": [0, 0], "pids": "EAGAIN",
+    # Less than the guest has: without the limit it would be given.
+    want = {"cpu": [300, 301], "address space": "ENOMEM", "cpus": 1, "second cpu": "EINVAL", "root": 3 * ["EPERM"],
+            "file size": "signal 25", "open files": "EMFILE", "core": "signal 6", "core limit": [0, 0], "pids": "EAGAIN",
             "raised": dict.fromkeys(("CPU", "AS", "FSIZE", "NOFILE", "CORE"), "ValueError"),
             "tmp program": "EACCES", "tmp full": "ENOSPC", "tmp flags": [True, True, True], "tmp bytes": 4 << 20,
             "path": "/usr/local/bin:/usr/bin:/bin", "where": "/work", "mode": "x",

@@ -59,13 +59,16 @@ def _log_of(qemu):
     return text if "\ntry: end\n" in text else None
 
 
+def _copy_programs(top):
+    for program in (*PROGRAMS, PRELOAD):
+        os.makedirs(os.path.dirname(f"{top}/{program}"), exist_ok=True)
+        shutil.copy(f"{BUILD}/{program}", f"{top}/{program}")
+
+
 def _in_qemu(folder, tries):
     """The attempts in the QEMU of a run that begins with a saved guest."""
     top = f"{folder}/built"
-    for program in PROGRAMS:
-        os.makedirs(os.path.dirname(f"{top}/{program}"), exist_ok=True)
-        shutil.copy(f"{BUILD}/{program}", f"{top}/{program}")
-    os.makedirs(f"{top}/vmm/hv")
+    _copy_programs(top)
     _write_library(f"{top}/{PRELOAD}", tries)
     p = subprocess.Popen([f"{top}/vmm/cli/lazaret", *argv([], ["true"])[1:]], env=e2e.environment(),
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -135,6 +138,22 @@ def a_qemu_that_was_taken_over_reaches_nothing_but_its_own_files(folder):
     equal(sorted(os.listdir(home)), ["chmod", "read", "remove", "socket", "truncate", "write"])
     with open(f"{home}/truncate", encoding="utf-8") as f:
         equal(f.read(), "mine")
+
+
+def a_qemu_without_landlock_is_named(folder):
+    unlocked = os.environ.get("LAZARET_E2E_UNLOCKED", f"{BUILD}/tests/e2e/unlocked-qemu")
+    if not os.path.exists(unlocked):
+        raise Skip("the wrapper that leaves it out is not built")
+    if next(x for x in json.loads(lazaret("doctor", "--json").stdout) if x["check"] == "layer-landlock")["state"] != "good":
+        raise Skip("this kernel has none")
+    os.chmod(folder, 0o755)
+    _copy_programs(f"{folder}/built")
+    shutil.copy(unlocked, f"{folder}/built/vmm/wrap/lazaret-qemu")
+    r = subprocess.run([f"{folder}/built/vmm/cli/lazaret", "prove", "--json", "--accel", "tcg", "--memory", "64M", "--disk",
+                        "32M"], env=e2e.environment(), capture_output=True, timeout=240, check=False)
+    rows = json.loads(finished(r, 1))["rows"]
+    equal([(x["name"], x["seen"]) for x in rows if x["verdict"] == "broken"],
+          [("qemu-landlock", "it opens '/etc/passwd'")])
 
 
 def the_live_qemu_has_the_limits_of_the_wrapper():

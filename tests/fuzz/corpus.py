@@ -408,6 +408,15 @@ seeds["plan"] = {
     "network-refused": asked(command=["a"], network=["tcp://a.org:22"]) + allowed(network=["https://a.org"]),
     "secrets": asked(command=["a"], secrets=["A"], secret_env=["B"], idle_time="1m", job_cpu_time=9)
     + allowed(secrets=["A"], max={"idle_time": 5}, on_excess="trim"),
+    "secret-refused": asked(command=["a"], secret_env=["B"]) + allowed(secrets=["A"]),
+    "secret-of-a-rule": asked(command=["a"], secrets=["B"], network=[
+        {"to": "https://a.org/v1", "name": "api", "secret": "B", "header": "A: {}"}]) + allowed(secrets=["A"]),
+    "debug-refused": asked(command=["a"], debug=True) + allowed(allow_debug=False),
+    "writable-refused": asked(command=["a"], writable=True) + allowed(writable=False),
+    "not-amnesic": asked(command=["a"]) + allowed(require_amnesic=True),
+    "layers-refused": asked(command=["a"]) + allowed(required_layers=["calls"]),
+    "input-refused": asked(command=["a"], inputs=["/i/a", "/ia"]) + allowed(input_roots=["/i"]),
+    "output-refused": asked(command=["a"], output="/o") + allowed(output_roots=[]),
     "twice": asked(pids=4)[:-1] + b',"pids":5}',
     "nested": b"[" * 40 + b"{" * 40,
     "escaped": asked(pids=4).replace(b"pids", b"p\\u0069ds"),

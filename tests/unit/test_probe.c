@@ -5,12 +5,21 @@
 #include "shared/probe.h"
 #include "tests/unit/suite.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -94,6 +103,77 @@ START_TEST(a_system_call_that_is_not_refused_is_named)
 }
 END_TEST
 
+#define BREACHED 97 /* of a child that could not break what it was to */
+
+static void must(bool done)
+{
+    if (!done)
+        _exit(BREACHED);
+}
+
+/* A sysctl that is laxer, as this process and its probe see it. */
+static void lay_over_sysctl(void)
+{
+    char path[] = "/tmp/lz-probe-XXXXXX";
+    int fd = mkostemp(path, O_CLOEXEC);
+
+    must(fd >= 0 && write(fd, "1\n", 2) == 2);
+    must(mount(path, "/proc/sys/kernel/kptr_restrict", NULL, MS_BIND, NULL) == 0);
+    unlink(path);
+}
+
+/* The one interface has another name, and an address of the internet. */
+static void open_network(void)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq r = {.ifr_name = "lo", .ifr_newname = "breach"};
+    struct sockaddr_in at = {.sin_family = AF_INET};
+
+    must(fd >= 0 && ioctl(fd, SIOCSIFNAME, &r) == 0);
+    strcpy(r.ifr_name, "breach");
+    inet_pton(AF_INET, "1.1.1.1", &at.sin_addr);
+    memcpy(&r.ifr_addr, &at, sizeof(at));
+    must(ioctl(fd, SIOCSIFADDR, &r) == 0);
+    r.ifr_flags = IFF_UP;
+    must(ioctl(fd, SIOCSIFFLAGS, &r) == 0);
+}
+
+static void break_what_root_can(void)
+{
+    struct rlimit core;
+
+    must(unshare(CLONE_NEWNS | CLONE_NEWNET) == 0);
+    must(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0);
+    lay_over_sysctl();
+    open_network();
+    must(mount("tmpfs", "/dev", "tmpfs", 0, NULL) == 0 && creat("/dev/vda", 0600) >= 0);
+    if (getrlimit(RLIMIT_CORE, &core) == 0 && core.rlim_max == 0)
+        setrlimit(RLIMIT_CORE, &(struct rlimit){1, 1});
+}
+
+START_TEST(a_kernel_network_or_device_that_was_opened_is_named)
+{
+    static const struct {
+        enum probe_look look;
+        const char *said;
+    } want[] = {
+        {PROBE_KERNEL, "kernel/kptr_restrict is 1"},
+        {PROBE_DEVICES, "/dev has 'vda'"},
+        {PROBE_INTERFACES, "it has 'breach'"},
+        {PROBE_ADDRESSES, "1.1.1.1 has a route"},
+        {PROBE_LIMITS, "core dumps of "},
+    };
+
+    if (geteuid() != 0)
+        return;
+    ck_assert_int_eq(probe(break_what_root_can, (char *[]){NULL}), 1);
+    for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++)
+        ck_assert_msg(rows[want[i].look].verdict == PROBE_BROKEN &&
+                          strncmp(rows[want[i].look].text, want[i].said, strlen(want[i].said)) == 0,
+                      "%u: %s", want[i].look, rows[want[i].look].text);
+}
+END_TEST
+
 /* The runtime of a sanitizer needs addresses without end. */
 #ifdef __SANITIZE_ADDRESS__
 #define FEW_ADDRESSES 0
@@ -131,4 +211,5 @@ START_TEST(what_it_cannot_read_is_an_error)
 END_TEST
 
 SUITE("probe", what_does_not_hold_is_named, a_system_call_that_is_not_refused_is_named,
-      the_row_of_memory_says_which_limit_held, what_it_cannot_read_is_an_error)
+      a_kernel_network_or_device_that_was_opened_is_named, the_row_of_memory_says_which_limit_held,
+      what_it_cannot_read_is_an_error)

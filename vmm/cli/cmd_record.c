@@ -46,6 +46,8 @@ static void print_row(const struct doc *row)
     snprintf(began, sizeof(began), "%s", cli_text(row, "began"));
     printf("%-40s %-8s %-20s %8.1f K ", cli_text(row, "id"), cli_text(row, "state"), began,
            (double)cli_number(row, "bytes") / 1024.0);
+    if (doc_has(row, "debug"))
+        printf(" (debug, not confined)");
     if (doc_get_array(row, "command", &argv, &none) == 0)
         for (size_t i = 0; i < doc_len(argv) && i < 8; i++) {
             const char *word = doc_str_at(argv, i);

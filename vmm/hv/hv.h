@@ -132,6 +132,9 @@ int hv_thaw(struct hv *h, struct err *e);
 bool hv_has_ended(struct hv *h);
 /* Asks QEMU something of no weight; one that does not answer in time is killed. */
 int hv_check_answers(struct hv *h, struct err *e);
+/* Does QEMU open this file to read it, when it is asked to? `path` needs no escaping. Embedded
+ * only. */
+int hv_opens(struct hv *h, const char *path, bool *ret, struct err *e);
 /* A QEMU that does not answer is killed. How long it was waited for, in ms; 0: it always answered.
  */
 uint64_t hv_was_late(const struct hv *h);

@@ -33,6 +33,24 @@ int hv_check_reply(const char *text, const char *doing, struct doc **ret, struct
     return 0;
 }
 
+int hv_opens(struct hv *h, const char *path, bool *ret, struct err *e)
+{
+    static const char doing[] = "cannot try what QEMU opens", refused[] = "Permission denied";
+    static const char forget[] =
+        "{\"execute\":\"blockdev-del\",\"arguments\":{\"node-name\":\"lz-try\"}}";
+    own_free char *open =
+        str_printf("{\"execute\":\"blockdev-add\",\"arguments\":{\"node-name\":\"lz-try\","
+                   "\"driver\":\"file\",\"read-only\":true,\"filename\":\"%s\"}}",
+                   path);
+
+    if (!h->dom)
+        return err_set(e, ERR_HOST, "%s: there is no domain", doing);
+    *ret = hv_ask(h, open, doing, NULL, e) == 0;
+    if (*ret)
+        return hv_ask(h, forget, doing, NULL, e);
+    return strstr(e->text, refused) ? 0 : -1;
+}
+
 int hv_ask(struct hv *h, const char *command, const char *doing, struct doc **ret, struct err *e)
 {
     own_free char *reply = NULL;

@@ -16,6 +16,7 @@
 struct record {
     int fd;
     const struct strv *redact;
+    bool debug;
     struct record_head head;
     uint64_t lines, bytes, max_bytes;
     uint64_t signed_lines;
@@ -160,6 +161,11 @@ void record_free(struct record *r)
     free(r);
 }
 
+void record_mark_debug(struct record *r)
+{
+    r->debug = true;
+}
+
 /* A bucket of time: each line by the guest takes its share of a second. */
 static bool guest_may(struct record *r)
 {
@@ -243,6 +249,8 @@ static int add_text(struct record *r, enum record_by by, const char *type, const
     str_addf(&line, "{\"seq\":%" PRIu64 ",\"time\":\"%s\",\"by\":\"%s\",\"type\":\"%s\",", r->lines,
              clock_format_utc_ns(when, clock_real_ns()), by == RECORD_GUEST ? "guest" : "host",
              type);
+    if (r->debug)
+        str_add(&line, "\"debug\":true,");
     /* Not among what is redacted: without it there is no record. */
     if (r->lines == 0)
         str_addf(&line, "\"format\":\"" RECORD_FORMAT "\",\"version\":%u,\"id\":\"%s\",",

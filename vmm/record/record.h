@@ -63,6 +63,8 @@ int record_create(int dir_fd, const char *id, const struct strv *redact, struct 
 int record_resume(int dir_fd, const char *id, const char *last, struct record **ret, struct err *e);
 /* The most that it may be, less than RECORD_BYTES_MAX. */
 void record_bound(struct record *r, uint64_t bytes);
+/* Each line from here on is of a guest that is not confined as others are. */
+void record_mark_debug(struct record *r);
 void record_free(struct record *r); /* accepts NULL */
 static inline void record_free_p(struct record **r)
 {

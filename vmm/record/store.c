@@ -155,6 +155,8 @@ static int take_begin(const struct record_line *line, void *arg, struct err *e)
         doc_set_str(row, "kind", text);
     if (doc_get_str(line->d, "name", &text, &none) == 0)
         doc_set_str(row, "name", text);
+    if (doc_has(line->d, "debug"))
+        doc_set_bool(row, "debug", true);
     if (doc_get_object(line->d, "plan", &plan, &none) == 0 &&
         doc_get_array(plan, "command", &argv, &none) == 0)
         doc_set(row, "command", doc_copy(argv));

@@ -121,6 +121,8 @@ static const struct kind *find_kind(const char *type)
 
 void report_about(const struct report_line *line, struct str *ret)
 {
+    if (doc_has(line->d, "debug"))
+        str_add(ret, "debug, not confined: ");
     find_kind(line->type)->about(line->d, ret);
 }
 

@@ -94,10 +94,14 @@ static size_t count_rows(const struct report_lines *l, const char *verdict)
 
 static void card_of_layers(const struct report_lines *l, struct str *page)
 {
+    const struct report_line *begin = report_lines_first(l, "begin");
     size_t hold = count_rows(l, "holds"), broken = count_rows(l, "broken");
     own_free char *what = str_printf("%zu layers hold, %zu broken", hold, broken);
     own_free char *text = str_printf("%zu absent on this host", count_rows(l, "absent"));
 
+    if (begin && doc_has(begin->d, "debug"))
+        card(page, "warn", "Debug, not confined",
+             "its jobs may trace: nothing here is promised of a run without --debug");
     if (hold + broken == 0)
         card(page, "warn", "Confinement was not read", "it did not come up");
     else

@@ -296,15 +296,31 @@ void fence_read_rights(const struct fence_process *p, struct fence *f)
     read_limits(p, f);
 }
 
-void fence_read_guards(pid_t qemu, struct fence *f)
+/* A file that is none of its own, and that every user may read. */
+static void try_landlock(const struct fence_process *p, struct hv *h, struct fence *f)
+{
+    static const char others[] = "/etc/passwd";
+    bool opened = false;
+    struct err e;
+
+    if (h && hv_opens(h, others, &opened, &e) < 0)
+        SAY(f, p, "landlock", FENCE_BROKEN, "%s", e.text);
+    else if (opened)
+        SAY(f, p, "landlock", FENCE_BROKEN, "it opens '%s'", others);
+    else if (h)
+        SAY(f, p, "landlock", FENCE_HOLDS, "it does not open '%s'", others);
+    else
+        SAY(f, p, "landlock", FENCE_HOLDS, "set before QEMU began");
+}
+
+void fence_read_guards(pid_t qemu, struct hv *h, struct fence *f)
 {
     const struct fence_process p = {.who = "qemu", .pid = qemu};
     own_free char *its = proc_file(qemu, "cgroup"), *ours = proc_file(getpid(), "cgroup");
     own_free char *label = proc_file(qemu, "attr/current");
-    const long abi = landlock_abi();
 
-    if (abi > 0)
-        SAY(f, &p, "landlock", FENCE_HOLDS, "set before QEMU began, ABI %ld", abi);
+    if (landlock_abi() > 0)
+        try_landlock(&p, h, f);
     else
         SAY(f, &p, "landlock", FENCE_ABSENT, "this host's kernel has none");
     if (its && ours && strcmp(its, ours) != 0)

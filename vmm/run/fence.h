@@ -66,8 +66,9 @@ void fence_read_process(const struct fence_process *p, struct fence *f);
 void fence_read_rights(const struct fence_process *p, struct fence *f);
 /* Has a signal stopped it? */
 bool fence_is_stopped(pid_t pid);
-/* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows. */
-void fence_read_guards(pid_t qemu, struct fence *f);
+/* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows: it
+ * is tried by asking QEMU, where `h` is not NULL. */
+void fence_read_guards(pid_t qemu, struct hv *h, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */
 void fence_compare_devices(const char *live, const char *xml, struct fence *f);
 void fence_read_devices(struct hv *h, const char *xml, struct fence *f);

@@ -253,7 +253,8 @@ void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *r
     } else {
         qemu.not_uid = geteuid() == 0 ? 0 : (uid_t)-1;
         fence_read_process(&qemu, ret);
-        fence_read_guards(qemu.pid, ret);
+        /* Not each second; and one that is stopped answers nothing. */
+        fence_read_guards(qemu.pid, of == FENCE_AT_REST && !k->held ? k->hv : NULL, ret);
         fence_read_process(&relay, ret);
     }
     fence_read_devices(k->hv, k->xml, ret);

@@ -178,6 +178,8 @@ int recording_begin(struct keeper *k, struct err *e)
         recording_free(k);
         return -1;
     }
+    if (k->plan->debug)
+        record_mark_debug(r->record);
     add_begin(k);
     for (size_t i = 0; files && i < files->n; i++)
         add_file(k, files->items[i].role, files->items[i].name, files->items[i].text);

@@ -105,8 +105,11 @@ int recording_close(const struct plan *plan, const struct run_config *c, const s
         return plan->record.off ? 0 : -1;
     if (faccessat(dir, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
         return 0; /* it did not get as far as that */
-    if (record_resume(dir, f->record, "end", &r, e) < 0 || ledger_open(c->data_dir, &l, e) < 0 ||
-        add_last(r, kept, e) < 0 || record_sign(r, &l, RECORD_SIGN_CLOSED, e) < 0)
+    if (record_resume(dir, f->record, "end", &r, e) < 0 || ledger_open(c->data_dir, &l, e) < 0)
+        return -1;
+    if (plan->debug)
+        record_mark_debug(r);
+    if (add_last(r, kept, e) < 0 || record_sign(r, &l, RECORD_SIGN_CLOSED, e) < 0)
         return -1;
     return plan->record.recipients.n > 0 ? seal(dir, f->record, &plan->record.recipients, e) : 0;
 }
