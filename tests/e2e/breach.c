@@ -5,9 +5,9 @@
  *   A file that the test shares says what to do. ATTACH: the keeper's own libvirt is asked for one
  *   more port in the live domain, behind the keeper's back, when it is about to wait. The golden
  *   machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as long
- * as it is set, libvirt's live XML has a network card in it. With `hurry` a deadline of 20 s in
- *   libvirt's loop is over after one. When the fence broke, and when QEMU was stopped, goes into
- * the same file.
+ *   as it is set, libvirt's live XML has a network card in it. With `hurry` a deadline of 20 s or
+ *   60 s in libvirt's loop is over after one; with ONCE until somebody is killed for it. When
+ *   the fence broke, and when QEMU was stopped, goes into the same file.
  */
 #include "tests/e2e/preloaded.h"
 
@@ -16,6 +16,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 enum { NOTHING, ATTACH, LIE };
+enum { ONCE = 2 }; /* of `hurry` */
 
 /* The same in test_watch.py. */
 struct breach {
@@ -82,7 +84,19 @@ char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
 int breach_virEventUpdateTimeout(int timer, int ms) __asm__("virEventUpdateTimeout");
 int breach_virEventUpdateTimeout(int timer, int ms)
 {
-    return REAL(virEventUpdateTimeout)(timer, breach && breach->hurry && ms == 20000 ? 1000 : ms);
+    bool hurry = breach && breach->hurry && (ms == 20000 || ms == 60000);
+
+    return REAL(virEventUpdateTimeout)(timer, hurry ? 1000 : ms);
+}
+
+int breach_kill(pid_t pid, int signo) __asm__("kill");
+int breach_kill(pid_t pid, int signo)
+{
+    uint32_t once = ONCE;
+
+    if (breach && signo == SIGKILL)
+        atomic_compare_exchange_strong(&breach->hurry, &once, 0);
+    return REAL(kill)(pid, signo);
 }
 
 int breach_clock_gettime(clockid_t id, struct timespec *t) __asm__("clock_gettime");
@@ -91,7 +105,7 @@ int breach_clock_gettime(clockid_t id, struct timespec *t)
     int r = (int)syscall(SYS_clock_gettime, id, t);
 
     if (breach && breach->hurry && id == CLOCK_MONOTONIC && gettid() != getpid())
-        t->tv_sec += 20;
+        t->tv_sec += 60;
     return r;
 }
 

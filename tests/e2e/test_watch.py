@@ -10,12 +10,14 @@ import struct
 import subprocess
 import time
 
+import test_wrapper
 from e2e import *
 from live import begin, execute, family, state, up
 from preload import Preload
 
 SMALL = ("--memory", "64M")
 NOTHING, ATTACH, LIE = range(3)
+ONCE = 2
 ENDLESS = "echo started; exec sleep 300"
 
 
@@ -29,7 +31,7 @@ class Breach(Preload):
         self.set(0, what)
 
     def hurry(self, on):
-        """A deadline of 20 s is over after one."""
+        """A deadline of 20 s, or of 60 s, is over after one."""
         self.set(1, on)
 
     def times(self):
@@ -126,6 +128,19 @@ def a_run_whose_qemu_answers_nothing_ends_and_says_so():
         equal(p.returncode, 125)
         _told(err.decode(), "QEMU was stopped by a signal")
     print(f"# from stop to end, a run: {time.monotonic() - began:.1f} s", flush=True)
+
+
+def a_qemu_that_answers_nothing_from_its_start_is_killed_and_said(folder):
+    finished(run(["true"], *SMALL))  # there is a saved guest: a QEMU that restores one loads a library of ours
+    breach = Breach(folder)
+    breach.hurry(ONCE)
+    with Nothing():
+        r = subprocess.run([test_wrapper._taken_over(folder, []), "run", "--json", "--accel", "tcg", *SMALL, "--", "true"],
+                           env=environment(**breach.env()), stdin=subprocess.DEVNULL, capture_output=True,
+                           timeout=120, check=False)
+    d = json.loads(finished(r))
+    equal((d["warm"], d["notes"]), (False, ["no warm start, the guest boots: cannot start the virtual machine: "
+                                            "QEMU did not answer within 60 s and was killed"]))
 
 
 def _stopped(name):

@@ -65,12 +65,17 @@ def _copy_programs(top):
         shutil.copy(f"{BUILD}/{program}", f"{top}/{program}")
 
 
-def _in_qemu(folder, tries):
-    """The attempts in the QEMU of a run that begins with a saved guest."""
+def _taken_over(folder, tries):
+    """A lazaret whose QEMU makes these attempts when it begins, and then does nothing more."""
     top = f"{folder}/built"
     _copy_programs(top)
     _write_library(f"{top}/{PRELOAD}", tries)
-    p = subprocess.Popen([f"{top}/vmm/cli/lazaret", *argv([], ["true"])[1:]], env=e2e.environment(),
+    return f"{top}/vmm/cli/lazaret"
+
+
+def _in_qemu(folder, tries):
+    """The attempts in the QEMU of a run that begins with a saved guest."""
+    p = subprocess.Popen([_taken_over(folder, tries), *argv([], ["true"])[1:]], env=e2e.environment(),
                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
         qemu = qemu_of(p)

@@ -6,7 +6,8 @@
  *   loop's thread, which no question blocks, kills a QEMU that is late: then libvirt sees it go,
  * the question fails, and the domain's end is told like any other. hv_was_late() says why it ended.
  *   While QEMU starts, its process is not known here yet: it is found by the file that libvirt has
- *   it write. Over a daemon the domain is destroyed by libvirt, which waits for no question then.
+ *   it write, and looked for again where that is not there yet. Over a daemon the domain is
+ *   destroyed by libvirt, which waits for no question then.
  */
 #include "base/clock.h"
 #include "base/own.h"
@@ -18,8 +19,12 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <unistd.h>
 
-/* In our own pid namespace there is no other QEMU than those of this root. */
+#define AGAIN_MS 1000
+
+/* In our own pid namespace there is no other QEMU than those of this root. Libvirt's driver has
+ * such a file too: that is us. */
 static void kill_starting(const struct hv *h)
 {
     own_free char *path = str_printf("%s/run/qemu", h->root);
@@ -30,7 +35,7 @@ static void kill_starting(const struct hv *h)
         pid_t pid;
 
         if (dot && strcmp(dot, ".pid") == 0 &&
-            hv_read_pid(h, en->d_name, &pid, &(struct err){0}) == 0)
+            hv_read_pid(h, en->d_name, &pid, &(struct err){0}) == 0 && pid != getpid())
             kill(pid, SIGKILL);
     }
 }
@@ -56,8 +61,11 @@ static void on_late(int timer, void *opaque)
     pthread_mutex_lock(&h->patience);
     if (h->asked_until_ms > now)
         again = (int)(h->asked_until_ms - now) + 1;
-    else if (h->asked_until_ms)
+    else if (h->asked_until_ms) {
         end_qemu(h);
+        if (h->embedded && h->qemu_fd < 0)
+            again = AGAIN_MS;
+    }
     h->armed_until_ms = again < 0 ? 0 : now + (uint64_t)again;
     virEventUpdateTimeout(timer, again);
     pthread_mutex_unlock(&h->patience);
