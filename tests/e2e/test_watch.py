@@ -143,6 +143,28 @@ def a_qemu_that_answers_nothing_from_its_start_is_killed_and_said(folder):
                                             "QEMU did not answer within 60 s and was killed"]))
 
 
+def _is_met():
+    """Is the guest of the one run waited for?"""
+    for run_id in runs():
+        try:
+            with open(f"{DATA}/runs/{run_id}/journal", encoding="ascii") as f:
+                if '"step":"meet"' in f.read():
+                    return True
+        except FileNotFoundError:
+            pass
+    return False
+
+
+def a_qemu_that_is_stopped_while_the_guest_boots_is_no_fault_of_the_guest():
+    with Nothing():
+        p = start(["true"], "--cold", *SMALL)
+        wait_for(_is_met, "the wait for the guest")
+        os.kill(qemu_of(p), signal.SIGSTOP)
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125, err)
+        _told(err.decode(), "QEMU was stopped by a signal")
+
+
 def _stopped(name):
     pid = family(name)["qemu"]
     os.kill(pid, signal.SIGSTOP)

@@ -324,6 +324,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     switch (ev->type) {
     case CHANNEL_READY:
         k->ready = true;
+        k->watch_ms = 0;
         return 0;
     case CHANNEL_PARKED:
         k->parked = true;

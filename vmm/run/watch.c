@@ -10,7 +10,7 @@
 
 uint64_t watch_due_ms(const struct keeper *k)
 {
-    return k->ready && !k->held ? k->watch_ms : UINT64_MAX;
+    return (k->ready || hv_qemu_pid(k->hv)) && !k->held ? k->watch_ms : UINT64_MAX;
 }
 
 /* How many files are open, and which cgroup it is in, may change. */
@@ -120,7 +120,7 @@ int watch_turn(struct keeper *k, struct err *e)
         *e = why;
         return -1;
     }
-    if (watch_read(k, &why) < 0 && !has_ended(k))
+    if (k->ready && watch_read(k, &why) < 0 && !has_ended(k))
         return breach(k, &why, e);
     k->watch_ms = clock_mono_ms() + WATCH_MS;
     return 0;

@@ -8,8 +8,8 @@
  *   and without being asked. A run ends then (ERR_FENCE). A sandbox is held: nothing in it runs,
  *   and `resume` lets it go on only when the fence holds again. What cannot be stopped is
  * destroyed. A QEMU that somebody else has stopped answers nothing: seen so in two readings, it is
- * an end too. One of a libvirt daemon (runs only) is asked instead, and has its time for the
- * answer.
+ * an end too, also before the guest is met. One of a libvirt daemon (runs only) is asked instead,
+ * and has its time for the answer.
  */
 #ifndef LZ_RUN_WATCH_H
 #define LZ_RUN_WATCH_H
