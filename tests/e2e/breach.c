@@ -6,12 +6,14 @@
  *   more port in the live domain, behind the keeper's back, when it is about to wait. The golden
  *   machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as long
  *   as it is set, libvirt's live XML has a network card in it. With `hurry` a deadline of 20 s or
- *   60 s in libvirt's loop is over after one; with ONCE until somebody is killed for it. When
- *   the fence broke, and when QEMU was stopped, goes into the same file.
+ *   60 s in libvirt's loop is over after one; with ONCE until somebody is killed for it. With
+ *   `refuse` no process can be stopped. When the fence broke, and when QEMU was stopped, goes into
+ *   the same file.
  */
 #include "tests/e2e/preloaded.h"
 
 #include <dlfcn.h>
+#include <errno.h>
 #include <libvirt/libvirt.h>
 #include <poll.h>
 #include <signal.h>
@@ -32,6 +34,7 @@ enum { ONCE = 2 }; /* of `hurry` */
 struct breach {
     _Atomic uint32_t what, hurry;
     _Atomic uint64_t broken_ns, stopped_ns; /* monotonic; the first one each */
+    _Atomic uint32_t refuse;
 };
 static struct breach *breach;
 static virDomainPtr domain;
@@ -127,8 +130,13 @@ int breach_pidfd_send_signal(int fd, int signo, siginfo_t *info,
                              unsigned flags) __asm__("pidfd_send_signal");
 int breach_pidfd_send_signal(int fd, int signo, siginfo_t *info, unsigned flags)
 {
-    int r = REAL(pidfd_send_signal)(fd, signo, info, flags);
+    int r;
 
+    if (breach && breach->refuse && signo == SIGSTOP) {
+        errno = EPERM;
+        return -1;
+    }
+    r = REAL(pidfd_send_signal)(fd, signo, info, flags);
     if (breach && signo == SIGSTOP && r == 0)
         note(&breach->stopped_ns);
     return r;

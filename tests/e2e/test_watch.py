@@ -4,6 +4,7 @@ A library of ours (breach.c) breaks it from within the keeper; what root can bre
 """
 import json
 import os
+import select
 import shutil
 import signal
 import struct
@@ -33,6 +34,10 @@ class Breach(Preload):
     def hurry(self, on):
         """A deadline of 20 s, or of 60 s, is over after one."""
         self.set(1, on)
+
+    def refuse(self):
+        """From now on nobody can be stopped."""
+        self.set(6, 1)
 
     def times(self):
         return struct.unpack_from("<QQ", self.map, 8)
@@ -116,6 +121,25 @@ def a_sandbox_whose_fence_breaks_is_held_until_it_holds_again(folder):
         qemu = family("held")["qemu"]
         wait_for(lambda: _is_stopped(qemu), "the third stop")
         finished(lazaret("down", "held"))
+
+
+def a_guest_that_cannot_be_stopped_is_destroyed(folder):
+    breach = Breach(folder)
+    with Nothing():
+        finished(up("loose", *SMALL, env=breach.env()))
+        p = begin("loose", "--", "sh", "-c", ENDLESS)
+        equal(p.stdout.readline(), b"started\n")
+        qemu = os.pidfd_open(family("loose")["qemu"])
+        breach.refuse()
+        breach.do(LIE)
+        check(select.select([qemu], [], [], 120)[0], "QEMU lives on")
+        os.close(qemu)
+        _, err = p.communicate(timeout=120)
+        equal(p.returncode, 125, err)
+        _told(err.decode(), "fence", "devices")
+        equal(breach.times()[1], 0, "it was stopped after all:")
+        wait_for(lambda: state("loose") == "dead", "its death", 60)
+        finished(lazaret("down", "loose"))
 
 
 def a_run_whose_qemu_answers_nothing_ends_and_says_so():
