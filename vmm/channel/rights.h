@@ -2,8 +2,7 @@
  * rights: what lazaret-relay and lazaret-unpack may still do when they begin to read guest bytes.
  *
  * In a file of its own so that tests put other programs behind the same lists (tests/hostile).
- * Must: name a reason for every call; be the shortest list that works (tests/hostile/README.md
- * says how that is checked).
+ * Must: name a reason for every call; have none that the program does not make.
  */
 #ifndef LZ_CHANNEL_RIGHTS_H
 #define LZ_CHANNEL_RIGHTS_H
