@@ -18,6 +18,7 @@
 #include <libvirt/virterror.h>
 #include <link.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -41,7 +42,7 @@ struct fault {
     atomic_int counts[3]; /* of CALL, ALLOCATION, LIBVIRT */
     int32_t clock_jump_s; /* of CLOCK_REALTIME, forth and back at every other look */
     char what[128];       /* the call that failed */
-    char only[64]; /* of libvirt's calls and the monitor's commands, those with this in them */
+    char only[64];        /* of calls and the monitor's commands, those with this in them */
 };
 static struct fault *fault;
 static uintptr_t ours, ours_end; /* lazaret's own code */
@@ -76,7 +77,7 @@ static bool fails(int kind, const char *what, const void *caller)
     kinds = atomic_load(&fault->kinds);
     if (at < ours || at >= ours_end)
         return false;
-    if (kind == LIBVIRT && !strstr(what, fault->only))
+    if (!strstr(what, fault->only))
         return false;
     turn = atomic_fetch_add(&fault->counts[kind / 2], 1) + 1;
     if (!(kinds & kind) || turn != atomic_load(&fault->at))
@@ -151,6 +152,11 @@ FAILS(int, pidfd_open, (pid_t pid, unsigned f), (pid, f), EMFILE, -1)
 FAILS(void *, mmap64, (void *a, size_t n, int p, int f, int fd, off64_t o), (a, n, p, f, fd, o),
       ENOMEM, MAP_FAILED)
 FAILS(pid_t, fork, (void), (), EAGAIN, -1)
+FAILS(ssize_t, recvmsg, (int fd, struct msghdr *m, int f), (fd, m, f), ENOMEM, -1)
+FAILS(int, dup2, (int a, int b), (a, b), EMFILE, -1)
+FAILS(int, fdatasync, (int fd), (fd), EIO, -1)
+FAILS(int, fstat64, (int fd, struct stat64 *s), (fd, s), EIO, -1)
+FAILS(int, pidfd_send_signal, (int fd, int s, siginfo_t *i, unsigned f), (fd, s, i, f), EPERM, -1)
 FAILS(int, flock, (int fd, int op), (fd, op), ENOLCK, -1)
 FAILS(int, prctl, (int o, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
       (o, a, b, c, d), EINVAL, -1)
@@ -230,7 +236,15 @@ FAILS_ALLOCATION(reallocarray, (void *p, size_t a, size_t b),
 /* ---- libvirt ----------------------------------------------------------------------------------
  */
 
-FAILS_LIBVIRT(int, virInitialize, (void), (), -1)
+/* It does what it would do: without it libvirt has no place for errors. */
+int fault_virInitialize(void) __asm__("virInitialize");
+int fault_virInitialize(void)
+{
+    int r = REAL(virInitialize)();
+
+    return fails(LIBVIRT, "virInitialize", CALLER) ? -1 : r;
+}
+
 FAILS_LIBVIRT(int, virEventRegisterDefaultImpl, (void), (), -1)
 FAILS_LIBVIRT(virConnectPtr, virConnectOpen, (const char *uri), (uri), NULL)
 FAILS_LIBVIRT(int, virConnectGetLibVersion, (virConnectPtr c, unsigned long *v), (c, v), -1)
@@ -243,6 +257,15 @@ FAILS_LIBVIRT(virDomainPtr, virDomainCreateXML, (virConnectPtr c, const char *x,
               (c, x, f), NULL)
 FAILS_LIBVIRT(int, virDomainGetUUIDString, (virDomainPtr d, char *u), (d, u), -1)
 FAILS_LIBVIRT(char *, virDomainGetXMLDesc, (virDomainPtr d, unsigned f), (d, f), NULL)
+FAILS_LIBVIRT(int, virDomainDestroy, (virDomainPtr d), (d), -1)
+FAILS_LIBVIRT(int, virDomainIsActive, (virDomainPtr d), (d), -1)
+FAILS_LIBVIRT(virDomainPtr, virDomainLookupByName, (virConnectPtr c, const char *n), (c, n), NULL)
+FAILS_LIBVIRT(int, virEventAddTimeout,
+              (int ms, virEventTimeoutCallback f, void *o, virFreeCallback x), (ms, f, o, x), -1)
+FAILS_LIBVIRT(int, virConnectRegisterCloseCallback,
+              (virConnectPtr c, virConnectCloseFunc f, void *o, virFreeCallback x), (c, f, o, x),
+              -1)
+FAILS_LIBVIRT(int, virConnectDomainEventDeregisterAny, (virConnectPtr c, int id), (c, id), -1)
 FAILS_LIBVIRT(int, virDomainResume, (virDomainPtr d), (d), -1)
 FAILS_LIBVIRT(int, virDomainSuspend, (virDomainPtr d), (d), -1)
 FAILS_LIBVIRT(int, virDomainQemuMonitorCommandWithFiles,
