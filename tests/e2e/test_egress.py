@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import threading
 
 from e2e import *
@@ -50,14 +49,6 @@ def socks(name, port):
 """
 
 
-def _inside():
-    """In a network namespace of its own; as root only, for lazaret is to be root there as here."""
-    if "LZ_EGRESS_INSIDE" in os.environ or os.geteuid() != 0:
-        return
-    os.environ["LZ_EGRESS_INSIDE"] = "1"
-    os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
-
-
 def _http(s):
     """Says what it was asked; /events has no end until it was hung up on."""
     with s.makefile("rb") as f:
@@ -95,9 +86,8 @@ def _serve_repository(s):
 def _rig():
     if RIG:
         return RIG
-    if "LZ_EGRESS_INSIDE" not in os.environ:
+    if not servers.is_alone():
         raise Skip("needs root, for a network namespace of its own")
-    servers.loopback_up()
     certificates = servers.Certificates()
     atexit.register(certificates.remove)
     RIG.update(asked=[], go=threading.Event(), ca=certificates.ca,
@@ -396,12 +386,12 @@ print(json.dumps([get("https://good.test:{r['good']}/by-proxy", context=context)
 
 
 def without_rules_there_is_no_way_out(folder):
-    if "LZ_EGRESS_INSIDE" not in os.environ:
+    if not servers.is_alone():
         raise Skip("needs root, for a network namespace of its own")
     text = finished(sh("cat /proc/net/dev | tail -n +3 | cut -d: -f1; env | grep -ic proxy; "
                        "python3 -c 'import socket; print(socket.socket().connect_ex((\"127.0.0.1\", 3128)))'"))
     equal(text.split()[1:], [b"0", b"111"], text)
 
 
-_inside()
+servers.alone()
 main()
