@@ -253,7 +253,7 @@ time.sleep(300)
     job.kill()
     job.communicate()
     found = False
-    for path, content in _contents(f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs"):
+    for path, content in _contents(f"{DATA}/sandboxes/{BOX}", f"{DATA}/runs", f"{DATA}/records"):
         check(SECRET.encode() not in content, f"the key is in {path}")
         found |= proof.encode() in content
     check(found, "what the job holds is not in the memory of the snapshot: nothing was searched")
