@@ -224,6 +224,11 @@ print(json.dumps(out))
     equal(got["routes"], 1)  # the headline
     equal(sorted(got["open"]), [["tcp", 53], ["tcp", 80], ["tcp", 3128], ["udp", 53]])
     equal(got["tunnels"], [])
+    listening = set()  # on the gateway's side of it: sandboxes have no port that another could find
+    for kind in "tcp", "tcp6":
+        with open(f"/proc/net/{kind}") as f:
+            listening |= {int(row.split()[1].split(":")[1], 16) for row in f if row.split()[3] == "0A"}
+    equal(listening, {r[name] for name in ("good", "api", "http", "echo", "hidden")})
     check(set(got["errors"]) <= {101, 111}, got["errors"])  # unreachable, or refused on the loopback
 
 
