@@ -20,13 +20,6 @@ print(subprocess.run(['wc', '-w', '/work/copy'], capture_output=True, text=True)
 """
 
 
-def _inside():
-    """In a network namespace of its own; as root only, for lazaret is to be root there as here."""
-    if "LZ_LEARN_INSIDE" not in os.environ and os.geteuid() == 0:
-        os.environ["LZ_LEARN_INSIDE"] = "1"
-        os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
-
-
 def _answer(s):
     s.recv(4096)
     s.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
@@ -34,9 +27,8 @@ def _answer(s):
 
 def _servers():
     """The ports of two servers of HTTP that are good.test and api.test."""
-    if "LZ_LEARN_INSIDE" not in os.environ:
+    if not servers.is_alone():
         raise Skip("needs root, for a network namespace of its own")
-    servers.loopback_up()
     names = _servers.names = servers.Names({name: ["127.0.0.1"] for name in ("good.test", "api.test")})
     os.environ["LAZARET_DNS"] = names.at
     return servers.tcp(_answer), servers.tcp(_answer)
@@ -177,5 +169,5 @@ def destinations_are_learned_within_the_policy_and_another_one_is_refused(folder
     check(f"egress refused: api.test:{port}" in done.stderr.decode(), done.stderr)
 
 
-_inside()
+servers.alone()
 main()

@@ -7,14 +7,31 @@ import socketserver
 import ssl
 import struct
 import subprocess
+import sys
 import tempfile
 import threading
+
+ALONE = "LZ_SERVERS_ALONE"
 
 
 def loopback_up():
     """In a network namespace of our own, where it is down."""
     with socket.socket() as s:
         fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1))  # SIOCSIFFLAGS, IFF_UP
+
+
+def alone():
+    """Begins this program again in a network namespace of its own, with lo up; as root only, for what
+    it runs is to be root there as here."""
+    if is_alone():
+        loopback_up()
+    elif os.geteuid() == 0:
+        os.environ[ALONE] = "1"
+        os.execvp("unshare", ["unshare", "-n", sys.executable, *sys.argv])
+
+
+def is_alone():
+    return ALONE in os.environ
 
 
 class _Threads(socketserver.ThreadingMixIn, socketserver.TCPServer):

@@ -445,6 +445,11 @@ def it_has_no_right_that_it_does_not_need():
         equal((status["NoNewPrivs"], status["Seccomp"]), ("1", "2"))
         if os.environ.get("GATEWAY_ROOT"):
             equal(status["Uid"].split(), ["65534"] * 4)
+            equal(os.listdir(f"/proc/{pid}/root"), [])
+            own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd") if int(fd) > 2}
+            equal({name.split(":")[0] for name in own} - {"pipe", "anon_inode"}, {"socket"})
+            for kind, same in (("net", True), ("mnt", False), ("ipc", False), ("uts", False)):
+                equal(os.readlink(f"/proc/{pid}/ns/{kind}") == os.readlink(f"/proc/self/ns/{kind}"), same, kind)
 
 
 TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ipv6_and_addresses_work,

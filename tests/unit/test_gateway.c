@@ -383,20 +383,16 @@ static void guest_says(uint16_t type, uint32_t stream, const uint8_t *p, size_t 
     gate_input(&gate, NET_HEADER_SIZE + n);
 }
 
-START_TEST(a_request_waits_for_its_secret_for_so_long)
+/* On stream 1 the guest asks by a rule whose secret, from this pipe, is not there. */
+static void ask_and_wait(const int ends[2])
 {
     const struct net_hello hello = {.version = NET_VERSION}; /* the nonce of tell_gate() */
     const struct net_open open = {.kind = NET_ORIGIN, .exec = 1, .name = "a"};
     const struct net_request request = {
         .method = "GET", .method_len = 3, .path = "/", .path_len = 1};
     uint8_t raw[NET_REQUEST_MAX];
-    struct gate_stream *s = &gate.streams[0];
-    own_free char *refusal = NULL;
-    uint64_t began = clock_mono_ms();
     struct err e;
-    int ends[2];
 
-    ck_assert_int_eq(pipe(ends), 0);
     ck_assert_msg(gate_open(&gate, "127.0.0.1:1", "/dev/null", NULL, &e) == 0, "%s", e.text);
     tell_gate(GATEWAY_SECRET, "K", ends[0]);
     tell_gate(GATEWAY_RULES, "", rules_fd(KEYED));
@@ -407,7 +403,18 @@ START_TEST(a_request_waits_for_its_secret_for_so_long)
     guest_says(NET_OPEN, 1, raw, net_open_format(raw, &open));
     guest_says(NET_REQUEST, 1, raw, net_request_format(raw, &request));
     gate_turn(&gate);
-    ck_assert_int_eq(s->stage, GATE_WAITING);
+    ck_assert_int_eq(gate.streams[0].stage, GATE_WAITING);
+}
+
+START_TEST(a_request_waits_for_its_secret_for_so_long)
+{
+    struct gate_stream *s = &gate.streams[0];
+    own_free char *refusal = NULL;
+    uint64_t began = clock_mono_ms();
+    int ends[2];
+
+    ck_assert_int_eq(pipe(ends), 0);
+    ask_and_wait(ends);
     ck_assert_uint_ge(s->until_ms, began + GATE_REQUEST_MS);
     ck_assert_uint_le(s->until_ms, clock_mono_ms() + GATE_REQUEST_MS);
     ck_assert_ptr_null(gate_event(&gate));
@@ -421,6 +428,35 @@ START_TEST(a_request_waits_for_its_secret_for_so_long)
     ck_assert_ptr_nonnull(memmem(gate.out, gate.out_end, refusal, strlen(refusal)));
     gate_close(&gate);
     close(ends[1]);
+}
+END_TEST
+
+START_TEST(a_stream_ends_when_nothing_moves_or_it_is_too_old)
+{
+    struct gate_stream *s = &gate.streams[0];
+    const struct {
+        uint64_t *since, most;
+    } limits[] = {{&s->moved_ms, GATE_IDLE_MS}, {&s->began_ms, GATE_TOTAL_MS}};
+
+    for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+        uint64_t now;
+        int ends[2];
+
+        ck_assert_int_eq(pipe(ends), 0);
+        ask_and_wait(ends);
+        s->until_ms = UINT64_MAX; /* no other limit */
+        now = clock_mono_ms();
+        *limits[i].since = now - limits[i].most + 30000;
+        ck_assert_uint_eq(gate_deadline_ms(&gate), now + 30000);
+        gate_turn(&gate);
+        ck_assert_int_eq(s->stage, GATE_WAITING);
+        *limits[i].since = now - limits[i].most;
+        gate_turn(&gate);
+        ck_assert_int_eq(s->stage, GATE_OVER);
+        ck_assert_uint_eq(gate_event(&gate)->why, NET_WHY_TIMEOUT);
+        gate_close(&gate);
+        close(ends[1]);
+    }
 }
 END_TEST
 
@@ -467,5 +503,5 @@ SUITE("gateway", a_name_is_read_in_lower_case, a_hello_is_waited_for_however_it_
       what_is_no_secret_is_not_held_back, a_rule_that_stays_keeps_what_it_has_used,
       a_list_that_is_wrong_leaves_the_old_one, a_secret_is_whole_when_its_pipe_has_ended,
       a_secret_that_comes_too_late_is_none, a_secret_is_forgotten_once_no_rule_names_it,
-      a_request_waits_for_its_secret_for_so_long, a_rate_lets_through_what_it_says,
-      a_budget_is_not_passed_by_a_byte)
+      a_request_waits_for_its_secret_for_so_long, a_stream_ends_when_nothing_moves_or_it_is_too_old,
+      a_rate_lets_through_what_it_says, a_budget_is_not_passed_by_a_byte)
