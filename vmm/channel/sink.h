@@ -35,9 +35,10 @@ static inline bool sink_is_empty(const struct sink *k)
 {
     return k->fill == 0;
 }
-/* One write, which never blocks when poll() has said that fd is writable. */
 /* Nobody wants what comes any more: as if its reader had gone. */
 void sink_drop(struct sink *k);
+/* One write, which never blocks when poll() has said that fd is writable; and of the kinds of fds,
+ * it could on RELAY_FD_SHARED only. */
 void sink_write(struct sink *k);
 /* Bytes to give back to the guest now, 0: not worth a frame yet. */
 uint32_t sink_take_credit(struct sink *k);
