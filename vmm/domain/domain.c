@@ -337,6 +337,8 @@ static void passthrough(struct out *o, const struct plan *p, const struct domain
     memory(o, p, f);
     if (f->start != DOMAIN_BOOT && f->start != DOMAIN_TEMPLATE)
         arguments(o, "-incoming", "defer");
+    /* Else each of its threads keeps a heap of its own: 2 MiB more of an idle guest. */
+    environment(o, "MALLOC_ARENA_MAX", "1");
     if (f->start == DOMAIN_RESTORE) {
         environment(o, "LD_PRELOAD", f->preload);
         environment(o, DOMAIN_READONLY_ENV, f->ram);
