@@ -22,8 +22,8 @@ static void job_init(struct session_job *j)
     j->seen = (struct session_seen){0};
     j->n_secrets = j->secrets_sent = 0;
     j->no_secrets = false;
-    sink_init(&j->out, -1, RELAY_FD_FILE, 0);
-    sink_init(&j->err, -1, RELAY_FD_FILE, 0);
+    sink_init(&j->out, -1, RELAY_FD_FILE, wire_window(WIRE_STDOUT), 0);
+    sink_init(&j->err, -1, RELAY_FD_FILE, wire_window(WIRE_STDERR), 0);
 }
 
 void session_init(struct session *s)
@@ -33,7 +33,7 @@ void session_init(struct session *s)
     s->keep = s->log_bytes = 0;
     s->tree.state = WIRE_IN_NONE;
     s->tree.collect_due = s->tree.collected = false;
-    sink_init(&s->tree.sink, -1, RELAY_FD_FILE, 0);
+    sink_init(&s->tree.sink, -1, RELAY_FD_FILE, wire_window(WIRE_TREE), 0);
     for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++)
         job_init(&s->jobs[i]);
     s->event_first = s->n_events = 0;
