@@ -117,6 +117,11 @@ bool exec_reaped(struct exec *x, pid_t pid, int status);
 /* The guest stood still, and its clock may not have: what has a deadline gets its whole time again.
  */
 void exec_rearm(struct exec *x);
+/* Nothing of it is there, or is being removed: nothing to wait for, and nothing to move. */
+static inline bool exec_is_idle(const struct exec *x)
+{
+    return x->state == WIRE_IN_NONE && x->cleaner == 0;
+}
 /* What to wait for; and by when (0: no deadline). */
 void exec_fill(const struct exec *x, bool room, struct pollfd fds[EXEC_SLOTS]);
 uint64_t exec_deadline(const struct exec *x);

@@ -32,7 +32,7 @@ size_t outbox_room(struct outbox *o)
     if (room <= WIRE_HEADER_SIZE)
         return 0;
     room -= WIRE_HEADER_SIZE;
-    return room < WIRE_PAYLOAD_MAX ? room : WIRE_PAYLOAD_MAX;
+    return room < OUTBOX_PAYLOAD_MAX ? room : OUTBOX_PAYLOAD_MAX;
 }
 
 uint8_t *outbox_payload(struct outbox *o)

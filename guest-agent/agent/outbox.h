@@ -10,6 +10,9 @@
 #include "shared/wire.h"
 
 #define OUTBOX_SIZE (4u * (WIRE_HEADER_SIZE + WIRE_PAYLOAD_MAX)) /* bytes */
+/* The kernel sends at most 32 KiB of one write as one buffer: a frame of this payload is two. A
+ * third one, of the 16 bytes that are over, would cost as much as each of them. */
+#define OUTBOX_PAYLOAD_MAX (65536u - WIRE_HEADER_SIZE)
 
 struct outbox {
     uint32_t magic; /* of its frames: WIRE_MAGIC or NET_MAGIC, their headers are alike */

@@ -30,6 +30,7 @@ enum { FD_PORT, FD_CHILDREN, FD_AUDIT, FD_EXECS, FD_COUNT = FD_EXECS + EXEC_SLOT
 struct session {
     const struct session_config *config;
     int port, port_events, children;
+    bool full; /* the port took less than there was: port_events says when it has room */
     enum wire_state state; /* WIRE_IN_BOOT, _READY, _SYNCING or _HELD */
     bool failed;           /* FAILED has been told for a bring-up that failed */
     unsigned serial;       /* of the next job: names are never used twice */
@@ -368,19 +369,55 @@ static int next_timeout(const struct session *s, bool room)
     return first <= now ? 0 : (int)(first - now);
 }
 
-/* What the jobs and the collection have for the host, and how their deadlines stand. */
-static void pump(struct session *s, const struct pollfd *fds)
+/* Adds what the jobs wait for behind n entries; `at` is where those of each job are, 0: nowhere.
+ * Returns how many there are then. Most jobs are none, and cost nothing. */
+static nfds_t fill(const struct session *s, bool room, struct pollfd *fds, nfds_t n,
+                   nfds_t at[WIRE_EXEC_MAX])
 {
+    for (size_t i = 0; i < WIRE_EXEC_MAX; i++) {
+        at[i] = 0;
+        if (exec_is_idle(&s->execs[i]))
+            continue;
+        exec_fill(&s->execs[i], room, fds + n);
+        at[i] = n;
+        n += EXEC_SLOTS;
+    }
+    return n;
+}
+
+/* What the jobs and the collection have for the host, and how their deadlines stand. */
+static void pump(struct session *s, const struct pollfd *fds, const nfds_t at[WIRE_EXEC_MAX])
+{
+    static const struct pollfd none[EXEC_SLOTS]; /* of a job that has just come */
+
     for (size_t i = 0; i < WIRE_EXEC_MAX; i++)
-        exec_pump(&s->execs[i], fds + i * EXEC_SLOTS, &s->outbox);
+        if (!exec_is_idle(&s->execs[i]))
+            exec_pump(&s->execs[i], at[i] > 0 ? fds + at[i] : none, &s->outbox);
     collect_pump(&s->collect, &s->outbox);
     tell_used(s);
     tell_synced(s);
 }
 
+/* Sends what the port takes. It tells of room only when that is waited for: each frame that the
+ * host takes would wake us else. */
+static int flush(struct session *s)
+{
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
+    int rc = outbox_flush(&s->outbox, s->port);
+    bool full = s->outbox.start < s->outbox.end;
+
+    if (rc < 0 || full == s->full)
+        return rc;
+    if (full)
+        event.events |= EPOLLOUT;
+    s->full = full;
+    return epoll_ctl(s->port_events, EPOLL_CTL_MOD, s->port, &event) < 0 ? -errno : 0;
+}
+
 static int turn(struct session *s)
 {
     struct pollfd fds[FD_COUNT];
+    nfds_t at[WIRE_EXEC_MAX], n;
     struct epoll_event event;
     bool room = outbox_room(&s->outbox) > 0;
     /* A job whose fds are not even looked at does not move. */
@@ -390,9 +427,8 @@ static int turn(struct session *s)
     fds[FD_PORT] = (struct pollfd){.fd = s->port_events, .events = POLLIN};
     fds[FD_CHILDREN] = (struct pollfd){.fd = s->children, .events = POLLIN};
     fds[FD_AUDIT] = (struct pollfd){.fd = s->audit.fd, .events = POLLIN};
-    for (size_t i = 0; i < WIRE_EXEC_MAX; i++)
-        exec_fill(&s->execs[i], room, fds + FD_EXECS + i * EXEC_SLOTS);
-    rc = poll(fds, held ? FD_EXECS : FD_COUNT, next_timeout(s, room));
+    n = fill(s, room, fds, FD_EXECS, at);
+    rc = poll(fds, held ? FD_EXECS : n, next_timeout(s, room));
     if (rc < 0)
         return errno == EINTR ? 0 : -errno;
     if (fds[FD_CHILDREN].revents)
@@ -406,13 +442,13 @@ static int turn(struct session *s)
     }
     /* Last, for what the host said may already have an answer. */
     if (!held)
-        pump(s, fds + FD_EXECS);
-    return outbox_flush(&s->outbox, s->port);
+        pump(s, fds, at);
+    return flush(s);
 }
 
 static int watch(struct session *s)
 {
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
+    struct epoll_event event = {.events = EPOLLIN | EPOLLET};
     sigset_t child;
 
     sigemptyset(&child);

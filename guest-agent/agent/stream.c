@@ -28,7 +28,8 @@ void stream_init(struct exec *x)
     x->in.fd = x->out[0].fd = x->out[1].fd = -1;
     x->in.open = x->in.lost = false;
     x->in.at = x->in.length = x->in.spent = 0;
-    x->out[0].credit = x->out[1].credit = WIRE_WINDOW;
+    x->out[0].credit = wire_window(WIRE_STDOUT);
+    x->out[1].credit = wire_window(WIRE_STDERR);
 }
 
 void stream_done(struct exec *x)
@@ -152,7 +153,8 @@ void exec_input_end(struct exec *x)
 void stream_keep(struct exec *x)
 {
     x->in.lost = true;
-    x->out[0].credit = x->out[1].credit = WIRE_WINDOW;
+    x->out[0].credit = wire_window(WIRE_STDOUT);
+    x->out[1].credit = wire_window(WIRE_STDERR);
     exec_input_end(x);
 }
 
@@ -160,7 +162,7 @@ int exec_credit(struct exec *x, enum wire_kind kind, uint32_t bytes)
 {
     struct exec_output *out = &x->out[kind == WIRE_STDERR];
 
-    if (bytes > WIRE_WINDOW - out->credit)
+    if (bytes > wire_window(kind) - out->credit)
         return -EPROTO;
     out->credit += bytes;
     return 0;

@@ -48,8 +48,8 @@
  * output streams begin anew, with a whole window; every other job is ended without a word. Any
  * other HELLO ends all of them.
  *
- * Credits: a sender may have WIRE_WINDOW bytes of DATA under way per stream when the stream begins;
- * CREDIT gives back what the receiver has consumed. More DATA than credit is tampering.
+ * Credits: a sender may have wire_window() bytes of DATA under way when a stream begins; CREDIT
+ * gives back what the receiver has consumed. More DATA than credit is tampering.
  */
 #ifndef LZ_SHARED_WIRE_H
 #define LZ_SHARED_WIRE_H
@@ -59,11 +59,12 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION         7u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION         8u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */
-#define WIRE_WINDOW          98304u      /* bytes of DATA in flight per stream */
+#define WIRE_WINDOW          163840u     /* bytes of DATA in flight per stream, .. */
+#define WIRE_WINDOW_STDERR   49152u      /* .. of stderr: all of them are memory of the host */
 #define WIRE_EXEC_MAX        16u         /* exec numbers are 1 to 16 */
 #define WIRE_EXEC_ALL        0xffffu     /* a bit each: wire_exec_bit() */
 #define WIRE_CONFIG_MAX      1048576u    /* bytes of OCI config.json */
@@ -152,6 +153,11 @@ static inline uint32_t wire_stream_exec(uint32_t stream)
 static inline enum wire_kind wire_stream_kind(uint32_t stream)
 {
     return (enum wire_kind)(stream & 7u);
+}
+
+static inline uint32_t wire_window(enum wire_kind kind)
+{
+    return kind == WIRE_STDERR ? WIRE_WINDOW_STDERR : WIRE_WINDOW;
 }
 
 /* The bit of an exec in `keep` and `kept`. */

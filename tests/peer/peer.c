@@ -117,6 +117,7 @@ char peer_frozen(const struct peer *pe)
 
 static void open_agent(struct peer *pe, const char *failed)
 {
+    const int room = 16384;
     int fds[2];
     char path[128];
 
@@ -134,6 +135,8 @@ static void open_agent(struct peer *pe, const char *failed)
     ck_assert_int_eq(symlink("/dev", path), 0);
     ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
     ck_assert_int_eq(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
+    /* Less than a frame, so that the agent has to wait for room. */
+    ck_assert_int_eq(setsockopt(fds[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)), 0);
     wire_reader_init(&pe->reader);
     pe->agent = fork();
     ck_assert_int_ge(pe->agent, 0);

@@ -1,4 +1,5 @@
 /* test_agent: promises of the guest agent's session and jobs. */
+#include "agent/outbox.h"
 #include "shared/tree.h"
 #include "tests/peer/peer.h"
 #include "tests/unit/suite.h"
@@ -242,6 +243,7 @@ START_TEST(sixteen_mebibytes_come_back_whole_and_in_order)
         got += f.h.length;
         unacked += f.h.length;
         ck_assert_uint_le(unacked, WIRE_WINDOW);
+        ck_assert_uint_le(f.h.length, OUTBOX_PAYLOAD_MAX);
         /* Late on purpose: the agent must live with what it has. */
         if (unacked > WIRE_WINDOW / 2 || got == total) {
             peer_credit(&pe, STDOUT1, unacked);

@@ -228,7 +228,7 @@ static inline void start(struct rig *r, struct channel_exec x)
 /* All that a stream may send before it gets credit back. */
 static inline void send_window(struct rig *r, uint32_t stream)
 {
-    for (uint32_t left = WIRE_WINDOW; left > 0;) {
+    for (uint32_t left = wire_window(wire_stream_kind(stream)); left > 0;) {
         uint32_t n = left < sizeof(junk) ? left : (uint32_t)sizeof(junk);
 
         guest_send(r, WIRE_DATA, stream, junk, n);

@@ -81,7 +81,7 @@ START_TEST(what_comes_after_the_cap_is_dropped_and_credited)
     int keep = dup(fd);
 
     memset(block, 'a', sizeof(block));
-    sink_init(&k, fd, RELAY_FD_FILE, 1000);
+    sink_init(&k, fd, RELAY_FD_FILE, WIRE_WINDOW, 1000);
     for (int i = 0; i < 10; i++) {
         ck_assert(sink_put(&k, block, sizeof(block)));
         while (!sink_is_empty(&k))

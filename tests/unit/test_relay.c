@@ -198,7 +198,7 @@ START_TEST(a_shared_pipe_is_written_a_page_at_a_time_and_never_blocks)
     size_t written = 0;
 
     ck_assert_int_eq(pipe2(pipefd, O_CLOEXEC), 0); /* blocking: a wrong write hangs the test */
-    sink_init(&k, pipefd[1], RELAY_FD_SHARED, 0);
+    sink_init(&k, pipefd[1], RELAY_FD_SHARED, WIRE_WINDOW, 0);
     ck_assert(sink_put(&k, junk, sizeof(junk)) && sink_put(&k, junk, 1000));
     p = (struct pollfd){.fd = pipefd[1], .events = POLLOUT};
     while (poll(&p, 1, 0) == 1) {

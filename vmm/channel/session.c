@@ -22,8 +22,8 @@ static void job_init(struct session_job *j)
     j->seen = (struct session_seen){0};
     j->n_secrets = j->secrets_sent = 0;
     j->no_secrets = false;
-    sink_init(&j->out, -1, RELAY_FD_FILE, 0);
-    sink_init(&j->err, -1, RELAY_FD_FILE, 0);
+    sink_init(&j->out, -1, RELAY_FD_FILE, wire_window(WIRE_STDOUT), 0);
+    sink_init(&j->err, -1, RELAY_FD_FILE, wire_window(WIRE_STDERR), 0);
 }
 
 void session_init(struct session *s)
@@ -33,7 +33,7 @@ void session_init(struct session *s)
     s->keep = s->log_bytes = 0;
     s->tree.state = WIRE_IN_NONE;
     s->tree.collect_due = s->tree.collected = false;
-    sink_init(&s->tree.sink, -1, RELAY_FD_FILE, 0);
+    sink_init(&s->tree.sink, -1, RELAY_FD_FILE, wire_window(WIRE_TREE), 0);
     for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++)
         job_init(&s->jobs[i]);
     s->event_first = s->n_events = 0;
@@ -197,12 +197,18 @@ static void settle(struct session *s)
     }
 }
 
+/* What came since poll() was asked need not wait for the next one where a write cannot block. */
+static void write_sink(struct sink *k, const struct pollfd *p)
+{
+    if (p->fd >= 0 ? p->revents != 0 : k->kind != RELAY_FD_SHARED)
+        sink_write(k);
+}
+
 void session_io(struct session *s, const struct pollfd p[SESSION_POLL_MAX])
 {
     if (s->over)
         return;
-    if (p[AT_TREE].fd >= 0 && p[AT_TREE].revents)
-        sink_write(&s->tree.sink);
+    write_sink(&s->tree.sink, &p[AT_TREE]);
     for (uint32_t i = 0; i < WIRE_EXEC_MAX; i++) {
         const struct pollfd *at = &p[AT_JOBS + AT_JOB_SIZE * i];
 
@@ -210,10 +216,8 @@ void session_io(struct session *s, const struct pollfd p[SESSION_POLL_MAX])
             session_read_secret(s, i + 1);
             session_read_stdin(s, i + 1);
         }
-        if (at[AT_STDOUT].fd >= 0 && at[AT_STDOUT].revents)
-            sink_write(&s->jobs[i].out);
-        if (at[AT_STDERR].fd >= 0 && at[AT_STDERR].revents)
-            sink_write(&s->jobs[i].err);
+        write_sink(&s->jobs[i].out, &at[AT_STDOUT]);
+        write_sink(&s->jobs[i].err, &at[AT_STDERR]);
     }
     session_parse(s);
     settle(s);

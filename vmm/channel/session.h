@@ -133,7 +133,8 @@ void session_input(struct session *s, size_t n);
 
 /* Fills p[SESSION_POLL_MAX] with what the jobs wait for; fd is -1 where there is nothing. */
 void session_poll(const struct session *s, struct pollfd p[SESSION_POLL_MAX]);
-/* Does what poll() said is possible, then parses what had to wait and makes frames and events. */
+/* Does what poll() said is possible and what cannot block, then parses what had to wait and makes
+ * frames and events. */
 void session_io(struct session *s, const struct pollfd p[SESSION_POLL_MAX]);
 
 /* Bytes for the guest: borrows until session_sent(). */

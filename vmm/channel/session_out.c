@@ -125,9 +125,10 @@ static void take_sinks(struct session_job *j, const struct relay_command *c, con
     j->busy = true;
     j->tty = c->how.flags & WIRE_EXEC_TTY;
     sink_init(&j->out, next_fd(true, fds, n_fds, at), (enum relay_fd_kind)c->kinds[RELAY_FD_STDOUT],
-              c->cap_bytes);
+              wire_window(WIRE_STDOUT), c->cap_bytes);
     sink_init(&j->err, next_fd(!j->tty, fds, n_fds, at),
-              (enum relay_fd_kind)c->kinds[RELAY_FD_STDERR], c->cap_bytes);
+              (enum relay_fd_kind)c->kinds[RELAY_FD_STDERR], wire_window(WIRE_STDERR),
+              c->cap_bytes);
     /* Without a stdin, nothing was sent and there is nothing to give back. */
     j->stdin_credit = WIRE_WINDOW;
 }
@@ -167,7 +168,7 @@ static void command_adopt(struct session *s, const struct relay_command *c, cons
 
 static void command_collect(struct session *s, const struct relay_command *c, int fd)
 {
-    sink_init(&s->tree.sink, fd, RELAY_FD_FILE, 0);
+    sink_init(&s->tree.sink, fd, RELAY_FD_FILE, wire_window(WIRE_TREE), 0);
     s->tree.state = WIRE_IN_COLLECTING;
     s->tree.collect_due = true;
     s->tree.cap_bytes = c->cap_bytes;

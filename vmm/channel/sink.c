@@ -9,16 +9,17 @@
 
 /* Below this, a CREDIT frame costs more than it helps; the guest still has the rest of its window.
  */
-#define GIVE_BACK_MIN (WIRE_WINDOW / 4)
+#define GIVE_BACK_MIN(window) ((window) / 4)
 
-void sink_init(struct sink *k, int fd, enum relay_fd_kind kind, uint64_t max_bytes)
+void sink_init(struct sink *k, int fd, enum relay_fd_kind kind, uint32_t window, uint64_t max_bytes)
 {
     k->fd = fd;
     k->kind = kind;
     k->broken = k->close_due = false;
     k->failed = 0;
     k->room = max_bytes ? max_bytes : UINT64_MAX;
-    k->credit = fd >= 0 ? WIRE_WINDOW : 0;
+    k->window = window;
+    k->credit = fd >= 0 ? window : 0;
     k->given = k->first = k->fill = 0;
 }
 
@@ -26,7 +27,7 @@ void sink_done(struct sink *k)
 {
     if (k->fd >= 0)
         close(k->fd);
-    sink_init(k, -1, RELAY_FD_FILE, 0);
+    sink_init(k, -1, RELAY_FD_FILE, k->window, 0);
 }
 
 bool sink_put(struct sink *k, const uint8_t *data, uint32_t len)
@@ -43,8 +44,8 @@ bool sink_put(struct sink *k, const uint8_t *data, uint32_t len)
         len = (uint32_t)k->room;
     }
     k->room -= len;
-    at = (k->first + k->fill) % WIRE_WINDOW;
-    part = len < WIRE_WINDOW - at ? len : WIRE_WINDOW - at;
+    at = (k->first + k->fill) % k->window;
+    part = len < k->window - at ? len : k->window - at;
     memcpy(k->ring + at, data, part);
     memcpy(k->ring, data + part, len - part);
     k->fill += len;
@@ -71,7 +72,7 @@ void sink_drop(struct sink *k)
 
 void sink_write(struct sink *k)
 {
-    uint32_t len = k->fill < WIRE_WINDOW - k->first ? k->fill : WIRE_WINDOW - k->first;
+    uint32_t len = k->fill < k->window - k->first ? k->fill : k->window - k->first;
     ssize_t n;
 
     if (k->fd < 0 || len == 0)
@@ -92,14 +93,14 @@ void sink_write(struct sink *k)
     k->fill -= (uint32_t)n;
     k->given += (uint32_t)n;
     /* Starting over keeps the pages of an idle ring untouched. */
-    k->first = k->fill == 0 ? 0 : (k->first + (uint32_t)n) % WIRE_WINDOW;
+    k->first = k->fill == 0 ? 0 : (k->first + (uint32_t)n) % k->window;
 }
 
 uint32_t sink_take_credit(struct sink *k)
 {
     uint32_t n = k->given;
 
-    if (k->broken || n < GIVE_BACK_MIN)
+    if (k->broken || n < GIVE_BACK_MIN(k->window))
         return 0;
     k->given = 0;
     k->credit += n;

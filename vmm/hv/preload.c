@@ -1,5 +1,6 @@
 /*
- * preload: loaded into QEMU before its own libraries: one file is opened read-only.
+ * preload: loaded into a QEMU whose guest's memory is a saved file, before its own libraries: the
+ * file is opened read-only, and no huge pages are taken.
  *
  * QEMU 7.2 opens the file behind a guest's memory for writing even when it maps it privately
  * (-object memory-backend-file,share=off; its readonly=on would give the guest read-only memory). A
@@ -9,17 +10,27 @@
  *
  * The mount is what protects the file; this only lets QEMU live with it. If it is not loaded, QEMU
  * does not start. Needs the C library only, and runs in QEMU's process: no state, no allocation.
+ *
+ * There are no huge pages in such a memory. All that QEMU would get of them is 2 MiB for each small
+ * block that it asks for, and a program compiled into steps of 2 MiB.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #define VARIABLE "LAZARET_READONLY" /* the absolute path, as QEMU will give it */
+
+/* A kernel that cannot costs memory only. */
+__attribute__((constructor)) static void take_small_pages(void)
+{
+    (void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
+}
 
 static int open_it(const char *path, int flags, mode_t mode)
 {
