@@ -37,7 +37,7 @@ def _marks(name=BOX):
     return json.loads(finished(lazaret("marks", name, "--json")))
 
 
-TELL = ("cat /etc/machine-id /proc/sys/kernel/random/uuid; "
+TELL = ("uname -n; cat /etc/machine-id /proc/sys/kernel/random/uuid; "
         "head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '; "
         "python3 -c 'import ssl; print(ssl.RAND_bytes(16).hex())'; date +%s.%N")
 
@@ -45,7 +45,8 @@ TELL = ("cat /etc/machine-id /proc/sys/kernel/random/uuid; "
 def forks_have_the_parents_memory_disk_and_jobs_and_agree_on_nothing_new():
     box = _box()
     finished(execute(box, "-d", "--", "sh", "-c",
-                     "i=0; while :; do i=$((i+1)); echo $i > /work/count; sleep 0.1; done"))
+                     "i=0; while :; do i=$((i+1)); echo $i > /work/count; sleep 0.1; "
+                     "read name < /proc/sys/kernel/hostname; echo $name >> /work/names; done"))
     _sh(box, "echo of the parent > /work/f")
     wait_for(lambda: _sh(box, "cat /work/count 2>/dev/null || echo 0") > "0", "the job to count")
     finished(_fork(box, "child", "-n", "2"))
@@ -61,10 +62,12 @@ def forks_have_the_parents_memory_disk_and_jobs_and_agree_on_nothing_new():
         for name in names:
             began = time.time()
             words = _sh(name, TELL).split()
-            equal(len(words), 5)
+            equal(len(words), 6)
             check(began - 1 <= float(words[-1]) <= time.time() + 1, f"clock of {name}: {words[-1]}")
             said.append(words[:-1])
-        equal(len({w for words in said for w in words}), 12, "common words:")
+        equal(len({w for words in said for w in words}), 15, "common words:")
+        equal([_sh(n, "tail -n 1 /work/names") for n in names], [f"{said[0][0]}\n"] * 3,
+              "the host name of the job that runs on:")
         _sh("child-1", "echo of the child > /work/f")
         equal([_sh(n, "cat /work/f") for n in names],
               ["of the parent\n", "of the child\n", "of the parent\n"])
