@@ -2,6 +2,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import time
 
@@ -108,6 +109,29 @@ def all_forks_come_up_or_none():
     one_line_error(_fork(box, "a/b"), 125, "no name")
     one_line_error(_fork("nobody", "child"), 125, "no sandbox 'nobody'")
     one_line_error(_fork(f"{box}:none", "child"), 125, "no mark 'none'")
+
+
+def _generation_id(name):
+    """The one that its QEMU was started with."""
+    with open(f"/proc/{family(name)['qemu']}/cmdline", "rb") as f:
+        return re.search(rb'"vmgenid","guid":"([0-9a-f-]{36})"', f.read())[1]
+
+
+def each_start_on_q35_has_a_generation_id_of_its_own_and_the_guests_kernel_reads_it():
+    names = ["board", "board-fork"]
+    finished(up("board", "--machine", "q35"))
+    try:
+        finished(_fork(*names))
+        ids = [_generation_id(n) for n in names]
+        finished(lazaret("snapshot", "board-fork", "here"))
+        finished(lazaret("revert", "board-fork"))
+        ids.append(_generation_id("board-fork"))
+        equal(len(set(ids)), 3, f"different ones of {ids}:")
+        for name in names:
+            said = _sh(name, "uname -r; find /sys/devices -path '*/QEMUVGID:00/driver'").split()
+            check(len(said) > 1 or said[0].startswith("6.1."), f"no driver in '{name}': {said}")
+    finally:
+        _gone(*(n for n in names if n in sandboxes()))
 
 
 def a_job_in_a_throw_away_copy_changes_nothing(folder):

@@ -179,8 +179,9 @@ def another_shape_is_another_guest_and_cold_saves_none(folder):
 def q35_starts_warm_too(folder):
     data = _data(folder)
     _run(data, "true", "--machine", "q35")
+    one = _saved(data)
     d = _run(data, TELL, "--machine", "q35")
-    equal(d["warm"], True)
+    equal((d["warm"], _saved(data)), (True, one))
     check(d["began"] - 1 <= float(d["stdout"].split()[-1]) <= d["ended"] + 1, d)
 
 
