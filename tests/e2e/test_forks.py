@@ -2,6 +2,7 @@
 import atexit
 import json
 import os
+import re
 import shutil
 import time
 
@@ -37,7 +38,7 @@ def _marks(name=BOX):
     return json.loads(finished(lazaret("marks", name, "--json")))
 
 
-TELL = ("cat /etc/machine-id /proc/sys/kernel/random/uuid; "
+TELL = ("uname -n; cat /etc/machine-id /proc/sys/kernel/random/uuid; "
         "head -c 16 /dev/urandom | od -An -tx1 | tr -d ' '; "
         "python3 -c 'import ssl; print(ssl.RAND_bytes(16).hex())'; date +%s.%N")
 
@@ -45,7 +46,8 @@ TELL = ("cat /etc/machine-id /proc/sys/kernel/random/uuid; "
 def forks_have_the_parents_memory_disk_and_jobs_and_agree_on_nothing_new():
     box = _box()
     finished(execute(box, "-d", "--", "sh", "-c",
-                     "i=0; while :; do i=$((i+1)); echo $i > /work/count; sleep 0.1; done"))
+                     "i=0; while :; do i=$((i+1)); echo $i > /work/count; sleep 0.1; "
+                     "read name < /proc/sys/kernel/hostname; echo $name >> /work/names; done"))
     _sh(box, "echo of the parent > /work/f")
     wait_for(lambda: _sh(box, "cat /work/count 2>/dev/null || echo 0") > "0", "the job to count")
     finished(_fork(box, "child", "-n", "2"))
@@ -61,10 +63,12 @@ def forks_have_the_parents_memory_disk_and_jobs_and_agree_on_nothing_new():
         for name in names:
             began = time.time()
             words = _sh(name, TELL).split()
-            equal(len(words), 5)
+            equal(len(words), 6)
             check(began - 1 <= float(words[-1]) <= time.time() + 1, f"clock of {name}: {words[-1]}")
             said.append(words[:-1])
-        equal(len({w for words in said for w in words}), 12, "common words:")
+        equal(len({w for words in said for w in words}), 15, "common words:")
+        equal([_sh(n, "tail -n 1 /work/names") for n in names], [f"{said[0][0]}\n"] * 3,
+              "the host name of the job that runs on:")
         _sh("child-1", "echo of the child > /work/f")
         equal([_sh(n, "cat /work/f") for n in names],
               ["of the parent\n", "of the child\n", "of the parent\n"])
@@ -105,6 +109,29 @@ def all_forks_come_up_or_none():
     one_line_error(_fork(box, "a/b"), 125, "no name")
     one_line_error(_fork("nobody", "child"), 125, "no sandbox 'nobody'")
     one_line_error(_fork(f"{box}:none", "child"), 125, "no mark 'none'")
+
+
+def _generation_id(name):
+    """The one that its QEMU was started with."""
+    with open(f"/proc/{family(name)['qemu']}/cmdline", "rb") as f:
+        return re.search(rb'"vmgenid","guid":"([0-9a-f-]{36})"', f.read())[1]
+
+
+def each_start_on_q35_has_a_generation_id_of_its_own_and_the_guests_kernel_reads_it():
+    names = ["board", "board-fork"]
+    finished(up("board", "--machine", "q35"))
+    try:
+        finished(_fork(*names))
+        ids = [_generation_id(n) for n in names]
+        finished(lazaret("snapshot", "board-fork", "here"))
+        finished(lazaret("revert", "board-fork"))
+        ids.append(_generation_id("board-fork"))
+        equal(len(set(ids)), 3, f"different ones of {ids}:")
+        for name in names:
+            said = _sh(name, "uname -r; find /sys/devices -path '*/QEMUVGID:00/driver'").split()
+            check(len(said) > 1 or said[0].startswith("6.1."), f"no driver in '{name}': {said}")
+    finally:
+        _gone(*(n for n in names if n in sandboxes()))
 
 
 def a_job_in_a_throw_away_copy_changes_nothing(folder):

@@ -61,6 +61,7 @@ static char *domain_of(const struct domain_row *row)
         .start = row->start,
         .name = "lz-golden",
         .uuid = "6e3d4b5a-9c1f-4e2b-8a77-1d0c5f3b2a90",
+        .genid = "0f1c2b3a-4d5e-4f60-9182-a3b4c5d6e7f8",
         .emulator = CAGE_EMULATOR,
         .kernel = "/image/vmlinuz",
         .initrd = "/image/initramfs",

@@ -25,6 +25,7 @@ static const struct plan a_plan = {
 static const struct domain_files some_files = {
     .name = "lz-unit",
     .uuid = "0b7c1f0e-7a55-4f0e-9d3c-2f1a5d9e4c11",
+    .genid = "5d2a9c7e-3b41-4f88-a6d0-7c1e9b2f4a63",
     .emulator = "/run/lz/lazaret-qemu",
     .kernel = "/i/vmlinuz",
     .initrd = "/i/initramfs",
@@ -70,7 +71,7 @@ START_TEST(every_text_is_checked)
     static const char **const fields[] = {
         &f.name,        &f.uuid,  &f.emulator, &f.kernel,  &f.initrd,  &f.root,
         &f.scratch,     &f.input, &f.channel,  &f.console, &f.cmdline, &f.verity.root_hash,
-        &f.verity.salt,
+        &f.verity.salt, &f.genid,
     };
 
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {

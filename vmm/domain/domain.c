@@ -231,6 +231,8 @@ static void identity(struct out *o, const struct plan *p, const struct domain_fi
 {
     text(o, "name", f->name);
     text(o, "uuid", f->uuid);
+    if (o->machine == PLAN_Q35) /* microvm's ACPI has no place for it */
+        text(o, "genid", f->genid);
     begin(o, "memory", "unit", "KiB", "dumpCore", "off", NULL); /* not in a core file of QEMU */
     number(o, p->guest_bytes / 1024);
     end(o);

@@ -31,8 +31,9 @@ struct domain_verity {
 /* Absolute paths as the QEMU process will see them; borrowed. */
 struct domain_files {
     enum domain_start start;
-    const char *name; /* domain name */
-    const char *uuid; /* RFC 4122 text form */
+    const char *name;  /* domain name */
+    const char *uuid;  /* RFC 4122 text form */
+    const char *genid; /* the same; another at each start, which tells q35's guest of it */
     const char *emulator;
     const char
         *kernel; /* kernel and initramfs: unused by a guest that waits, they are in its memory */

@@ -121,7 +121,7 @@ int text_check_files(const struct domain_files *f, struct err *e)
 {
     if (!f->name || !str_is_name(f->name))
         return err_set(e, ERR_USAGE, "domain name: not 1 to 64 of A-Z a-z 0-9 . _ -");
-    if (!f->uuid || !is_uuid(f->uuid))
+    if (!f->uuid || !is_uuid(f->uuid) || !f->genid || !is_uuid(f->genid))
         return err_set(e, ERR_USAGE, "domain '%s': not a UUID", f->name);
     if (check_paths(f, e) < 0)
         return -1;

@@ -21,7 +21,6 @@
 #include <string.h>
 
 #define OCI_VERSION    "1.0.2"
-#define OCI_HOSTNAME   "lazaret"
 #define OCI_DEV_BYTES  65536u           /* of /dev: holds mount points only */
 #define OCI_RUN_BYTES  65536u           /* of /run, which has one then: the same */
 #define OCI_SHM_BYTES  (64u * PLAN_MIB) /* of /dev/shm; counts as the job's memory too */
@@ -330,7 +329,7 @@ struct doc *oci_config(const struct plan *p, unsigned exec)
     doc_set_str(root, "path", GUEST_ROOTFS);
     doc_set_bool(root, "readonly", !p->writable_root);
     doc_set(d, "root", root);
-    doc_set_str(d, "hostname", OCI_HOSTNAME);
+    /* No "hostname": the container begins with the guest's, which is another in every guest. */
     doc_set(d, "mounts", mounts(p, exec));
     doc_set(d, "linux", linux_section(p, exec));
     return d;

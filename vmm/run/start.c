@@ -66,6 +66,7 @@ static int make_shape(struct keeper *k, const struct domain_files *f, const char
     struct domain_files fixed = *f;
 
     fixed.uuid = SHAPE_UUID;
+    fixed.genid = SHAPE_UUID;
     if (up_format_domain(k, &fixed, &ret->xml, e) < 0 ||
         warm_file_identity(WRAP_QEMU, &ret->emulator, e) < 0 ||
         warm_host_identity(&ret->host, e) < 0 || hv_get_versions(k->hv, &ret->versions, e) < 0)

@@ -279,11 +279,12 @@ static int format_domain(const struct plan *plan, const struct image *im, const 
     own_free char *channel = str_printf("%s/" UP_CHANNEL, vm_path);
     own_free char *console = str_printf("%s/" UP_CONSOLE, vm_path);
     own_free char *net = str_printf("%s/" EGRESS_SOCKET, vm_path);
-    char uuid[37];
+    char uuid[37], genid[37];
     struct domain_files f = {
         .start = w->start,
         .name = w->name ? w->name : name,
         .uuid = w->uuid ? w->uuid : uuid,
+        .genid = w->genid ? w->genid : genid,
         .emulator = caged ? CAGE_EMULATOR : WRAP_QEMU,
         .kernel = kernel,
         .initrd = initrd,
@@ -308,7 +309,7 @@ static int format_domain(const struct plan *plan, const struct image *im, const 
         .preload = w->preload,
     };
 
-    if (make_uuid(uuid, e) < 0)
+    if (make_uuid(uuid, e) < 0 || make_uuid(genid, e) < 0)
         return -1;
     return domain_format(plan, &f, ret_xml, e);
 }
