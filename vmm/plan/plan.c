@@ -38,6 +38,7 @@ void plan_free(struct plan *p)
     net_proxy_done(&p->egress_proxy);
     alert_rules_done(&p->alerts);
     policies_free(&p->network_policies);
+    policies_free(&p->secret_policies);
     strv_done(&p->gateway_secrets);
     plan_record_done(&p->record);
     for (enum key k = 0; k < KEYS; k++)
@@ -144,6 +145,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "file_size_bytes", p->file_size_bytes);
     doc_set_u64(d, "open_files", p->open_files);
     add_network(d, p);
+    if (p->secret_policies.n > 0)
+        doc_set(d, "secret_policies", policies_secrets_to_doc(&p->secret_policies));
     if (p->alerts.n > 0)
         doc_set(d, "alerts", alert_rules_to_doc(&p->alerts));
     doc_set_bool(d, "writable_root", p->writable_root);

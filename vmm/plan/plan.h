@@ -104,6 +104,7 @@ struct plan {
     struct net_proxy egress_proxy;    /* ... and through this one, if it has a host */
     struct alert_rules alerts;        /* of all policies */
     struct policies network_policies; /* own: what bounds the rules of a sandbox later */
+    struct policies secret_policies;  /* own: what bounds the secrets of a sandbox later */
     struct strv gateway_secrets;      /* names: for the gateway only, never the guest's */
     bool writable_root;               /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */
