@@ -57,6 +57,8 @@ START_TEST(a_wrong_manifest_is_refused_with_file_line_and_key)
         {M(",\n\"PIDS\": 4"), "agent.json:2: unknown key"},
         {M(",\n\"env\": [{}]"), "agent.json:2: env: 'env' has an element"},
         {M(",\n\"env\": [\"A\"]"), "agent.json:2: env: 'A' is not NAME=VALUE"},
+        {M(",\n\"env\": [\"A=1\", \"AB=1\",\n\"A=2\"]"),
+         "agent.json:3: env[2]: 'A' is there twice"},
         {M(",\n\"machine\": \"pc\""), "agent.json:2: machine: 'pc' is not microvm or q35"},
         {M(",\n\"user\": \"0\""), "agent.json:2: user: a job never runs as root"},
         {M(",\n\"output_max\": 1"), "agent.json:2: output_max needs"},
