@@ -11,7 +11,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     *p = *base;
     p->image = str_dup(base->image);
     p->image_digest = base->image_digest ? str_dup(base->image_digest) : NULL;
-    p->out = p->in_identity = NULL;
+    p->name = p->out = p->in_identity = NULL;
     p->workdir = NULL;
     p->argv = p->env = p->inputs = p->env_from = p->trimmed = (struct strv){0};
     p->secrets = p->secret_env = p->out_recipients = p->gateway_secrets = (struct strv){0};
@@ -134,9 +134,9 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
         return err_set(e, ERR_HOST, "out of memory");
     w->use = KEY_OF_FORK;
     /* What it says of itself, within its policies; the rest is the sandbox's. */
-    if (plan_check_uses(w, e) < 0 || check_base(base, w, e) < 0 ||
-        resolve_network(w, base, first, &secrets, e) < 0 || plan_resolve_output(w, first, e) < 0 ||
-        plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
+    if (plan_check_uses(w, e) < 0 || plan_resolve_name(w, first, e) < 0 ||
+        check_base(base, w, e) < 0 || resolve_network(w, base, first, &secrets, e) < 0 ||
+        plan_resolve_output(w, first, e) < 0 || plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
         plan_resolve_number(w, first, KEY_OUTPUT_MAX, e) < 0)
         return -1;
     /* One that nobody asked for gives way to the sandbox's. */
@@ -165,6 +165,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     swap_network(p, first);
     if (plan_sort_secrets(w, p, e) < 0)
         return -1;
+    p->name = own_steal_ptr(first->name);
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;
     if (plan_resolve_record(w, p, e) < 0)

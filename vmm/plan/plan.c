@@ -20,6 +20,7 @@ void plan_free(struct plan *p)
 {
     if (!p)
         return;
+    free(p->name);
     free(p->image);
     free(p->image_digest);
     free(p->workdir);
@@ -107,6 +108,8 @@ struct doc *plan_to_doc(const struct plan *p)
 
     doc_set_str(d, "format", "lazaret-plan");
     doc_set_u64(d, "version", 1);
+    if (p->name)
+        doc_set_str(d, "name", p->name);
     doc_set_str(d, "image", p->image);
     if (p->image_digest)
         doc_set_str(d, "image_digest", p->image_digest);
@@ -210,7 +213,8 @@ static char *value_of(const struct plan *p, enum key k)
     const struct {
         enum key k;
         const char *text;
-    } texts[] = {{KEY_IMAGE, p->image},
+    } texts[] = {{KEY_NAME, p->name},
+                 {KEY_IMAGE, p->image},
                  {KEY_WORKDIR, p->workdir},
                  {KEY_OUTPUT, p->out ? p->out : "none"},
                  {KEY_WRITABLE, p->writable_root ? "true" : "false"},

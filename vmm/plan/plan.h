@@ -63,6 +63,7 @@ struct plan_declared {
 };
 
 struct plan {
+    char *name;         /* its manifest's own, or NULL */
     char *image;        /* reference into the image store, as it was given */
     char *image_digest; /* of the manifest that it named, or NULL: not looked up yet */
     enum plan_machine machine;

@@ -184,6 +184,7 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         return err_set(e, ERR_HOST, "out of memory");
     if (doc_get_str(d, "format", &format, e) < 0 ||
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
+        (doc_has(d, "name") && get_text(d, "name", &p->name, e) < 0) ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         (doc_has(d, "apparmor") && doc_get_bool(d, "apparmor", &p->apparmor, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
