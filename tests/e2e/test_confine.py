@@ -213,6 +213,11 @@ for flag in (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0
 for persona in (8, 0x40000, 0x100000, 0x400000, 0x800000):
     if call(conditional['personality'], persona) != 1:
         bad.append(f'personality {persona:#x}')
+for request in (0x5412, 0x541c, 0x541d, 0x5423, 0x100005412, -1 << 32 | 0x5412):  # TIOCSTI, LINUX, CONS, SETD
+    if call(conditional['ioctl'], 0, request, 0) != 1:
+        bad.append(f'ioctl {request:#x}')
+if call(conditional['ioctl'], -1, 0x5401, 0) != 9:  # TCGETS, of no file
+    bad.append('ioctl TCGETS')
 made = {(f, t, p) for f, t, p in itertools.product(range(0, 48), (1, 2, 3, 4, 5, 6, 10), (0, 1, 6, 17, 132, 255, 262))
         if call(conditional['socket'], f, t, p) == 0}
 allowed = {(f, t, p) for f in (2, 10) for t, p in ((1, 0), (1, 6), (2, 0), (2, 17))}
@@ -239,7 +244,7 @@ def every_call_that_is_not_listed_is_refused():
     refused = [(number, name, 1) for name, number in known.items() if name not in listed]
     refused += [(number, "unknown", 1) for number in range(max(known.values()) + 1, 1024)]
     refused += [(known["clone3"], "clone3", 38)]
-    conditional = {name: known[name] for name in ("clone", "personality", "socket")}
+    conditional = {name: known[name] for name in ("clone", "ioctl", "personality", "socket")}
     equal(json.loads(finished(run(["python3", "-c", EVERY_CALL, json.dumps([refused, conditional])]))), [])
 
 

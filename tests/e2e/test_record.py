@@ -62,19 +62,22 @@ def _verify(*args, status=0, env=None):
 def a_run_is_on_record_and_its_bundle_is_checked_on_another_machine(folder):
     with open(f"{folder}/policy.json", "w") as f:
         json.dump({"format": "lazaret-policy", "version": 1, "redact": ["sk-*"]}, f)
+    with open(f"{folder}/agent.json", "w") as f:
+        json.dump({"format": "lazaret-manifest", "version": 1, "name": "nightly"}, f)
     with _New() as new, Nothing():
-        finished(sh("echo words; echo $KEY > /out/f; mkdir /out/d; printf abc > /out/d/g; "
+        result = json.loads(finished(sh("echo words; echo $KEY > /out/f; mkdir /out/d; printf abc > /out/d/g; "
                     "i=0; while [ $i -lt 300 ]; do : > /tmp/$i; i=$((i+1)); done; exit 3", "--out",
-                    f"{folder}/out", "--env", "KEY=not-on-record", "--env", "MY=sk-1",
-                    "--policy", f"{folder}/policy.json", "--timeout", "100"), 3)
+                    f"{folder}/out", "--env", "KEY=not-on-record", "--env", "MY=sk-1", "--manifest", f"{folder}/agent.json",
+                    "--policy", f"{folder}/policy.json", "--timeout", "100", "--json"), 3))
         finished(run(["true", "sk-0123456789"], "--no-record", "--policy", f"{folder}/policy.json"))
     check(_verify(new.id).startswith(f"whole: {new.id}, "), "it is not whole")
     lines = _lines(new.id)
     equal([d["type"] for d in lines if d["type"] not in ("denials", "words")],
-          ["begin", "file", "image", "up", "file", "layers", "exec", *["wrote"] * 9, "exit", "output", "output", "outputs",
+          ["begin", "file", "file", "image", "up", "file", "layers", "exec", *["wrote"] * 9, "exit", "output", "output", "outputs",
            "sample", "end", "destroyed"])
     begin, up, job, last = (_one(lines, t) for t in ("begin", "up", "exec", "exit"))
     equal((begin["id"], begin["kind"], begin["plan"]["timeout_ms"]), (new.id, "run", 100000))
+    equal((begin["plan"]["name"], result["name"]), ("nightly", "nightly"))
     equal((up["accel"], bool(up["qemu"] and up["libvirt"])), ("tcg", True))
     equal({"KEY", "MY"} - set(job["env"]), set())
     equal((last["class"], last["status"], last["guest_exit_code"]), ("exited", 3, 3))

@@ -156,8 +156,11 @@ class Nothing_but_logs(Nothing):
 def a_sandbox_that_was_given_one_is_not_kept_until_it_goes_back(folder):
     key, plain = secrets.token_bytes(32), secrets.token_hex(16).encode()
     path = _give(folder, "key", key)
-    r = lazaret("run", "--accel", "tcg", "--keep", "s", "--after", "keep", "--secret", f"KEY={path}", "--env",
-                f"PLAIN={plain.decode()}", "--", "sh", "-c", "cat /run/secrets/KEY", timeout=240,
+    policy = f"{folder}/policy.json"
+    with open(policy, "w", encoding="utf-8") as f:
+        json.dump({"format": "lazaret-policy", "version": 1, "secrets": ["KEY", "OTHER"]}, f)
+    r = lazaret("run", "--accel", "tcg", "--keep", "s", "--after", "keep", "--policy", policy, "--secret", f"KEY={path}",
+                "--env", f"PLAIN={plain.decode()}", "--", "sh", "-c", "cat /run/secrets/KEY", timeout=240,
                 stdin=subprocess.DEVNULL)
     try:
         equal(finished(r), key)
@@ -168,6 +171,8 @@ def a_sandbox_that_was_given_one_is_not_kept_until_it_goes_back(folder):
         for words in (("snapshot", "s"), ("fork", "s", "t"), ("diff", "s"), ("exec", "s", "--mark", "--", "true")):
             one_line_error(lazaret(*words, timeout=240), 126, "secret", "lazaret revert")
         equal(finished(execute("s", "--", "sh", "-c", "ls /run/secrets 2>/dev/null || echo none")), b"none\n")
+        # What the policy of `run` does not name, no command of the sandbox is given.
+        one_line_error(execute("s", "--secret", f"MORE={path}", "--", "true"), 126, "'MORE' is not allowed", "policy.json:1")
         # Another command meanwhile, of another user, finds nothing of it; its own is its own.
         p = started("s", "echo started; exec sleep 300", "--secret", f"KEY={path}")
         equal(finished(execute("s", "--user", "2000", "--secret", f"OTHER={path}", "--", "sh", "-c",

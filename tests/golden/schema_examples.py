@@ -17,7 +17,7 @@ except ImportError:
 PLAN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../vmm/plan")
 M, P = {"format": "lazaret-manifest", "version": 1, "command": ["x"]}, {"format": "lazaret-policy", "version": 1}
 GOOD = {
-    "manifest": [{}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3},
+    "manifest": [{}, {"name": "_a.B-9"}, {"memory": 67108864}, {"memory": "64MiB"}, {"timeout": "1.5h"}, {"timeout": 3},
                  {"idle_time": "90s", "job_cpu_time": 60},
                  {"disk_rate": "20M", "disk_iops": 500}, {"user": "7:8"},
                  {"machine": "q35"}, {"writable": False}, {"env": ["A=1"]}, {"cpus": "2"}, {"accel": "tcg"},
@@ -43,7 +43,7 @@ GOOD = {
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
-                 {"cpus": 100000}, {"timeout": "never"}, {"machine": "pc"}, {"writable": "yes"}, {"env": "A=1"},
+                 {"cpus": 100000}, {"name": "-a"}, {"name": ""}, {"name": "a b"}, {"name": "a" * 65}, {"timeout": "never"}, {"machine": "pc"}, {"writable": "yes"}, {"env": "A=1"},
                  {"command": [1]}, {"open_files": 1}, {"network": True}, {"debug": 1},
                  {"amnesic": "yes"}, {"read": "/in"}, {"input_max": "x"}, {"trace": 1},
                  {"disk_rate": 1}, {"disk_iops": 9}, {"secrets": "A"}, {"secrets": ["a-b"]}, {"secret_env": [""]},

@@ -17,6 +17,7 @@
 #define NUMBER "^[0-9]+$"
 #define IMAGES "^(sha256|key):[0-9a-f]{64}$"
 #define SECRET "^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+#define NAME   "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$"
 #define LAYERS "^(user|namespaces|landlock|calls|rlimits|cgroup|label|apparmor)$"
 
 static struct doc *object(struct doc *properties);
@@ -139,6 +140,8 @@ static struct doc *value(enum key k)
         return rules(row->about, NET_OF_WISH);
     if (row->kind == KEY_KIND_LIST)
         return texts(row->about, k == KEY_SECRETS || k == KEY_SECRET_ENV ? SECRET : NULL);
+    if (k == KEY_NAME)
+        return patterned(row->about, NAME);
     d = typed(row->kind == KEY_KIND_FLAG ? "boolean" : "string", row->about);
     if (row->kind == KEY_KIND_WORD)
         doc_set_strv(d, "enum", row->words);

@@ -343,8 +343,8 @@ START_TEST(each_line_says_why_and_who_saw_it)
     };
 
     request_add(&w.given, KEY_ENV, "TOKEN=hush");
-    must(resolve(&w,
-                 M(", \"network\": [\"https://a.org\"], \"env\": [\"A=1\"], \"output\": \"/o\"")),
+    must(resolve(&w, M(", \"name\": \"nightly\", \"network\": [\"https://a.org\"], \"env\": "
+                       "[\"A=1\"], \"output\": \"/o\"")),
          &w);
     saw(&o, LEARN_READ, "/in/a|/in/b|/bin/x");
     saw(&o, LEARN_EXECUTED, "/bin/x");
@@ -374,6 +374,7 @@ START_TEST(each_line_says_why_and_who_saw_it)
     /* A value that the command line gave is written nowhere; one of the manifest is in it already.
      */
     ck_assert_str_eq(o.r.of[KEY_ENV].texts.items[0], "A=1");
+    ck_assert_str_eq(request_text(&o.r, KEY_NAME), "nightly");
     ck_assert_uint_eq(o.r.of[KEY_ENV].texts.n, 1);
     ck_assert_str_eq(o.notes.items[0],
                      "env: values that the command line gave are not written down");

@@ -57,6 +57,9 @@ START_TEST(a_wrong_manifest_is_refused_with_file_line_and_key)
         {M(",\n\"PIDS\": 4"), "agent.json:2: unknown key"},
         {M(",\n\"env\": [{}]"), "agent.json:2: env: 'env' has an element"},
         {M(",\n\"env\": [\"A\"]"), "agent.json:2: env: 'A' is not NAME=VALUE"},
+        {M(",\n\"env\": [\"A=1\", \"AB=1\",\n\"A=2\"]"),
+         "agent.json:3: env[2]: 'A' is there twice"},
+        {M(",\n\"name\": \"a b\""), "agent.json:2: name: 'a b' is no name"},
         {M(",\n\"machine\": \"pc\""), "agent.json:2: machine: 'pc' is not microvm or q35"},
         {M(",\n\"user\": \"0\""), "agent.json:2: user: a job never runs as root"},
         {M(",\n\"output_max\": 1"), "agent.json:2: output_max needs"},
@@ -404,6 +407,35 @@ START_TEST(secrets_are_shown_by_name_and_a_list_with_who_gave_it)
 }
 END_TEST
 
+START_TEST(the_name_of_a_manifest_is_in_the_plan_of_what_it_asks_for)
+{
+    own_request struct request m = manifest(M(",\n\"name\": \"nightly\""));
+    const struct plan_wish wish = {.manifest = &m};
+    own_plan struct plan *plan = NULL, *again = NULL, *job = NULL, *forked = NULL;
+    own_doc struct doc *d = NULL;
+    own_free char *text = NULL;
+    struct err e;
+
+    request_add(&m, KEY_COMMAND, "true");
+    ck_assert_int_eq(plan_resolve(&wish, &plan, &e), 0);
+    text = plan_to_text(plan);
+    ck_assert_ptr_nonnull(strstr(text, "name              nightly "));
+    ck_assert_ptr_nonnull(strstr(text, " agent.json:2\n"));
+    d = plan_to_doc(plan);
+    ck_assert_int_eq(plan_from_doc(d, &again, &e), 0);
+    ck_assert_str_eq(again->name, "nightly");
+    /* Another command in its guest is not what the manifest asked for; a run in a fork has its own.
+     */
+    ck_assert_int_eq(plan_derive(again,
+                                 &(struct plan_exec){.argv = &plan->argv, .env = &(struct strv){0}},
+                                 &job, &e),
+                     0);
+    ck_assert_ptr_null(job->name);
+    ck_assert_int_eq(plan_derive_wish(job, &wish, &forked, &e), 0);
+    ck_assert_str_eq(forked->name, "nightly");
+}
+END_TEST
+
 START_TEST(where_the_policy_says_trim_a_wish_is_trimmed_and_said)
 {
     own_request struct request m = manifest(M(",\n\"memory\": \"8G\",\n\"tmp\": \"4G\""));
@@ -581,6 +613,7 @@ SUITE("manifest and policy", a_wrong_manifest_is_refused_with_file_line_and_key,
       of_what_policies_let_records_have_the_least_counts, a_policy_may_let_amnesic_guests_only,
       an_image_is_allowed_by_its_digest_or_a_signer, each_key_says_who_decided_it,
       secrets_are_shown_by_name_and_a_list_with_who_gave_it,
+      the_name_of_a_manifest_is_in_the_plan_of_what_it_asks_for,
       where_the_policy_says_trim_a_wish_is_trimmed_and_said,
       a_command_in_a_sandbox_stays_below_the_deadline_of_its_policy,
       no_manifest_yields_a_plan_above_its_policies, the_examples_are_what_they_say)

@@ -133,6 +133,102 @@ START_TEST(a_command_in_a_fork_gets_those_of_its_manifest)
 }
 END_TEST
 
+/* As its keeper has it: read back. */
+static struct plan *sandbox(const char *policy)
+{
+    own_plan struct plan *p = NULL;
+    own_doc struct doc *d = NULL;
+    struct plan *ret = NULL;
+
+    ck_assert_msg(resolve(NULL, policy, "", "", &p) == 0, "%s", err.text);
+    d = plan_to_doc(p);
+    ck_assert_int_eq(doc_has(d, "secret_policies"), policy != NULL);
+    ck_assert_msg(plan_from_doc(d, &ret, &err) == 0, "%s", err.text);
+    return ret;
+}
+
+static int derive(const struct plan *base, const char *files, const char *env, struct plan **ret)
+{
+    own_strv struct strv f = words(files), v = words(env), argv = words("x");
+    const struct strv none = {0};
+    const struct plan_exec x = {.argv = &argv, .env = &none, .secrets = &f, .secret_env = &v};
+
+    return plan_derive(base, &x, ret, &err);
+}
+
+START_TEST(commands_in_a_sandbox_get_what_its_policies_allow)
+{
+    static const struct {
+        const char *policy, *files, *env, *says; /* NULL: allowed */
+    } rows[] = {
+        {NULL, "A", "B", NULL},
+        {P("\"secrets\": [\"A\", \"B\"]"), "A", "B", NULL},
+        {P("\"secrets\": []"), "", "", NULL},
+        {P("\"secrets\": []"), "A", "", "--secret: 'A' is not allowed by p.json:2 (secrets)"},
+        {P("\"secrets\": [\"A\"]"), "A", "B",
+         "--secret-env: 'B' is not allowed by p.json:2 (secrets)"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        own_plan struct plan *base = sandbox(rows[i].policy), *p = NULL, *of_fork = NULL;
+        own_plan struct plan *fork = NULL;
+        int want = rows[i].says ? -1 : 0;
+
+        ck_assert_int_eq(derive(base, rows[i].files, rows[i].env, &p), want);
+        if (rows[i].says)
+            ck_assert_msg(err.class == ERR_REFUSED && strstr(err.text, rows[i].says), "row %zu: %s",
+                          i, err.text);
+        /* What comes of it has them too. */
+        ck_assert_int_eq(derive(base, "", "", &fork), 0);
+        ck_assert_int_eq(derive(fork, rows[i].files, rows[i].env, &of_fork), want);
+    }
+}
+END_TEST
+
+START_TEST(a_run_in_a_fork_is_within_the_policies_of_both)
+{
+    const char *now = P("\"secrets\": [\"B\", \"C\"]");
+    own_plan struct plan *base = sandbox(P("\"secrets\": [\"A\", \"B\"]")), *p = NULL;
+    own_strv struct strv none = {0};
+    own_request struct request said = {0};
+    own_policy struct policy policy = {0};
+    struct plan_wish w = {.command_line = &said, .secret_env = &none};
+
+    ck_assert_int_eq(policy_parse(now, strlen(now), "now.json", &policy, &err), 0);
+    w.policies = (struct policies){&policy, 1};
+    request_add(&said, KEY_COMMAND, "x");
+    for (const char *name = "ABC"; *name; name++) {
+        own_strv struct strv given = {0};
+
+        strv_addf(&given, "%c", *name);
+        w.secrets = &given;
+        if (*name == 'B') {
+            ck_assert_msg(plan_derive_wish(base, &w, &p, &err) == 0, "%s", err.text);
+            continue;
+        }
+        ck_assert_int_eq(plan_derive_wish(base, &w, &p, &err), -1);
+        ck_assert_int_eq(err.class, ERR_REFUSED);
+        ck_assert_msg(strstr(err.text, *name == 'A' ? "now.json:2" : " p.json:2"), "%s", err.text);
+    }
+    ck_assert_uint_eq(p->secret_policies.n, 2);
+}
+END_TEST
+
+START_TEST(a_rule_that_comes_later_gets_no_other_secret)
+{
+    own_plan struct plan *base = sandbox(P("\"secrets\": [\"A\"]"));
+    own_strv struct strv rule = words("https://a.org,name=a,secret=B"), given = words("B");
+    own_strv struct strv notes = {0};
+    own_net_rules struct net_rules rules = {0};
+    const struct policies none = {0};
+
+    ck_assert_int_eq(plan_allow(base, &rule, &none, &given, &rules, &notes, &err), -1);
+    ck_assert_msg(strstr(err.text, "--secret: 'B' is not allowed by p.json:2"), "%s", err.text);
+}
+END_TEST
+
 SUITE("plan secrets", a_job_gets_the_secrets_of_its_manifest_as_it_says,
       what_is_missing_or_not_asked_for_is_refused_with_its_place,
-      a_command_in_a_fork_gets_those_of_its_manifest)
+      a_command_in_a_fork_gets_those_of_its_manifest,
+      commands_in_a_sandbox_get_what_its_policies_allow,
+      a_run_in_a_fork_is_within_the_policies_of_both, a_rule_that_comes_later_gets_no_other_secret)

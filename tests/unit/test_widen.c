@@ -45,6 +45,7 @@ static const struct {
     const char *from, *to;
     const char *more; /* what `to` allows more; "" : nothing */
 } rows[] = {
+    {KEY_NAME, "", "\"name\": \"a\"", ""},
     {KEY_IMAGE, "", "\"image\": \"default\"", ""},
     {KEY_IMAGE, "", "\"image\": \"big\"", "b.json:2: image: 'big' instead of 'default'"},
     {KEY_ENTRYPOINT, "", "\"entrypoint\": \"sh\"", "b.json:2: entrypoint: 'sh' instead of ''"},
@@ -145,7 +146,7 @@ END_TEST
 START_TEST(each_key_of_the_table_is_compared)
 {
     for (enum key k = 0; k < KEYS; k++) {
-        bool found = false;
+        bool found = k == KEY_NAME; /* decides nothing */
 
         for (size_t i = 0; i < N(rows); i++)
             found = found || (rows[i].k == k && strstr(rows[i].more, key_rows[k].name));

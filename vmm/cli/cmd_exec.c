@@ -190,7 +190,7 @@ static int run(const struct cli_paths *paths, struct asked *a, uint64_t timeout_
     if (sandbox_exec(paths->data_dir, a->name, &x, &r, &e) < 0)
         return cli_fail(&e);
     if (!serial)
-        return outcome_print(paths, &r, NULL, x.capture);
+        return outcome_print(paths, &r, NULL, NULL, x.capture);
     printf(a->json ? "{\"exec\":%u}\n" : "%u\n", serial);
     return cli_flush();
 }
@@ -254,7 +254,7 @@ int cmd_attach(int argc, char **argv)
     if (cli_paths_find(&paths, &e) < 0 ||
         sandbox_output(paths.data_dir, name, serial, true, &r, &e) < 0)
         return cli_fail(&e);
-    return outcome_print(&paths, &r, NULL, NULL);
+    return outcome_print(&paths, &r, NULL, NULL, NULL);
 }
 
 int cmd_logs(int argc, char **argv)
@@ -273,5 +273,5 @@ int cmd_logs(int argc, char **argv)
     if (cli_paths_find(&paths, &e) < 0 ||
         sandbox_output(paths.data_dir, name, serial, following, &r, &e) < 0)
         return cli_fail(&e);
-    return r.err.class == ERR_INTERRUPTED ? outcome_print(&paths, &r, NULL, NULL) : 0;
+    return r.err.class == ERR_INTERRUPTED ? outcome_print(&paths, &r, NULL, NULL, NULL) : 0;
 }

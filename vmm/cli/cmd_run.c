@@ -61,7 +61,8 @@ static int run(struct options *o, const struct cli_paths *paths, const struct pl
     if (run_job(plan, &c, &r, &e) < 0)
         return cli_fail(&e);
     rc = learning_end(&learning, o, plan, &r, &unlearned);
-    status = outcome_print(paths, &r, learning.written ? learning.path : NULL, c.capture);
+    status =
+        outcome_print(paths, &r, plan->name, learning.written ? learning.path : NULL, c.capture);
     if (rc < 0)
         status = cli_fail(&unlearned);
     if (o->timing)
@@ -140,7 +141,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     outcome_print_notes(up.notes);
     if (sandbox_exec(paths->data_dir, o->keep, &x, &r, &e) < 0)
         return cli_fail(&e);
-    return outcome_print(paths, &r, NULL, x.capture);
+    return outcome_print(paths, &r, plan->name, NULL, x.capture);
 }
 
 struct pool_wish {
@@ -188,7 +189,7 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
         log_msg(LOG_NOTE, "no guest was ready for this run: %s", e.text);
         status = run(o, paths, plan, NULL);
     } else {
-        status = outcome_print(paths, &r, NULL, x.capture);
+        status = outcome_print(paths, &r, plan->name, NULL, x.capture);
         if (o->timing)
             print_timing(&r.timing);
     }

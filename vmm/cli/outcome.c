@@ -31,12 +31,14 @@ static int print_captured(const struct cli_paths *paths, int fd, const char *key
 
 /* One JSON object on stdout: the result, and what the job wrote. */
 static int print_json(const struct cli_paths *paths, const struct run_result *result,
-                      const char *learned, const struct run_capture *captured)
+                      const char *name, const char *learned, const struct run_capture *captured)
 {
     own_doc struct doc *d = run_result_to_doc(result);
     own_free char *text = NULL;
     struct err e;
 
+    if (name)
+        doc_set_str(d, "name", name);
     if (learned)
         doc_set_str(d, "learned", learned);
     text = doc_format(d, false);
@@ -87,8 +89,8 @@ void outcome_print_alert(const struct alert_rule *rule, const char *text)
     log_msg(LOG_WARN, "alert of %s: %s", rule->from, text);
 }
 
-int outcome_print(const struct cli_paths *paths, const struct run_result *r, const char *learned,
-                  struct run_capture *captured)
+int outcome_print(const struct cli_paths *paths, const struct run_result *r, const char *name,
+                  const char *learned, struct run_capture *captured)
 {
     int status;
 
@@ -99,7 +101,7 @@ int outcome_print(const struct cli_paths *paths, const struct run_result *r, con
         log_err(&r->err);
     if (!captured)
         return run_result_status(r);
-    status = print_json(paths, r, learned, captured);
+    status = print_json(paths, r, name, learned, captured);
     if (captured->stdout_fd >= 0)
         close(captured->stdout_fd);
     if (captured->stderr_fd >= 0)

@@ -12,11 +12,11 @@ void outcome_mark_debug(void);
 
 /*
  * Notes and error on stderr. With `captured` (--json; may be NULL) one object on stdout: the
- * result, `learned` (the manifest that was written, or NULL), and what the job wrote, which is
- * closed. Returns the exit status.
+ * result, `name` of its manifest and `learned` (the manifest that was written), or NULL, and what
+ * the job wrote, which is closed. Returns the exit status.
  */
-int outcome_print(const struct cli_paths *paths, const struct run_result *r, const char *learned,
-                  struct run_capture *captured);
+int outcome_print(const struct cli_paths *paths, const struct run_result *r, const char *name,
+                  const char *learned, struct run_capture *captured);
 
 /* A rule of the policy was met: on_alert of run.h. */
 void outcome_print_alert(const struct alert_rule *rule, const char *text);

@@ -14,9 +14,9 @@ struct doc *oci_config(const struct plan *p, unsigned exec);
 
 /*
  * The system calls that the container may make with any argument; NULL-terminated, with the reason
- * of each group in the source. clone, personality, socket and socketpair are allowed with harmless
- * arguments only, and memfd_create where programs are declared; everything else answers EPERM
- * (clone3: ENOSYS).
+ * of each group in the source. clone, ioctl, personality, socket and socketpair are allowed with
+ * harmless arguments only, and memfd_create where programs are declared; everything else answers
+ * EPERM (clone3: ENOSYS).
  */
 extern const char *const oci_syscalls[];
 

@@ -3,14 +3,16 @@
  *
  * How it works
  *   Everything answers EPERM but what is listed here. oci_syscalls[] needs no look at the
- *   arguments; clone, personality, socket and socketpair are allowed with harmless arguments only.
+ *   arguments; clone, ioctl, personality, socket and socketpair are allowed with harmless arguments
+ *   only.
  *   memfd_create as well where the plan declares programs: a file that has no path is held by no
  *   Landlock, so there it must be one that cannot be executed.
  *   clone3 hides its flags in memory, which a filter cannot read, so it answers ENOSYS and the C
  *   library falls back to clone. The filter knows x86_64 only: i386 and x32 calls kill the process.
  *   Refusals are logged by the guest's kernel (SECCOMP_FILTER_FLAG_LOG).
  *   Arguments are compared as 64 bits although the kernel may look at 32 of them: an exact match is
- *   then stricter than the kernel, never laxer.
+ *   then stricter than the kernel, never laxer. What is refused by its value is compared by fewer
+ *   bits than the kernel looks at.
  *
  * Must not: allow (but for --debug, see tracing()) what makes a namespace, a mount, a kernel-side
  * program or another process's memory reachable. test_oci keeps a list of such names.
@@ -26,6 +28,7 @@
 #include <seccomp.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #define CLONE_NEW_ANY                                                                              \
@@ -40,7 +43,7 @@
 const char *const oci_syscalls[] = {
     /* Reading and writing what is already open. */
     "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev",
-    "pwritev2", "lseek", "close", "close_range", "dup", "dup2", "dup3", "fcntl", "flock", "ioctl",
+    "pwritev2", "lseek", "close", "close_range", "dup", "dup2", "dup3", "fcntl", "flock",
     "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "fadvise64", "readahead",
     "fallocate", "ftruncate", "truncate",
     /* Copying inside the kernel: cp, cat and web servers. Not vmsplice: it maps pages of others. */
@@ -167,6 +170,48 @@ static void sockets(struct doc *rules)
                  masked(1, SOCKET_TYPE_MASK, internet[i].type), equal(2, internet[i].protocol));
 }
 
+/*
+ * Requests that are refused on whatever file. Of a request the lower 16 bits count, its type and
+ * number: the kernel looks at 32 of the 64, so those above must not let a request through, and no
+ * terminal's request needs them to differ from these.
+ */
+static const uint64_t no_requests[] = {
+    TIOCSTI,   /* types into the terminal: what comes after the job, or beside it, would read it */
+    TIOCLINUX, /* pastes what is selected on a console, the same by another way */
+    TIOCCONS,  /* takes what is written to the console, which the host's log is made of */
+    TIOCSETD,  /* another line discipline: modems' and networks' code in the kernel */
+};
+
+#define REQUEST_BITS 16
+#define REQUESTS     (sizeof(no_requests) / sizeof(no_requests[0]))
+
+/* One of the first `n` is like this down to bit `bit`. */
+static bool begins_one(size_t n, uint64_t value, unsigned bit)
+{
+    for (size_t i = 0; i < n; i++)
+        if (no_requests[i] >> bit == value >> bit)
+            return true;
+    return false;
+}
+
+/*
+ * A filter allows by what it lists, so this is the list of all others: whatever agrees with one of
+ * these down to some bit, and there with none of them.
+ */
+static void requests(struct doc *rules)
+{
+    for (size_t i = 0; i < REQUESTS; i++)
+        for (unsigned bit = 0; bit < REQUEST_BITS; bit++) {
+            uint64_t mask = (1u << REQUEST_BITS) - (1u << bit), value = no_requests[i];
+            uint64_t other = (value ^ (1u << bit)) & mask;
+
+            /* Said already, by one before that agrees down to here. */
+            if (begins_one(i, value, bit) || begins_one(REQUESTS, other, bit))
+                continue;
+            allow_if(rules, "ioctl", masked(1, mask, other), NULL, NULL);
+        }
+}
+
 static void plain(struct doc *rules, bool declared)
 {
     struct doc *rule = doc_new_object(), *names = doc_new_array();
@@ -190,6 +235,7 @@ static void conditional(struct doc *rules)
     allow_if(rules, "personality", equal(0, 0), NULL, NULL); /* plain Linux */
     allow_if(rules, "personality", equal(0, PERSONALITY_QUERY), NULL, NULL);
     sockets(rules);
+    requests(rules);
     doc_set_strv(clone3, "names", (const char *const[]){"clone3", NULL});
     doc_set_str(clone3, "action", "SCMP_ACT_ERRNO");
     doc_set_u64(clone3, "errnoRet", ENOSYS);
@@ -225,7 +271,8 @@ struct doc *oci_seccomp(bool declared, bool debug)
 
 char *oci_allowed_calls(void)
 {
-    static const char *const some[] = {"clone", "personality", "socket", "socketpair", NULL};
+    static const char *const some[] = {"clone",  "ioctl",      "personality",
+                                       "socket", "socketpair", NULL};
     const char *const *const lists[] = {oci_syscalls, some};
     unsigned char bits[PROBE_CALLS / 4] = {0};
     struct str s = {0};

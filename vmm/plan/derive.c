@@ -11,12 +11,12 @@ static void copy_machine(const struct plan *base, struct plan *p)
     *p = *base;
     p->image = str_dup(base->image);
     p->image_digest = base->image_digest ? str_dup(base->image_digest) : NULL;
-    p->out = p->in_identity = NULL;
+    p->name = p->out = p->in_identity = NULL;
     p->workdir = NULL;
     p->argv = p->env = p->inputs = p->env_from = p->trimmed = (struct strv){0};
     p->secrets = p->secret_env = p->out_recipients = p->gateway_secrets = (struct strv){0};
     p->network = (struct net_rules){0};
-    p->network_policies = (struct policies){0};
+    p->network_policies = p->secret_policies = (struct policies){0};
     p->egress_proxy = (struct net_proxy){0};
     p->alerts = (struct alert_rules){0};
     p->declared = (struct plan_declared){0};
@@ -28,6 +28,7 @@ static void copy_machine(const struct plan *base, struct plan *p)
     strv_add_all(&p->declared.exec, &base->declared.exec);
     net_rules_add_all(&p->network, &base->network);
     policies_add_network(&p->network_policies, &base->network_policies);
+    policies_add_secrets(&p->secret_policies, &base->secret_policies);
     net_proxy_copy(&p->egress_proxy, &base->egress_proxy);
     strv_add_all(&p->gateway_secrets, &base->gateway_secrets);
     alert_rules_add_all(&p->alerts, &base->alerts);
@@ -69,7 +70,9 @@ int plan_derive(const struct plan *base, const struct plan_exec *x, struct plan 
         plan_put_env(p, &base->env, "--env", "sandbox", e) < 0 ||
         plan_put_env(p, x->env, "--env", "command line", e) < 0 ||
         plan_check_process(p, "--workdir", e) < 0 ||
-        plan_resolve_secrets(x->secrets, x->secret_env, p, e) < 0)
+        plan_resolve_secrets(x->secrets, x->secret_env, p, e) < 0 ||
+        policy_check_secrets(&p->secret_policies, x->secrets, "--secret", e) < 0 ||
+        policy_check_secrets(&p->secret_policies, x->secret_env, "--secret-env", e) < 0)
         return -1;
     p->uid = (uid_t)uid;
     p->gid = (gid_t)gid;
@@ -131,9 +134,9 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
         return err_set(e, ERR_HOST, "out of memory");
     w->use = KEY_OF_FORK;
     /* What it says of itself, within its policies; the rest is the sandbox's. */
-    if (plan_check_uses(w, e) < 0 || check_base(base, w, e) < 0 ||
-        resolve_network(w, base, first, &secrets, e) < 0 || plan_resolve_output(w, first, e) < 0 ||
-        plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
+    if (plan_check_uses(w, e) < 0 || plan_resolve_name(w, first, e) < 0 ||
+        check_base(base, w, e) < 0 || resolve_network(w, base, first, &secrets, e) < 0 ||
+        plan_resolve_output(w, first, e) < 0 || plan_resolve_number(w, first, KEY_TIMEOUT, e) < 0 ||
         plan_resolve_number(w, first, KEY_OUTPUT_MAX, e) < 0)
         return -1;
     /* One that nobody asked for gives way to the sandbox's. */
@@ -162,6 +165,7 @@ int plan_derive_wish(const struct plan *base, const struct plan_wish *wish, stru
     swap_network(p, first);
     if (plan_sort_secrets(w, p, e) < 0)
         return -1;
+    p->name = own_steal_ptr(first->name);
     p->out = own_steal_ptr(first->out);
     p->out_max_bytes = first->out_max_bytes;
     if (plan_resolve_record(w, p, e) < 0)

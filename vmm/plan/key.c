@@ -28,6 +28,8 @@
 #define NUMBER KEY_KIND_NUMBER
 
 const struct key_row key_rows[KEYS] = {
+    [KEY_NAME] = {"name", NULL, TEXT, RUN | UP | FORK,
+                  "a name for people: it is on the record and in the result, and decides nothing"},
     [KEY_IMAGE] = {"image", "image", TEXT, RUN | UP, "the image to boot, by name or digest"},
     [KEY_ENTRYPOINT] = {"entrypoint", "entrypoint", TEXT, RUN,
                         "in place of the image's entrypoint and command; empty: none"},

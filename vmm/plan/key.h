@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 enum key {
+    KEY_NAME,
     KEY_IMAGE,
     KEY_ENTRYPOINT,
     KEY_COMMAND,

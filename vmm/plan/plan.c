@@ -20,6 +20,7 @@ void plan_free(struct plan *p)
 {
     if (!p)
         return;
+    free(p->name);
     free(p->image);
     free(p->image_digest);
     free(p->workdir);
@@ -38,6 +39,7 @@ void plan_free(struct plan *p)
     net_proxy_done(&p->egress_proxy);
     alert_rules_done(&p->alerts);
     policies_free(&p->network_policies);
+    policies_free(&p->secret_policies);
     strv_done(&p->gateway_secrets);
     plan_record_done(&p->record);
     for (enum key k = 0; k < KEYS; k++)
@@ -106,6 +108,8 @@ struct doc *plan_to_doc(const struct plan *p)
 
     doc_set_str(d, "format", "lazaret-plan");
     doc_set_u64(d, "version", 1);
+    if (p->name)
+        doc_set_str(d, "name", p->name);
     doc_set_str(d, "image", p->image);
     if (p->image_digest)
         doc_set_str(d, "image_digest", p->image_digest);
@@ -144,6 +148,8 @@ struct doc *plan_to_doc(const struct plan *p)
     doc_set_u64(d, "file_size_bytes", p->file_size_bytes);
     doc_set_u64(d, "open_files", p->open_files);
     add_network(d, p);
+    if (p->secret_policies.n > 0)
+        doc_set(d, "secret_policies", policies_secrets_to_doc(&p->secret_policies));
     if (p->alerts.n > 0)
         doc_set(d, "alerts", alert_rules_to_doc(&p->alerts));
     doc_set_bool(d, "writable_root", p->writable_root);
@@ -207,7 +213,8 @@ static char *value_of(const struct plan *p, enum key k)
     const struct {
         enum key k;
         const char *text;
-    } texts[] = {{KEY_IMAGE, p->image},
+    } texts[] = {{KEY_NAME, p->name},
+                 {KEY_IMAGE, p->image},
                  {KEY_WORKDIR, p->workdir},
                  {KEY_OUTPUT, p->out ? p->out : "none"},
                  {KEY_WRITABLE, p->writable_root ? "true" : "false"},

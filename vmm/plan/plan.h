@@ -63,6 +63,7 @@ struct plan_declared {
 };
 
 struct plan {
+    char *name;         /* its manifest's own, or NULL */
     char *image;        /* reference into the image store, as it was given */
     char *image_digest; /* of the manifest that it named, or NULL: not looked up yet */
     enum plan_machine machine;
@@ -104,6 +105,7 @@ struct plan {
     struct net_proxy egress_proxy;    /* ... and through this one, if it has a host */
     struct alert_rules alerts;        /* of all policies */
     struct policies network_policies; /* own: what bounds the rules of a sandbox later */
+    struct policies secret_policies;  /* own: what bounds the secrets of a sandbox later */
     struct strv gateway_secrets;      /* names: for the gateway only, never the guest's */
     bool writable_root;               /* the root takes writes, onto the scratch disk */
     bool build;             /* commands of a recipe: the container's root, who may change owners */

@@ -152,6 +152,18 @@ static int get_network(const struct doc *d, struct plan *p, struct err *e)
     return 0;
 }
 
+/* The same. */
+static int get_secret_policies(const struct doc *d, struct plan *p, struct err *e)
+{
+    const struct doc *list;
+
+    if (!doc_has(d, "secret_policies"))
+        return 0;
+    return doc_get_array(d, "secret_policies", &list, e) < 0
+               ? -1
+               : policies_secrets_from_doc(list, &p->secret_policies, e);
+}
+
 static int get_alerts(const struct doc *d, struct plan *p, struct err *e)
 {
     const struct doc *list;
@@ -172,11 +184,12 @@ int plan_from_doc(const struct doc *d, struct plan **ret, struct err *e)
         return err_set(e, ERR_HOST, "out of memory");
     if (doc_get_str(d, "format", &format, e) < 0 ||
         get_number(d, "version", 1, 1, &version, e) < 0 || get_text(d, "image", &p->image, e) < 0 ||
+        (doc_has(d, "name") && get_text(d, "name", &p->name, e) < 0) ||
         (doc_has(d, "image_digest") && get_text(d, "image_digest", &p->image_digest, e) < 0) ||
         (doc_has(d, "apparmor") && doc_get_bool(d, "apparmor", &p->apparmor, e) < 0) ||
         get_machine(d, p, e) < 0 || get_amnesic(d, p, e) < 0 || get_job(d, p, e) < 0 ||
         get_budget(d, p, e) < 0 || get_declared(d, &p->declared, e) < 0 ||
-        get_network(d, p, e) < 0 || get_alerts(d, p, e) < 0 ||
+        get_network(d, p, e) < 0 || get_secret_policies(d, p, e) < 0 || get_alerts(d, p, e) < 0 ||
         plan_record_from_doc(d, &p->record, e) < 0)
         return err_wrap(e, "plan");
     if (strcmp(format, "lazaret-plan") != 0)

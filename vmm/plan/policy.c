@@ -379,20 +379,6 @@ static int refuse(const struct policy *p, unsigned line, const char *what, const
                    text_place(p->file, line, place), key);
 }
 
-int policy_check_secret(const struct policies *ps, const char *name, const char *what,
-                        struct err *e)
-{
-    for (size_t i = 0; i < ps->n; i++) {
-        const struct policy_list *l = &ps->items[i].secrets;
-        char place[REQUEST_PLACE];
-
-        if (l->set && !is_listed(l, "", name))
-            return err_set(e, ERR_REFUSED, "%s: '%s' is not allowed by %s (secrets)", what, name,
-                           text_place(ps->items[i].file, l->line, place));
-    }
-    return 0;
-}
-
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e)
 {
     for (size_t i = 0; i < ps->n; i++)

@@ -114,6 +114,10 @@ bool policy_ranges(const struct policies *ps, struct net_ranges *ret);
 void policies_add_network(struct policies *ret, const struct policies *from);
 struct doc *policies_network_to_doc(const struct policies *ps);
 int policies_network_from_doc(const struct doc *list, struct policies *ret, struct err *e);
+/* The same of the secrets that they allow. */
+void policies_add_secrets(struct policies *ret, const struct policies *from);
+struct doc *policies_secrets_to_doc(const struct policies *ps);
+int policies_secrets_from_doc(const struct doc *list, struct policies *ret, struct err *e);
 /* ERR_REFUSED: the image is on no list. `signers` are the ids of keys whose signature was checked.
  */
 int policy_check_image(const struct policies *ps, const char *digest, const struct strv *signers,
@@ -121,8 +125,11 @@ int policy_check_image(const struct policies *ps, const char *digest, const stru
 /* KEY_INPUTS or KEY_OUTPUT: the real path is below none of the roots. */
 int policy_check_folder(const struct policies *ps, enum key k, const char *path, const char *what,
                         struct err *e);
+/* ERR_REFUSED: one that lists secrets does not name it, or one of them (NULL: none). */
 int policy_check_secret(const struct policies *ps, const char *name, const char *what,
                         struct err *e);
+int policy_check_secrets(const struct policies *ps, const struct strv *names, const char *what,
+                         struct err *e);
 int policy_check_writable(const struct policies *ps, const char *what, struct err *e);
 int policy_check_debug(const struct policies *ps, const char *what, struct err *e);
 /* "90", "12h", "30d": ERR_USAGE says what is wrong with `what`. */

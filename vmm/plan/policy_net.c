@@ -1,8 +1,6 @@
 /* policy_net: how policies bound the rules of the network. See policy.h. */
-#include "plan/policy.h"
-
 #include "base/own.h"
-#include "plan/text.h"
+#include "plan/policy_private.h"
 
 #include <inttypes.h>
 #include <stddef.h>
@@ -275,8 +273,7 @@ void policies_free(struct policies *ps)
     *ps = (struct policies){0};
 }
 
-/* Returns the new last one, empty. */
-static struct policy *grow(struct policies *ps)
+struct policy *policies_grow(struct policies *ps)
 {
     struct policy *items =
         reallocarray((void *)(uintptr_t)ps->items, ps->n + 1, sizeof(struct policy));
@@ -284,7 +281,7 @@ static struct policy *grow(struct policies *ps)
     if (!items)
         abort();
     ps->items = items;
-    items[ps->n] = (struct policy){.network = {.set = true}};
+    items[ps->n] = (struct policy){0};
     return &items[ps->n++];
 }
 
@@ -296,8 +293,9 @@ void policies_add_network(struct policies *ret, const struct policies *from)
 
         if (!p->network.set)
             continue;
-        mine = grow(ret);
+        mine = policies_grow(ret);
         mine->file = str_dup(p->file);
+        mine->network.set = true;
         mine->network.line = p->network.line;
         mine->max[KEY_NETWORK].trim = p->max[KEY_NETWORK].trim;
         net_rules_add_all(&mine->network.rules, &p->network.rules);
@@ -325,7 +323,7 @@ int policies_network_from_doc(const struct doc *list, struct policies *ret, stru
 {
     for (size_t i = 0; i < doc_len(list); i++) {
         const struct doc *d = doc_at(list, i), *rules;
-        struct policy *p = grow(ret);
+        struct policy *p = policies_grow(ret);
         const char *file;
         uint64_t line;
 
@@ -335,6 +333,7 @@ int policies_network_from_doc(const struct doc *list, struct policies *ret, stru
             net_bounds_from_doc(rules, &p->network.rules, e) < 0)
             return err_wrap(e, "network_policies[%zu]", i);
         p->file = str_dup(file);
+        p->network.set = true;
         p->network.line = (unsigned)line;
     }
     return 0;

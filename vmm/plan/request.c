@@ -152,6 +152,23 @@ static int take_why(const struct text *t, struct request *r, struct err *e)
     return 0;
 }
 
+/* Of two values for one variable, which would count is not said. */
+static int check_env(const struct text *t, const struct strv *env, struct err *e)
+{
+    for (size_t i = 0; i < env->n; i++) {
+        const size_t len = strcspn(env->items[i], "=");
+
+        for (size_t k = 0; k < i; k++)
+            if (strncmp(env->items[k], env->items[i], len + 1) == 0) {
+                own_free char *path = str_printf("%s[%zu]", key_rows[KEY_ENV].name, i);
+                own_free char *why = str_printf("'%.*s' is there twice", (int)len, env->items[i]);
+
+                return text_wrong(t, path, why, e);
+            }
+    }
+    return 0;
+}
+
 static int take_keys(const struct text *t, struct request *r, struct err *e)
 {
     const char *name;
@@ -180,7 +197,7 @@ static int take_keys(const struct text *t, struct request *r, struct err *e)
             return err_wrap(e, "%s", request_what(r, k, what));
         }
     }
-    return 0;
+    return check_env(t, &r->of[KEY_ENV].texts, e);
 }
 
 int request_parse(const char *text, size_t len, const char *file, struct request *ret,

@@ -347,6 +347,22 @@ static bool is_reference(const char *text)
            (str_starts_with(text, sha256) && digest_is_prefix(text + strlen(sha256)));
 }
 
+int plan_resolve_name(const struct plan_wish *w, struct plan *p, struct err *e)
+{
+    const char *name = plan_wish_text(w, KEY_NAME);
+    char what[REQUEST_PLACE];
+
+    if (!name)
+        return 0;
+    if (!str_is_name(name))
+        return err_set(e, ERR_USAGE,
+                       "%s: '%s' is no name: up to 64 letters, digits, '.', '_' and '-'",
+                       wish_what(w, KEY_NAME, what), name);
+    p->name = str_dup(name);
+    plan_decide_by(w, p, KEY_NAME, "default");
+    return 0;
+}
+
 static int resolve_image(const struct plan_wish *w, struct plan *p, struct err *e)
 {
     const char *image = plan_wish_text(w, KEY_IMAGE);
@@ -425,9 +441,9 @@ int plan_resolve(const struct plan_wish *wish, struct plan **ret, struct err *e)
     p->tty = w->tty;
     p->build = w->build;
     p->learn = w->learn;
-    if (plan_check_uses(w, e) < 0 || resolve_image(w, p, e) < 0 || resolve_words(w, p, e) < 0 ||
-        resolve_numbers(w, p, e) < 0 || resolve_user(w, p, e) < 0 || resolve_env(w, p, e) < 0 ||
-        resolve_command(w, p, e) < 0)
+    if (plan_check_uses(w, e) < 0 || plan_resolve_name(w, p, e) < 0 || resolve_image(w, p, e) < 0 ||
+        resolve_words(w, p, e) < 0 || resolve_numbers(w, p, e) < 0 || resolve_user(w, p, e) < 0 ||
+        resolve_env(w, p, e) < 0 || resolve_command(w, p, e) < 0)
         return -1;
     workdir = plan_wish_text(w, KEY_WORKDIR);
     p->workdir = str_dup(workdir ? workdir : w->from ? w->from->workdir : "/work");

@@ -19,6 +19,7 @@ int plan_resolve_number(const struct plan_wish *w, struct plan *p, enum key k, s
 bool plan_resolve_flag(const struct plan_wish *w, struct plan *p, enum key k);
 /* UID or UID:GID, numbers of the container's own user namespace. NULL: as it is. */
 int plan_take_user(const char *text, const char *name, uint64_t *uid, uint64_t *gid, struct err *e);
+int plan_resolve_name(const struct plan_wish *w, struct plan *p, struct err *e);
 int plan_put_env(struct plan *p, const struct strv *env, const char *name, const char *from,
                  struct err *e);
 void plan_put_env_defaults(struct plan *p);

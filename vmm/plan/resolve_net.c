@@ -207,9 +207,9 @@ int plan_allow(const struct plan *base, const struct strv *texts, const struct p
         (base->egress_proxy.host && policy_check_proxy(now, &base->egress_proxy, e) < 0) ||
         check_ranges(base, now, &rules, e) < 0 || check_secrets(base, &rules, secrets, e) < 0)
         return -1;
-    for (size_t i = 0; i < secrets->n; i++)
-        if (policy_check_secret(now, secrets->items[i], "--secret", e) < 0)
-            return -1;
+    if (policy_check_secrets(&base->secret_policies, secrets, "--secret", e) < 0 ||
+        policy_check_secrets(now, secrets, "--secret", e) < 0)
+        return -1;
     net_rules_add_all(ret, &rules);
     return 0;
 }

@@ -89,13 +89,13 @@ static int check_all_given(const struct plan_wish *w, const struct plan *p, stru
     return 0;
 }
 
-static int check_allowed(const struct plan_wish *w, const struct strv *names, enum key k,
-                         struct err *e)
+static int check_allowed(const struct plan_wish *w, const struct plan *p, const struct strv *names,
+                         enum key k, struct err *e)
 {
     char what[REQUEST_PLACE];
 
     for (size_t i = 0; i < names->n; i++)
-        if (policy_check_secret(&w->policies, names->items[i],
+        if (policy_check_secret(&p->secret_policies, names->items[i],
                                 strv_has(listed(w, k), names->items[i])
                                     ? request_what(w->manifest, k, what)
                                     : "--secret",
@@ -116,8 +116,10 @@ int plan_sort_secrets(const struct plan_wish *w, struct plan *p, struct err *e)
         plan_decide_by(w, p, KEY_SECRETS, "command line");
     if (p->secret_env.n)
         plan_decide_by(w, p, KEY_SECRET_ENV, "command line");
-    if (check_allowed(w, &p->secrets, KEY_SECRETS, e) < 0 ||
-        check_allowed(w, &p->gateway_secrets, KEY_SECRETS, e) < 0)
+    /* Beside those that a sandbox came up with. */
+    policies_add_secrets(&p->secret_policies, &w->policies);
+    if (check_allowed(w, p, &p->secrets, KEY_SECRETS, e) < 0 ||
+        check_allowed(w, p, &p->gateway_secrets, KEY_SECRETS, e) < 0)
         return -1;
-    return check_allowed(w, &p->secret_env, KEY_SECRET_ENV, e);
+    return check_allowed(w, p, &p->secret_env, KEY_SECRET_ENV, e);
 }

@@ -195,6 +195,8 @@ static void compare(struct widening *w, enum key k)
 {
     switch (key_rows[k].kind) {
     case KEY_KIND_TEXT:
+        if (k == KEY_NAME) /* decides nothing */
+            break;
         compare_text(w, k, k == KEY_IMAGE ? "default" : "");
         break;
     case KEY_KIND_WORD:

@@ -110,7 +110,8 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
     if (!k->plan->egress)
         return err_set(e, ERR_USAGE, "sandbox '%s' came up without a network", k->folder->id);
     if (change(s, &c, &rules, e) < 0 || check_secrets(s, &rules, &c.secrets, &secrets, e) < 0 ||
-        policy_check_network(&k->plan->network_policies, &rules, e) < 0)
+        policy_check_network(&k->plan->network_policies, &rules, e) < 0 ||
+        policy_check_secrets(&k->plan->secret_policies, &c.secrets, "--secret", e) < 0)
         return -1;
     if (write_rules(k, &rules, &secrets, e) < 0)
         return -1;
