@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 
 from e2e import *
@@ -41,9 +42,14 @@ def _evidence_fits(id_):
 
 def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
     told = f"{folder}/told"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{folder}/socket")
+    listener.listen()
+    streams = {"when": "streams", "above": "1M", "for": "60s", "action": "notify"}
     rules = _policy(folder,
-                   {"when": "streams", "above": "1M", "for": "60s", "action": "notify",
+                   {**streams, "socket": f"{folder}/socket",
                     "command": ["/bin/sh", "-c", f"echo $LAZARET_ALERT_ID $LAZARET_ALERT_TEXT > {told}"]},
+                   {**streams, "socket": f"{folder}/nobody", "command": [f"{folder}/none"]},
                    {"when": "disk", "above": "10M", "for": "60s", "action": "freeze"},
                    {"when": "memory", "above": "100G", "action": "kill"})
     with Nothing():
@@ -60,12 +66,25 @@ def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
     with open(told, encoding="utf-8") as f:
         id_, what = f.read().split(" ", 1)
     check(re.fullmatch(r"streams: \d+ is above 1048576\n", what), what)
+    _notified(listener, id_, f"{rules}:1", what.strip())
     place = _evidence_fits(id_)
     with open(f"{DATA}/evidence/{place}/memory", "rb") as f:
         check(b"marker-of-this-run" in f.read(), "the memory is not the guest's")
     check(place in finished(lazaret("record", "ls")).decode(), place)
     finished(lazaret("verify", place))
     _shown(folder, place)
+
+
+def _notified(listener, id_, rule, text):
+    """The socket got its line; whom nobody could tell is on record."""
+    listener.settimeout(10)
+    with listener.accept()[0] as s, s.makefile() as f:
+        (line,) = f.readlines()
+    d = json.loads(line)
+    datetime.datetime.fromisoformat(d.pop("time")[:26] + "+00:00")
+    equal(d, {"format": "lazaret-alert", "version": 1, "id": id_, "rule": rule, "when": "streams", "text": text})
+    untold = [(d["rule"], d["by"], d["text"].split(":")[0]) for d in _record("untold", id_)[1]]
+    equal(untold, [(rule, "host", f"its {whom}") for whom in ("command was not started", "socket was not told")])
 
 
 def _shown(folder, id_):

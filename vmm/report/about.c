@@ -102,11 +102,11 @@ static const struct kind {
     {"egress_sum", REPORT_CARE, about_sum}, {"denials", REPORT_BAD, about_rows},
     {"layers", REPORT_GOOD, about_rows},    {"alert", REPORT_BAD, about_any},
     {"tripwire", REPORT_BAD, about_any},    {"evidence", REPORT_BAD, about_any},
-    {"frozen", REPORT_BAD, about_any},      {"dropped", REPORT_CARE, about_any},
-    {"mark", REPORT_GOOD, about_any},       {"revert", REPORT_GOOD, about_any},
-    {"fork", REPORT_GOOD, about_any},       {"file", REPORT_PLAIN, about_file},
-    {"sample", REPORT_PLAIN, about_sample}, {"wrote", REPORT_WORK, about_rows},
-    {"unwatched", REPORT_CARE, about_any},
+    {"untold", REPORT_BAD, about_any},      {"frozen", REPORT_BAD, about_any},
+    {"dropped", REPORT_CARE, about_any},    {"mark", REPORT_GOOD, about_any},
+    {"revert", REPORT_GOOD, about_any},     {"fork", REPORT_GOOD, about_any},
+    {"file", REPORT_PLAIN, about_file},     {"sample", REPORT_PLAIN, about_sample},
+    {"wrote", REPORT_WORK, about_rows},     {"unwatched", REPORT_CARE, about_any},
 };
 
 static const struct kind *find_kind(const char *type)

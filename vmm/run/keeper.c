@@ -195,6 +195,16 @@ static void blame_image(struct keeper *k, struct err *e)
     *e = why;
 }
 
+/* What the launcher has said of alerts while nobody listened. */
+static void hear_last(struct keeper *k)
+{
+    struct control m;
+
+    while (control_receive(k->control_fd, &m) == 1)
+        if (m.type == CONTROL_UNTOLD)
+            alarm_untold(k, m.alert, m.text);
+}
+
 int keeper_main(struct keeper *k)
 {
     struct control last = {.type = CONTROL_RESULT};
@@ -205,6 +215,7 @@ int keeper_main(struct keeper *k)
     if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);
     go_down(k, begun);
+    hear_last(k);
     alarm_done(k);
     observe_free(k->observing);
     seen_done(k);
@@ -387,6 +398,8 @@ static int take_control(struct keeper *k, struct err *e)
         if (m.type == CONTROL_RESIZE && !k->serving && job_is_running(&k->jobs[0]) &&
             channel_resize(k->channel, 1, m.rows, m.cols, e) < 0)
             return -1;
+        if (m.type == CONTROL_UNTOLD)
+            alarm_untold(k, m.alert, m.text);
         if (m.type != CONTROL_SIGNAL)
             continue;
         if (k->serving) {
