@@ -56,7 +56,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lz-user-") as top:
         stage(top)
         # As in the tree: the tests read the protocol's version where it is defined.
-        for name in ("tests/e2e/e2e.py", "tests/e2e/live.py", "tests/e2e/store.py",
+        for name in ("tests/e2e/e2e.py", "tests/e2e/live.py", "tests/e2e/preload.py", "tests/e2e/store.py",
                      f"tests/e2e/{sys.argv[1]}", "guest-agent/shared/wire.h"):
             os.makedirs(os.path.dirname(f"{top}/{name}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{name}", f"{top}/{name}")

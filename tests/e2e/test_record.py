@@ -8,6 +8,7 @@ import signal
 import subprocess
 
 from e2e import *
+from preload import Preload
 
 RECORDS = f"{DATA}/records"
 
@@ -179,6 +180,22 @@ def a_sandboxs_life_is_one_record_and_its_fork_names_it(folder):
     finished(lazaret("gc", "--records-max-size", "1G", env={"XDG_CONFIG_HOME": folder}))
     equal(_ids(), set())
     one_line_error(lazaret("verify", child.id), 125, "was removed by gc")
+
+
+def a_run_waits_for_the_disk_twice_and_for_its_record_only(folder):
+    """Counted in lazaret and in what it starts, from the command to the prompt behind it."""
+    cost, words = Preload(folder, "cost"), ("run", "--accel", "tcg", "--", "true")
+    finished(lazaret(*words))  # makes what there is once: a key, a saved guest
+    with _New() as new, Nothing():
+        finished(lazaret(*words, env=cost.env()))
+    with open(f"{DATA}/ledger/heads.jsonl") as f:
+        heads = [h["state"] for h in map(json.loads, f) if h["record"] == new.id]
+    # Its own are at the beginning, before the command, and at the end: others are of one that took 10 s,
+    # whose first one is waited for as well.
+    times = 2 if len(heads) > 3 else 1
+    equal(heads[-1], "closed")
+    names = [cost.text(128 * (1 + i)).split("/")[-1] for i in range(min(cost.get(0), 16))]
+    equal(names, [f"{new.id}.jsonl", "heads.jsonl"] * times)
 
 
 def a_killed_keeper_or_launcher_leaves_an_incomplete_record():

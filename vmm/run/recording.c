@@ -24,7 +24,8 @@ struct recording {
     struct record *record;
     struct ledger ledger;
     bool content;
-    bool broken; /* `why` says what could not be written */
+    bool durable; /* a head of it is on the disk */
+    bool broken;  /* `why` says what could not be written */
     struct err why;
     uint64_t began_ms, sample_ms, sign_ms; /* the latter two: when the next one is due */
 };
@@ -80,6 +81,7 @@ static void sign(struct recording *r, enum record_sign how)
 
     if (!r->broken)
         note(r, record_sign(r->record, &r->ledger, how, &e), &e);
+    r->durable |= how != RECORD_SIGN;
     r->sign_ms = clock_mono_ms() + RECORDING_SIGN_MS;
 }
 
@@ -241,7 +243,7 @@ int recording_up(struct keeper *k, struct err *e)
     add_file(k, "domain", UP_DOMAIN_XML, k->xml);
     add_layers(k);
     r->sample_ms = clock_mono_ms() + RECORDING_SAMPLE_MS;
-    sign(r, RECORD_SIGN_DURABLE);
+    sign(r, k->folder->kind == FOLDER_SANDBOX ? RECORD_SIGN_DURABLE : RECORD_SIGN);
     return recording_check(k, e);
 }
 
@@ -464,7 +466,7 @@ uint64_t recording_tick(struct keeper *k)
     if (!record_has_new(r->record))
         return r->sample_ms;
     if (now >= r->sign_ms) {
-        sign(r, RECORD_SIGN);
+        sign(r, r->durable ? RECORD_SIGN : RECORD_SIGN_DURABLE);
         return r->sample_ms;
     }
     return r->sign_ms < r->sample_ms ? r->sign_ms : r->sample_ms;
