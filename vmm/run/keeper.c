@@ -219,17 +219,20 @@ int keeper_main(struct keeper *k)
     alarm_done(k);
     observe_free(k->observing);
     seen_done(k);
+    (void)refused_tell(k, true);
     recording_end(k);
     recording_free(k);
     last.result = k->result;
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
 
-int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_denied *row,
                        struct err *e)
 {
     struct doc *what;
 
+    if (recording_has_content(k))
+        refused_add_call(&k->refused, serial ? serial : 1, row);
     if (k->plan->amnesic)
         return 0;
     what = denied_row_to_doc(row);
@@ -463,7 +466,8 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
 int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
                 struct err *e)
 {
-    uint64_t due = recording_tick(k);
+    const uint64_t refused = refused_tell(k, false), record = recording_tick(k);
+    const uint64_t due = refused < record ? refused : record;
 
     if (pump(k, due < until_ms ? due : until_ms, own, n_own, e) == 0 && recording_check(k, e) == 0)
         return 0;

@@ -346,6 +346,7 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
 
     if (!k->recording)
         return;
+    (void)refused_tell(k, true);
     add_denials(k, serial, &r->denied);
     add_egress_sum(k, serial, &r->egress);
     d = doc_new_object();
