@@ -8,7 +8,7 @@ import socket
 import subprocess
 
 from e2e import *
-from live import begin, execute, state, up
+from live import begin, execute, recorded, state, up
 
 SMALL = ("--memory", "64M", "--disk", "64M")
 
@@ -20,22 +20,15 @@ def _policy(folder, *alerts, name="policy.json"):
     return path
 
 
-def _record(kind, id_):
-    """The lines of a type in the record of a run, or of the last life of a sandbox."""
-    names = sorted(n for n in os.listdir(f"{DATA}/records") if n == f"{id_}.jsonl" or n.startswith(f"{id_}."))
-    with open(f"{DATA}/records/{names[-1]}", encoding="utf-8") as f:
-        return names[-1].removesuffix(".jsonl"), [r for r in map(json.loads, f) if r["type"] == kind]
-
-
 def _evidence_fits(id_):
-    folder, lines = _record("evidence", id_)
+    folder, lines = recorded("evidence", id_)
     equal([r["name"] for r in lines], ["memory", "disk"])
     for r in lines:
         path = f"{DATA}/evidence/{folder}/{r['name']}"
         with open(path, "rb") as f:
             equal(hashlib.file_digest(f, "sha256").hexdigest(), r["sha256"], path)
         equal(os.path.getsize(path), r["bytes"], path)
-    frozen = _record("frozen", id_)[1][-1]
+    frozen = recorded("frozen", id_)[1][-1]
     print(f"# {frozen['frozen_ms']} ms from the alert until it stood still")
     return folder
 
@@ -83,7 +76,7 @@ def _notified(listener, id_, rule, text):
     d = json.loads(line)
     datetime.datetime.fromisoformat(d.pop("time")[:26] + "+00:00")
     equal(d, {"format": "lazaret-alert", "version": 1, "id": id_, "rule": rule, "when": "streams", "text": text})
-    untold = [(d["rule"], d["by"], d["text"].split(":")[0]) for d in _record("untold", id_)[1]]
+    untold = [(d["rule"], d["by"], d["text"].split(":")[0]) for d in recorded("untold", id_)[1]]
     equal(untold, [(rule, "host", f"its {whom}") for whom in ("command was not started", "socket was not told")])
 
 
@@ -116,7 +109,7 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
             wait_for(lambda: state("trips") == "paused", "the alert's pause")
             shown = finished(lazaret("show", "trips")).decode()
             check(f"an alert of {rules}:1: streams: " in shown, shown)
-            wait_for(lambda: _record("frozen", "trips")[1], "its evidence")
+            wait_for(lambda: recorded("frozen", "trips")[1], "its evidence")
             _evidence_fits("trips")
             one_line_error(execute("trips", "--", "true"), 125, "paused")
             finished(lazaret("resume", "trips"))
@@ -162,12 +155,12 @@ def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folde
     check(f"an alert of {rules}:1 ended it: canary: /in/.aws/credentials was opened" in text, text)
     (id_,) = set(_kept()) - before
     _evidence_fits(id_)
-    told = _record("tripwire", id_)[1]
+    told = recorded("tripwire", id_)[1]
     equal([(d["by"], d["text"]) for d in told], [("host", "canary: /in/.aws/credentials was opened")])
     at = datetime.datetime.fromisoformat(told[0]["time"][:26] + "+00:00")
-    ms = (at - now).total_seconds() * 1000 + _record("frozen", id_)[1][-1]["frozen_ms"]
+    ms = (at - now).total_seconds() * 1000 + recorded("frozen", id_)[1][-1]["frozen_ms"]
     print(f"# {ms:.0f} ms from the word before the touch until it stood still")
-    equal([d["path"] for d in _record("unwatched", id_)[1]], ["/work/none"])
+    equal([d["path"] for d in recorded("unwatched", id_)[1]], ["/work/none"])
     finished(lazaret("verify", id_))
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from e2e import *
+from live import recorded
 
 PROBE = r"""
 import json, os, socket, stat
@@ -155,11 +156,6 @@ def _journal(place, name):
         return [line["what"] for line in map(json.loads, f) if line.get("event") == "denied"]
 
 
-def _on_record(run_id, kind):
-    with open(f"{DATA}/records/{run_id}.jsonl", encoding="utf-8") as f:
-        return [d for d in map(json.loads, f) if d["type"] == kind]
-
-
 def a_refusal_is_told_and_journalled_while_the_job_runs():
     want = {"kind": "seccomp", "call": "mount", "count": 1}
     p = start(["python3", "-c", REFUSED_AND_WAITS], "-i", stdin=subprocess.PIPE)
@@ -167,9 +163,9 @@ def a_refusal_is_told_and_journalled_while_the_job_runs():
     equal(p.poll(), None, "it still runs:")
     live = [x for x in runs() if os.path.exists(f"{DATA}/runs/{x}/journal") and _journal("runs", x)]
     equal(_journal("runs", live[0]), [want])
-    wait_for(lambda: _on_record(live[0], "denied"), "its line on the record")
-    equal([d["rows"] for d in _on_record(live[0], "denied")], [[{**want, "exec": 1}]])
-    equal(_on_record(live[0], "exit"), [])
+    wait_for(lambda: recorded("denied", live[0])[1], "its line on the record")
+    equal([d["rows"] for d in recorded("denied", live[0])[1]], [[{**want, "exec": 1}]])
+    equal(recorded("exit", live[0])[1], [])
     p.communicate(b"\n", timeout=60)
     equal(p.returncode, 0)
     finished(lazaret("up", "--accel", "tcg", "denied"))

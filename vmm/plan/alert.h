@@ -49,7 +49,7 @@ enum alert_action {
     ALERT_LOG,    /* the journal, the record, stderr */
     ALERT_NOTIFY, /* and a command or a socket of the policy's, as the user, on the host */
     ALERT_PAUSE,  /* a sandbox stands still; a run ends */
-    ALERT_FREEZE, /* a mark of it is made first; a run ends */
+    ALERT_FREEZE, /* the same, and its memory and disk are kept apart */
     ALERT_KILL,   /* it ends */
     ALERT_ACTIONS
 };

@@ -86,6 +86,16 @@ static void about_denied(const struct doc *d, struct str *s)
     add_number(s, d, "more");
 }
 
+static void about_rules(const struct doc *d, struct str *s)
+{
+    const struct doc *rules = report_list(d, "network");
+
+    for (size_t i = 0; i < doc_len(rules) && s->len < 400; i++)
+        str_addf(s, "%s%s", i ? ", " : "", report_text(doc_at(rules, i), "to"));
+    if (doc_len(rules) == 0)
+        str_add(s, "none");
+}
+
 static void about_file(const struct doc *d, struct str *s)
 {
     add_text(s, d, "role");
@@ -131,6 +141,7 @@ static const struct kind {
     {"revert", REPORT_GOOD, about_any},     {"fork", REPORT_GOOD, about_any},
     {"file", REPORT_PLAIN, about_file},     {"sample", REPORT_PLAIN, about_sample},
     {"wrote", REPORT_WORK, about_rows},     {"unwatched", REPORT_CARE, about_any},
+    {"rules", REPORT_CARE, about_rules},    {"held", REPORT_BAD, about_any},
 };
 
 static const struct kind *find_kind(const char *type)

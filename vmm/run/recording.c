@@ -410,6 +410,22 @@ void recording_mark(struct keeper *k, const char *what, const char *name, const 
     add(k, RECORD_HOST, what, d);
 }
 
+void recording_rules(struct keeper *k, const struct net_rules *rules)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set(d, "network", net_rules_to_doc(rules));
+    add(k, RECORD_HOST, "rules", d);
+}
+
+void recording_held(struct keeper *k, const char *why)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_str(d, "why", why);
+    add(k, RECORD_HOST, "held", d);
+}
+
 void recording_plain(struct keeper *k, const char *what)
 {
     add(k, RECORD_HOST, what, NULL);

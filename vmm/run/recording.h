@@ -79,6 +79,10 @@ void recording_words(struct keeper *k, const char *text);
 void recording_sample(struct keeper *k);
 /* "mark", "revert", "forget" or "fork". */
 void recording_mark(struct keeper *k, const char *what, const char *name, const char *parent);
+/* Those that hold from now on. */
+void recording_rules(struct keeper *k, const struct net_rules *rules);
+/* The guest was stopped: its fence does not hold. */
+void recording_held(struct keeper *k, const char *why);
 /* "pause" or "resume". */
 void recording_plain(struct keeper *k, const char *what);
 /* Does it take what the guest may name: outputs, arguments, words? */
