@@ -15,7 +15,7 @@ import tempfile
 import store
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
+PROGRAMS = ["vmm/cli/lazaret", "vmm/cli/lazaret-verify", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
             "vmm/look/lazaret-look", "vmm/hv/liblazaret-preload.so", "vmm/wrap/lazaret-qemu",
             "tests/e2e/libtaken-over.so", "guest-agent/agent/lazaret-agent"]
 USER = "games"  # not nobody: 65534 is also what others look like in a user namespace
