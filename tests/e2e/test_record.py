@@ -79,6 +79,7 @@ def a_run_is_on_record_and_its_bundle_is_checked_on_another_machine(folder):
     equal((up["accel"], bool(up["qemu"] and up["libvirt"])), ("tcg", True))
     equal({"KEY", "MY"} - set(job["env"]), set())
     equal((last["class"], last["status"], last["guest_exit_code"]), ("exited", 3, 3))
+    equal(last["stream_bytes"], len("words\n"))
     rows = {r["name"]: r["verdict"] for r in _one(lines, "layers")["rows"]}
     equal((rows["qemu-seccomp"], rows["devices"]), ("holds", "holds"))
     files = {d["role"]: d for d in lines if d["type"] == "file"}

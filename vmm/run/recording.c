@@ -358,6 +358,7 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
     if (r->end == RUN_ENDED_SIGNAL || r->end == RUN_ENDED_OOM)
         doc_set_i64(d, "guest_signal", r->signal);
     if (r->end != RUN_ENDED_NOT) {
+        doc_set_u64(d, "stream_bytes", r->stream_bytes);
         doc_set_u64(d, "guest_oom_kills", r->oom_kills);
         doc_set_u64(d, "guest_cpu_us", r->cpu_us);
         doc_set_u64(d, "guest_peak_bytes", r->peak_bytes);
