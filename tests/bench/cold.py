@@ -69,6 +69,8 @@ class Peer:
                 raise ValueError("not a frame")
             if got == kind:
                 return payload
+            if got == UNSTARTED:
+                sys.exit(f"a bare guest did not start its job: {payload[4:].decode(errors='replace')}")
 
     def hello(self):
         self.sock.sendall(frame(HELLO, 0, HELLO_LAYOUT.pack(

@@ -1,5 +1,5 @@
 """start: `true` in a guest, by each way to begin one, beside bare QEMU with the same files to the same point,
-and where the time of a cold and of a warm run goes.
+where the time of a cold and of a warm run goes, and what the record of a warm one costs of the processor.
 
     start.py ROUNDS FOLDER    writes start.json and start.svg into FOLDER, tables in Markdown to stdout
 
@@ -12,6 +12,7 @@ import sys
 import tempfile
 
 import forks
+import record
 import report
 
 WAYS = {"cold": "`run --cold`", "warm": "`run`, warm",
@@ -53,7 +54,7 @@ def teardown_ms(wholes, timings):
             for whole, t in zip(wholes, timings)]
 
 
-def targets_of(rows, steps, memory):
+def targets_of(rows, steps, memory, records):
     cold, warm = rows["cold"], rows["warm"]
     idle = [m for m in memory if m["forks"] == max(m["forks"] for m in memory)]
     private = sum(m["private_mib"] for m in idle)
@@ -66,6 +67,7 @@ def targets_of(rows, steps, memory):
         out += [report.target(f"{way}: libvirt and manager before the guest's first instruction", both, at_most=90, unit="ms"),
                 report.target(f"{way}: the manager's own part of that", own, at_most=15, unit="ms")]
     return out + [
+        record.target(records),
         report.target("teardown of a warm run: from job exit to prompt", teardown_ms(warm[0], steps["warm"]), at_most=60,
                       unit="ms"),
         report.target("private memory of an idle fork, all of its processes, of 50", [private], at_most=20, unit="MiB"),
@@ -84,22 +86,24 @@ def measure(rounds):
                 r.take(rows, steps)
                 print(f"round {i + 1} of {rounds}", file=sys.stderr)
             memory = forks.measure_memory()
+            records = record.measure(folder, rounds)
         finally:
             forks.lazaret("pool", "rm")
             if os.path.exists(f"{forks.DATA}/sandboxes/parent"):
                 forks.lazaret("down", "parent")
-    return rows, steps, memory
+    return rows, steps, memory, records
 
 
 def main():
     rounds, folder = int(sys.argv[1]), sys.argv[2]
     before = report.machine("tcg")
-    rows, steps, memory = measure(rounds)
+    rows, steps, memory, records = measure(rounds)
     after = report.machine("tcg")
     pairs = {way: {"lazaret": report.spread(ours), "bare": report.spread(bare), **report.ratio(ours, bare)}
              for way, (ours, bare) in rows.items()}
-    report.write_part(folder, "start", before, rounds, targets_of(rows, steps, memory),
-                      {"ways": pairs, "memory": memory, "steps_us": {way: steps[way] for way in ("cold", "warm")}})
+    report.write_part(folder, "start", before, rounds, targets_of(rows, steps, memory, records),
+                      {"ways": pairs, "memory": memory, "record_cpu_s": dict(zip(("with", "without"), records)),
+                       "steps_us": {way: steps[way] for way in ("cold", "warm")}})
     report.write_svg(f"{folder}/start.svg", "lazaret run -- true: the run of median time, by its steps",
                      {"cold": median_bar(steps["cold"]), "bare, cold": bare_bar(steps["bare"]),
                       "warm": median_bar(steps["warm"])})
@@ -109,6 +113,7 @@ def main():
                        [[WAYS[w], report.cell(p["lazaret"]), report.cell(p["bare"]),
                          f"{p['ratio']} [{p['min']}..{p['max']}]"] for w, p in pairs.items()]), end="\n\n")
     print(steps_table(steps), end="\n\n")
+    print(record.table(records), end="\n\n")
     print(report.table(["forks", "process", "PSS MiB each", "shared", "private"],
                        [[m["forks"], m["process"], m["pss_mib"], m["shared_mib"], m["private_mib"]] for m in memory]))
     print(f"\nwritten: {folder}/start.json, {folder}/start.svg")

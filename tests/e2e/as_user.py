@@ -15,7 +15,7 @@ import tempfile
 import store
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
+PROGRAMS = ["vmm/cli/lazaret", "vmm/cli/lazaret-verify", "vmm/channel/lazaret-relay", "vmm/channel/lazaret-unpack",
             "vmm/look/lazaret-look", "vmm/hv/liblazaret-preload.so", "vmm/wrap/lazaret-qemu",
             "tests/e2e/libtaken-over.so", "tests/e2e/unlocked-qemu", "guest-agent/agent/lazaret-agent"]
 USER = "games"  # not nobody: 65534 is also what others look like in a user namespace
@@ -56,7 +56,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="lz-user-") as top:
         stage(top)
         # As in the tree: the tests read the protocol's version where it is defined.
-        for name in ("tests/e2e/e2e.py", "tests/e2e/live.py", "tests/e2e/store.py",
+        for name in ("tests/e2e/e2e.py", "tests/e2e/live.py", "tests/e2e/preload.py", "tests/e2e/store.py",
                      f"tests/e2e/{sys.argv[1]}", "guest-agent/shared/wire.h"):
             os.makedirs(os.path.dirname(f"{top}/{name}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{name}", f"{top}/{name}")

@@ -1,5 +1,6 @@
 """live: sandboxes as the tests have them: up, their commands, and the processes that they are."""
 import json
+import os
 import subprocess
 
 from e2e import *
@@ -31,6 +32,13 @@ def started(name, script="echo started; exec sleep 300", *options, **kwargs):
 
 def jobs(name):
     return json.loads(finished(lazaret("ps", name, "--json")))
+
+
+def recorded(kind, id_):
+    """The lines of a type in the record of a run, or of the last life of a sandbox."""
+    names = sorted(n for n in os.listdir(f"{DATA}/records") if n == f"{id_}.jsonl" or n.startswith(f"{id_}."))
+    with open(f"{DATA}/records/{names[-1]}", encoding="utf-8") as f:
+        return names[-1].removesuffix(".jsonl"), [r for r in map(json.loads, f) if r["type"] == kind]
 
 
 def state(name):

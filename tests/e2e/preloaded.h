@@ -9,23 +9,29 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-/*
- * The file that the test shares with us, by the variable that names it, or NULL. What is executed
- * from here is not to be tampered with: it gets neither the library nor the variable.
- */
-static inline void *preloaded_share(const char *variable, size_t size)
+/* The file that the test shares with us, by the variable that names it, or NULL. */
+static inline void *preloaded_map(const char *variable, size_t size)
 {
     const char *path = getenv(variable);
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     void *at = MAP_FAILED;
 
-    unsetenv("LD_PRELOAD");
-    unsetenv(variable);
     if (fd < 0)
         return NULL;
     at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     return at == MAP_FAILED ? NULL : at;
+}
+
+/* The same. What is executed from here is not to be tampered with: it gets neither the library nor
+ * the variable. */
+static inline void *preloaded_share(const char *variable, size_t size)
+{
+    void *at = preloaded_map(variable, size);
+
+    unsetenv("LD_PRELOAD");
+    unsetenv(variable);
+    return at;
 }
 
 /* In a function like open(2), whose last named parameter is `flags`: sets `mode`, where there is

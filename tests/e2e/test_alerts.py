@@ -4,10 +4,11 @@ import hashlib
 import json
 import os
 import re
+import socket
 import subprocess
 
 from e2e import *
-from live import begin, execute, state, up
+from live import begin, execute, recorded, state, up
 
 SMALL = ("--memory", "64M", "--disk", "64M")
 
@@ -19,31 +20,29 @@ def _policy(folder, *alerts, name="policy.json"):
     return path
 
 
-def _record(kind, id_):
-    """The lines of a type in the record of a run, or of the last life of a sandbox."""
-    names = sorted(n for n in os.listdir(f"{DATA}/records") if n == f"{id_}.jsonl" or n.startswith(f"{id_}."))
-    with open(f"{DATA}/records/{names[-1]}", encoding="utf-8") as f:
-        return names[-1].removesuffix(".jsonl"), [r for r in map(json.loads, f) if r["type"] == kind]
-
-
 def _evidence_fits(id_):
-    folder, lines = _record("evidence", id_)
+    folder, lines = recorded("evidence", id_)
     equal([r["name"] for r in lines], ["memory", "disk"])
     for r in lines:
         path = f"{DATA}/evidence/{folder}/{r['name']}"
         with open(path, "rb") as f:
             equal(hashlib.file_digest(f, "sha256").hexdigest(), r["sha256"], path)
         equal(os.path.getsize(path), r["bytes"], path)
-    frozen = _record("frozen", id_)[1][-1]
+    frozen = recorded("frozen", id_)[1][-1]
     print(f"# {frozen['frozen_ms']} ms from the alert until it stood still")
     return folder
 
 
 def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
     told = f"{folder}/told"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(f"{folder}/socket")
+    listener.listen()
+    streams = {"when": "streams", "above": "1M", "for": "60s", "action": "notify"}
     rules = _policy(folder,
-                   {"when": "streams", "above": "1M", "for": "60s", "action": "notify",
+                   {**streams, "socket": f"{folder}/socket",
                     "command": ["/bin/sh", "-c", f"echo $LAZARET_ALERT_ID $LAZARET_ALERT_TEXT > {told}"]},
+                   {**streams, "socket": f"{folder}/nobody", "command": [f"{folder}/none"]},
                    {"when": "disk", "above": "10M", "for": "60s", "action": "freeze"},
                    {"when": "memory", "above": "100G", "action": "kill"})
     with Nothing():
@@ -60,12 +59,25 @@ def a_run_over_its_alert_ends_frozen_with_evidence_whose_hashes_match(folder):
     with open(told, encoding="utf-8") as f:
         id_, what = f.read().split(" ", 1)
     check(re.fullmatch(r"streams: \d+ is above 1048576\n", what), what)
+    _notified(listener, id_, f"{rules}:1", what.strip())
     place = _evidence_fits(id_)
     with open(f"{DATA}/evidence/{place}/memory", "rb") as f:
         check(b"marker-of-this-run" in f.read(), "the memory is not the guest's")
     check(place in finished(lazaret("record", "ls")).decode(), place)
     finished(lazaret("verify", place))
     _shown(folder, place)
+
+
+def _notified(listener, id_, rule, text):
+    """The socket got its line; whom nobody could tell is on record."""
+    listener.settimeout(10)
+    with listener.accept()[0] as s, s.makefile() as f:
+        (line,) = f.readlines()
+    d = json.loads(line)
+    datetime.datetime.fromisoformat(d.pop("time")[:26] + "+00:00")
+    equal(d, {"format": "lazaret-alert", "version": 1, "id": id_, "rule": rule, "when": "streams", "text": text})
+    untold = [(d["rule"], d["by"], d["text"].split(":")[0]) for d in recorded("untold", id_)[1]]
+    equal(untold, [(rule, "host", f"its {whom}") for whom in ("command was not started", "socket was not told")])
 
 
 def _shown(folder, id_):
@@ -97,7 +109,7 @@ def a_sandbox_that_trips_an_alert_stands_still_and_says_why(folder):
             wait_for(lambda: state("trips") == "paused", "the alert's pause")
             shown = finished(lazaret("show", "trips")).decode()
             check(f"an alert of {rules}:1: streams: " in shown, shown)
-            wait_for(lambda: _record("frozen", "trips")[1], "its evidence")
+            wait_for(lambda: recorded("frozen", "trips")[1], "its evidence")
             _evidence_fits("trips")
             one_line_error(execute("trips", "--", "true"), 125, "paused")
             finished(lazaret("resume", "trips"))
@@ -143,12 +155,12 @@ def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folde
     check(f"an alert of {rules}:1 ended it: canary: /in/.aws/credentials was opened" in text, text)
     (id_,) = set(_kept()) - before
     _evidence_fits(id_)
-    told = _record("tripwire", id_)[1]
+    told = recorded("tripwire", id_)[1]
     equal([(d["by"], d["text"]) for d in told], [("host", "canary: /in/.aws/credentials was opened")])
     at = datetime.datetime.fromisoformat(told[0]["time"][:26] + "+00:00")
-    ms = (at - now).total_seconds() * 1000 + _record("frozen", id_)[1][-1]["frozen_ms"]
+    ms = (at - now).total_seconds() * 1000 + recorded("frozen", id_)[1][-1]["frozen_ms"]
     print(f"# {ms:.0f} ms from the word before the touch until it stood still")
-    equal([d["path"] for d in _record("unwatched", id_)[1]], ["/work/none"])
+    equal([d["path"] for d in recorded("unwatched", id_)[1]], ["/work/none"])
     finished(lazaret("verify", id_))
 
 

@@ -4,6 +4,7 @@ import os
 import subprocess
 
 from e2e import *
+from live import recorded
 
 PROBE = r"""
 import json, os, socket, stat
@@ -162,6 +163,9 @@ def a_refusal_is_told_and_journalled_while_the_job_runs():
     equal(p.poll(), None, "it still runs:")
     live = [x for x in runs() if os.path.exists(f"{DATA}/runs/{x}/journal") and _journal("runs", x)]
     equal(_journal("runs", live[0]), [want])
+    wait_for(lambda: recorded("denied", live[0])[1], "its line on the record")
+    equal([d["rows"] for d in recorded("denied", live[0])[1]], [[{**want, "exec": 1}]])
+    equal(recorded("exit", live[0])[1], [])
     p.communicate(b"\n", timeout=60)
     equal(p.returncode, 0)
     finished(lazaret("up", "--accel", "tcg", "denied"))

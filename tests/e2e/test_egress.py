@@ -194,6 +194,39 @@ print(json.dumps(out))
     check("--allow" in got[0][1]["how_to_allow"], got[0])
 
 
+def what_is_refused_again_and_again_is_told_as_it_happens(folder):
+    """With its count, for whoever follows the record while the command runs."""
+    _rig()
+    _box(folder)
+    host = f"again-{os.urandom(4).hex()}.test"  # of no earlier life
+
+    def told(kind):
+        with open(f"{folder}/lines", encoding="utf-8") as f:
+            rows = [json.loads(line) for line in f if line.endswith("\n")]
+        return [d for d in rows if d["type"] == kind and host in json.dumps(d)]
+
+    with open(f"{folder}/lines", "wb") as out:
+        follower = subprocess.Popen([LAZARET, "events", "--follow", "--json", BOX], stdout=out, env=environment())
+    try:
+        job = begin(BOX, "-i", "--", "python3", "-c", CLIENT + f"""
+for i in range(60):
+    connect("{host}", 443)
+input()
+""", stdin=subprocess.PIPE)
+        wait_for(lambda: sum(d["count"] for d in told("egress_again")) >= 59, "all of the tries")
+        equal([d["verdict"] for d in told("egress")], ["refused"])
+        equal((told("egress_sum"), job.poll()), ([], None))
+        job.communicate(b"\n", timeout=60)
+        wait_for(lambda: told("egress_sum"), "the end")
+        (total,) = told("egress_sum")
+        equal((total["tries"], sum(d["count"] for d in told("egress_again"))), (60, 59))
+        equal({(d["by"], d["destination"], d["why"]) for d in told("egress_again")},
+              {("host", f"{host}:443", "rule")})
+    finally:
+        follower.kill()
+        follower.communicate()
+
+
 def nothing_else_is_to_be_found_from_inside(folder):
     r = _rig()
     _box(folder)

@@ -99,6 +99,10 @@ def rules_change_while_a_sandbox_is_up_within_what_it_came_up_with(folder):
         equal(_why("10.9.9.9:9"), "address", "once it is allowed:")
         finished(lazaret("deny", BOX, "tcp://10.9.9.9:9"))
         equal(_why("10.9.9.9:9"), "rule", "once it is denied:")
+        changes = [[r["to"] for r in d["network"]] for d in recorded("rules", BOX)[1]]
+        equal((len(changes), changes[0][2:], changes[-2:]),
+              (7, ["tcp://git.example.org:22", "https://c.example.org"],
+               [["https://a.example.org", "tcp://10.9.9.9:9"], ["https://a.example.org"]]))
     finally:
         finished(lazaret("down", BOX))
 

@@ -13,7 +13,7 @@ import time
 
 import test_wrapper
 from e2e import *
-from live import begin, execute, family, state, up
+from live import begin, execute, family, recorded, state, up
 from preload import Preload
 
 SMALL = ("--memory", "64M")
@@ -102,6 +102,7 @@ def a_sandbox_whose_fence_breaks_is_held_until_it_holds_again(folder):
         d = json.loads(finished(lazaret("show", "held")))
         _told(d["held"], "devices", "interface")
         _told(finished(lazaret("ls")).decode(), "held: the fence")
+        equal([r["why"] for r in recorded("held", "held")[1]], [d["held"]])
         for args in (["exec", "held", "--", "true"], ["snapshot", "held"], ["stats", "held"],
                      ["resume", "held"], ["forget", "held", "before"]):
             one_line_error(lazaret(*args), 125, "is held", "devices")

@@ -39,7 +39,8 @@ GOOD = {
                {"alerts": [{"when": "cpu", "above": 90, "for": "1m", "action": "kill"}]},
                {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]},
                {"record_max_age": "30d", "records_max_size": "1G"}, {"record_max_age": 90, "records_max_size": 1},
-               {"alerts": [{"when": "canary", "files": ["/in/a"], "action": "freeze"}]}],
+               {"alerts": [{"when": "canary", "files": ["/in/a"], "action": "freeze"}]},
+               {"alerts": [{"when": "memory", "above": 1, "action": "notify", "socket": "/run/pager"}]}],
 }
 BAD = {
     "manifest": [{"version": 2}, {"format": "x"}, {"memroy": 1}, {"memory": True}, {"memory": "lots"}, {"cpus": 0},
@@ -65,7 +66,8 @@ BAD = {
                {"egress_proxies": ["http://proxy:80"]}, {"egress_proxies": "proxy:80"},
                {"require_record": 1}, {"redact": ["*"]}, {"redact": "sk-*"}, {"record_content": "no"},
                {"record_max_age": "1y"}, {"record_max_age": 0}, {"records_max_size": "x"}, {"records_max_size": 0},
-               {"alerts": [{"when": "canary", "files": ["a"], "action": "freeze"}]}],
+               {"alerts": [{"when": "canary", "files": ["a"], "action": "freeze"}]},
+               {"alerts": [{"when": "memory", "above": 1, "action": "notify", "socket": "pager"}]}],
 }
 
 

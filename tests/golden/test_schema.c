@@ -120,6 +120,7 @@ static struct doc *alerts(const char *about)
         doc_add_str(one, alert_action_name((enum alert_action)a));
     doc_set(words, "enum", one);
     doc_set(p, "command", texts("of notify, with an absolute path", NULL));
+    doc_set(p, "socket", patterned("of notify: a UNIX socket", "^/."));
     doc_set(p, "destinations",
             texts("of canary: hosts that nobody has to try", "^(\\*\\.)?[a-z0-9._:-]+$"));
     doc_set(p, "files", texts("of canary: files that nobody has to open", "^/."));

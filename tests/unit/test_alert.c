@@ -295,6 +295,9 @@ START_TEST(a_rule_that_says_too_much_or_too_little_is_refused)
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\"}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\",\"command\":[\"page\"]}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"log\",\"command\":[\"/bin/true\"]}",
+        "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\",\"socket\":\"s\"}",
+        "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"notify\",\"socket\":[\"/s\"]}",
+        "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"kill\",\"socket\":\"/s\"}",
         "{\"when\":\"memory\",\"above\":\"1M\",\"action\":\"log\",\"from\":\"other:1\"}",
     };
 
@@ -312,7 +315,8 @@ START_TEST(rules_are_read_back_as_they_were)
 {
     struct alert_rules rules = {0}, copy = {0}, back = {0};
     struct alert_rule r = rule_of("{\"when\":\"disk\",\"above\":\"1G\",\"for\":\"90s\",\"action\":"
-                                  "\"notify\",\"command\":[\"/bin/page\",\"me\"]}");
+                                  "\"notify\",\"command\":[\"/bin/page\",\"me\"],"
+                                  "\"socket\":\"/run/pager\"}");
     own_doc struct doc *list = NULL;
     own_free char *text = NULL;
 
@@ -326,6 +330,7 @@ START_TEST(rules_are_read_back_as_they_were)
     text = alert_rule_text(&back.items[0]);
     ck_assert_str_eq(text, "disk above 1 GiB in 90.000 s: notify");
     ck_assert_str_eq(back.items[0].command.items[1], "me");
+    ck_assert_str_eq(back.items[0].socket, "/run/pager");
     ck_assert_str_eq(back.items[0].from, "policy.json:7");
     alert_rules_done(&copy);
     alert_rules_done(&back);

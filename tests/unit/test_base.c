@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,7 +166,7 @@ START_TEST(writes_files_whole_and_reads_no_links)
     ck_assert_ptr_nonnull(mkdtemp(dir));
     ck_assert_int_eq(file_open_dir(dir, &fd, &e), 0);
     ck_assert_int_eq(file_write(fd, "a", "one", 3, 0600, &e), 0);
-    ck_assert_int_eq(file_write(fd, "a", "three", 5, 0600, &e), 0);
+    ck_assert_int_eq(file_write_brief(fd, "a", "three", 5, 0600, &e), 0);
     ck_assert_int_eq(file_read(fd, "a", 100, &data, &len, &e), 0);
     ck_assert_str_eq(data, "three");
     ck_assert_int_eq(symlinkat("a", fd, "link"), 0);
@@ -180,6 +181,40 @@ START_TEST(writes_files_whole_and_reads_no_links)
     ck_assert_int_eq(file_remove_tree(fd, "a", &e), 0);
     ck_assert_int_eq(file_dir_is_empty(fd, &empty, &e), 0);
     ck_assert(empty);
+    ck_assert_int_eq(file_remove_tree(AT_FDCWD, dir, &e), 0);
+}
+END_TEST
+
+/* Between file systems, too: one of the files is in memory. */
+START_TEST(a_copy_has_the_data_in_its_places_and_the_holes)
+{
+    char dir[] = "/tmp/lz-test-XXXXXX";
+    const off_t places[] = {0, 1 << 20, (64 << 20) - 4096};
+    own_close int fd = -1, from = memfd_create("from", MFD_CLOEXEC);
+    struct err e;
+
+    ck_assert_ptr_nonnull(mkdtemp(dir));
+    ck_assert_int_eq(file_open_dir(dir, &fd, &e), 0);
+    ck_assert_int_eq(ftruncate(from, 64 << 20), 0);
+    for (int i = 0; i < 3; i++)
+        ck_assert_int_eq(pwrite(from, "data", 4, places[i]), 4);
+    for (int i = 0; i < 2; i++) { /* out of memory, then beside it */
+        const char *name = i ? "b" : "a";
+        own_close int to = openat(fd, name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+        char buf[8] = "";
+        struct stat st;
+
+        ck_assert_int_eq(file_copy_sparse(from, to), 0);
+        ck_assert_int_eq(fstat(to, &st), 0);
+        ck_assert_int_eq(st.st_size, 64 << 20);
+        ck_assert_int_lt(st.st_blocks * 512, 16 << 20);
+        for (int j = 0; j < 3; j++) {
+            ck_assert_int_eq(pread(to, buf, 4, places[j]), 4);
+            ck_assert_str_eq(buf, "data");
+        }
+        close(from);
+        from = own_steal_fd(to);
+    }
     ck_assert_int_eq(file_remove_tree(AT_FDCWD, dir, &e), 0);
 }
 END_TEST
@@ -349,6 +384,7 @@ SUITE("base", formatted_json_moves_no_cursor, members_are_listed_in_their_order,
       wrapping_an_error_keeps_its_class_and_cuts_its_text, escapes_everything_that_is_not_plain,
       parses_sizes_and_refuses_what_is_not_one, parses_durations,
       json_readers_name_the_key_that_is_wrong, refuses_text_that_is_not_one_json_value,
-      writes_files_whole_and_reads_no_links, a_child_gets_the_fds_that_it_was_told_and_no_other,
+      writes_files_whole_and_reads_no_links, a_copy_has_the_data_in_its_places_and_the_holes,
+      a_child_gets_the_fds_that_it_was_told_and_no_other,
       a_tool_that_fails_or_hangs_or_is_missing_is_told_apart,
       a_tool_of_others_has_no_rights_and_reads_what_it_is_told, a_tool_is_fed_to_its_end)

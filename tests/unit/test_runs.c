@@ -93,6 +93,25 @@ START_TEST(gc_leaves_no_name_of_a_run_that_does_not_live)
 }
 END_TEST
 
+START_TEST(a_run_that_a_power_cut_left_empty_goes_and_a_damaged_one_is_said)
+{
+    uint64_t removed = 0;
+
+    begin();
+    make("runs");
+    make("runs/cut");
+    put("runs/cut/run.json", "");
+    ck_assert_msg(run_gc(dir, false, &removed, &err) == 0, "%s", err.text);
+    ck_assert(removed == 1 && !exists("runs/cut"));
+    make("runs/damaged");
+    put("runs/damaged/run.json", "{");
+    ck_assert_int_eq(run_gc(dir, false, &removed, &err), -1);
+    ck_assert_ptr_nonnull(strstr(err.text, "--kept"));
+    ck_assert(exists("runs/damaged"));
+    end();
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("runs");
@@ -100,5 +119,6 @@ int main(void)
     tcase_add_test(tc, listing_what_lives_looks_at_no_finished_run);
     tcase_add_test(tc, a_swept_run_is_not_among_those_that_live);
     tcase_add_test(tc, gc_leaves_no_name_of_a_run_that_does_not_live);
+    tcase_add_test(tc, a_run_that_a_power_cut_left_empty_goes_and_a_damaged_one_is_said);
     return suite_run("runs", tc);
 }

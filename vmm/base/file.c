@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -141,14 +142,11 @@ int file_write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
-int file_write(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
-               struct err *e)
+static int write_whole(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+                       bool durable, struct err *e)
 {
     own_free char *temp = NULL;
     own_close int fd = -1;
-    own_close int folder = -1;
-    const char *slash = strrchr(name, '/');
-    own_free char *parent = NULL;
     uint32_t tag;
 
     if (getrandom(&tag, sizeof(tag), 0) != sizeof(tag))
@@ -157,18 +155,70 @@ int file_write(int dirfd, const char *name, const void *data, size_t len, mode_t
     fd = openat(dirfd, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot write '%s'", name);
-    if (file_write_all(fd, data, len) < 0 || fsync(fd) < 0 ||
+    if (file_write_all(fd, data, len) < 0 || (durable && fsync(fd) < 0) ||
         renameat(dirfd, temp, dirfd, name) < 0) {
         int errnum = errno;
 
         unlinkat(dirfd, temp, 0);
         return err_sys(e, ERR_HOST, errnum, "cannot write '%s'", name);
     }
-    parent = slash ? str_printf("%.*s", (int)(slash - name + 1), name) : str_dup(".");
+    return 0;
+}
+
+int file_write(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+               struct err *e)
+{
+    const char *slash = strrchr(name, '/');
+    own_free char *parent =
+        slash ? str_printf("%.*s", (int)(slash - name + 1), name) : str_dup(".");
+    own_close int folder = -1;
+
+    if (write_whole(dirfd, name, data, len, mode, true, e) < 0)
+        return -1;
     folder = openat(dirfd, parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || fsync(folder) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot sync the folder of '%s'", name);
     return 0;
+}
+
+int file_write_brief(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+                     struct err *e)
+{
+    return write_whole(dirfd, name, data, len, mode, false, e);
+}
+
+/* What file systems may share is not copied; between two of them it is. */
+static ssize_t copy_some(int from, off_t *at, int to, off_t end)
+{
+    off_t out = *at;
+    ssize_t n = copy_file_range(from, at, to, &out, (size_t)(end - *at), 0);
+
+    if (n >= 0 || errno != EXDEV)
+        return n;
+    return lseek(to, *at, SEEK_SET) < 0 ? -1 : sendfile(to, from, at, (size_t)(end - *at));
+}
+
+int file_copy_sparse(int from, int to)
+{
+    off_t at = 0, size = lseek(from, 0, SEEK_END);
+
+    if (size < 0 || ftruncate(to, size) < 0)
+        return -1;
+    while ((at = lseek(from, at, SEEK_DATA)) >= 0) {
+        const off_t end = lseek(from, at, SEEK_HOLE);
+
+        while (at < end) {
+            ssize_t n = copy_some(from, &at, to, end);
+
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n == 0) /* it became shorter */
+                errno = EIO;
+            if (n <= 0)
+                return -1;
+        }
+    }
+    return errno == ENXIO ? 0 : -1;
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *where)

@@ -1,7 +1,8 @@
 /*
  * file: whole files and folders, by directory fd.
  *
- * State is written whole: temporary name, fsync, rename, fsync of the folder. Everything is opened
+ * State is written whole: temporary name, fsync, rename, fsync of the folder; what means nothing
+ * after a power cut without the two fsyncs. Everything is opened
  * O_CLOEXEC; a name that turns out to be a symbolic link is an error. `dirfd` may be AT_FDCWD.
  */
 #ifndef LZ_BASE_FILE_H
@@ -33,6 +34,11 @@ int file_read_ours(int dirfd, const char *name, size_t max, mode_t forbidden, ch
 int file_write(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
                struct err *e);
 
+/* The same, but on the disk when the kernel writes it: after a power cut it may be there, and
+ * empty. */
+int file_write_brief(int dirfd, const char *name, const void *data, size_t len, mode_t mode,
+                     struct err *e);
+
 /* Removes a file or a whole folder, without following links; a missing one is fine. */
 int file_remove_tree(int dirfd, const char *name, struct err *e);
 /* True if the folder has no entry but . and .. */
@@ -43,6 +49,10 @@ int file_open_unnamed(const char *dir, int *ret_fd, struct err *e);
 
 /* Writes all bytes to a blocking fd; -1 and errno on failure. */
 int file_write_all(int fd, const void *data, size_t len);
+
+/* Copies all of a file to the same places of an empty one, and leaves its holes out. -1 and errno.
+ */
+int file_copy_sparse(int from, int to);
 
 /* Less room than `min_bytes` on the file system: what a tool says of that is in the user's
  * language. */

@@ -39,7 +39,8 @@ enum channel_event_type {
     CHANNEL_UNSTARTED,   /* exec, why, text */
     CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; a later one counts */
     CHANNEL_SEEN,        /* exec, seen, text: one row of what it did to files; text is the path */
-    CHANNEL_EXIT,        /* exec, exit; every byte of output has been written to its sink */
+    CHANNEL_EXIT,        /* exec, exit, bytes: as MOVED; every byte of output has been written to
+                            its sink */
     CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
     CHANNEL_SYNCED,      /* how (enum wire_synced_how): the guest is held */

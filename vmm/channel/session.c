@@ -191,7 +191,10 @@ static void settle(struct session *s)
             session_job_done(j);
         }
         if (j->exited && is_written(j) && !j->moved_due && session_has_event_room(s)) {
-            session_add_event(s, CHANNEL_EXIT, i + 1)->exit = j->exit;
+            struct channel_event *ev = session_add_event(s, CHANNEL_EXIT, i + 1);
+
+            ev->exit = j->exit;
+            ev->bytes = j->moved;
             session_job_done(j);
         }
     }

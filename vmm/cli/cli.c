@@ -7,13 +7,43 @@
 #include "base/str.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+/*
+ * What a careless parent may have left: a closed standard fd would be taken by a file of ours and
+ * then handed to the job; other fds would live on in the keeper; ignored children could not be
+ * waited for; and a umask that takes the owner's own bits would lock us out of our folders.
+ */
+static void normalize_process(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd > STDERR_FILENO)
+        close(fd);
+    signal(SIGCHLD, SIG_DFL);
+    umask(umask(0) & 077);
+}
+
+int cli_begin(void)
+{
+    normalize_process();
+    /* A set-user-id manager would be a second way into the host. */
+    if (getuid() == geteuid() && getgid() == getegid())
+        return -1;
+    log_msg(LOG_ERROR, "must not be installed set-user-id or set-group-id");
+    return err_class_status(ERR_HOST);
+}
 
 static int find_data_dir(char **ret, struct err *e)
 {

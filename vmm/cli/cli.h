@@ -22,6 +22,9 @@ struct cli_paths {
     char *recipes; /* the folder of our own recipes, likewise */
 };
 
+/* What every program of ours begins with. Returns -1 to go on, else the exit status. */
+int cli_begin(void);
+
 /* Finds the paths and makes the data folder (0700). */
 int cli_paths_find(struct cli_paths *ret, struct err *e);
 void cli_paths_done(struct cli_paths *p);

@@ -3,11 +3,8 @@
 
 #include "base/log.h"
 
-#include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static const struct command {
@@ -64,24 +61,6 @@ static const struct command *find(const char *name)
     return NULL;
 }
 
-/*
- * What a careless parent may have left: a closed standard fd would be taken by a file of ours and
- * then handed to the job; other fds would live on in the keeper; ignored children could not be
- * waited for; and a umask that takes the owner's own bits would lock us out of our folders.
- */
-static void normalize_process(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd > STDERR_FILENO)
-        close(fd);
-    signal(SIGCHLD, SIG_DFL);
-    umask(umask(0) & 077);
-}
-
 static int show_help(const char *topic)
 {
     const struct command *c = topic ? find(topic) : NULL;
@@ -97,13 +76,10 @@ static int show_help(const char *topic)
 int main(int argc, char **argv)
 {
     const struct command *c;
+    int status = cli_begin();
 
-    normalize_process();
-    /* A set-user-id manager would be a second way into the host. */
-    if (getuid() != geteuid() || getgid() != getegid()) {
-        log_msg(LOG_ERROR, "must not be installed set-user-id or set-group-id");
-        return err_class_status(ERR_HOST);
-    }
+    if (status >= 0)
+        return status;
     if (argc < 2) {
         fputs(help_main, stderr);
         return err_class_status(ERR_USAGE);

@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #define CMDLINE_MAX 65536
+#define REMOVED_MS  2000u
 
 /* Ours is written by the domain library: plain, and with one uuid. */
 static int find_uuid(const char *xml, char ret[VIR_UUID_STRING_BUFLEN], struct err *e)
@@ -174,6 +175,19 @@ static int create_and_check(struct hv *h, const char *xml, const char *uuid, boo
     return 0;
 }
 
+/* Libvirt tells the end of a domain a moment before its name is free for another, and finds it by
+ * neither name nor uuid in the last of that: only its count has it to the end. There is no other.
+ */
+static void wait_removed(const struct hv *h)
+{
+    const uint64_t until_ms = clock_mono_ms() + REMOVED_MS;
+
+    while (h->embedded && clock_mono_ms() < until_ms &&
+           virConnectNumOfDomains(h->conn) + virConnectNumOfDefinedDomains(h->conn) > 0)
+        poll(NULL, 0, 1);
+    virResetLastError();
+}
+
 int hv_create(struct hv *h, const char *xml, bool validate, struct err *e)
 {
     char uuid[VIR_UUID_STRING_BUFLEN];
@@ -182,6 +196,7 @@ int hv_create(struct hv *h, const char *xml, bool validate, struct err *e)
         return err_set(e, ERR_HOST, "this connection has its domain already");
     if (find_uuid(xml, uuid, e) < 0)
         return -1;
+    wait_removed(h);
     h->late_ms = 0;
     if (hv_watch(h, uuid, e) == 0 && create_and_check(h, xml, uuid, validate, e) == 0)
         return 0;

@@ -76,7 +76,7 @@ int hv_next_event(struct hv *h, struct hv_event *ret); /* 1: an event, 0: none n
  * Creates the transient domain, paused: QEMU runs, the guest has not executed an instruction, the
  * sockets of the XML can be connected. The XML is validated against libvirt's schema if asked. It
  * must have a <uuid>, by which events are told from those of other domains. One domain at a time;
- * after hv_destroy() another one, with another name and uuid, may be created.
+ * after hv_destroy() another one, with another uuid, may be created.
  */
 int hv_create(struct hv *h, const char *xml, bool validate, struct err *e);
 int hv_resume(struct hv *h, struct err *e);

@@ -7,6 +7,7 @@
 #include "shared/wire.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,6 +52,7 @@ void alert_rule_done(struct alert_rule *r)
     strv_done(&r->command);
     strv_done(&r->destinations);
     strv_done(&r->files);
+    free(r->socket);
     free(r->from);
     *r = (struct alert_rule){0};
 }
@@ -83,6 +85,11 @@ static bool is_same_list(const struct strv *a, const struct strv *b)
     return a->n == b->n && i == a->n;
 }
 
+static bool is_same_text(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
 static bool is_there(const struct alert_rules *rules, const struct alert_rule *r)
 {
     for (size_t i = 0; i < rules->n; i++) {
@@ -90,7 +97,7 @@ static bool is_there(const struct alert_rules *rules, const struct alert_rule *r
 
         if (o->when == r->when && o->action == r->action && o->above == r->above &&
             o->for_ms == r->for_ms && strcmp(o->from, r->from) == 0 &&
-            is_same_list(&o->command, &r->command) &&
+            is_same_list(&o->command, &r->command) && is_same_text(o->socket, r->socket) &&
             is_same_list(&o->destinations, &r->destinations) && is_same_list(&o->files, &r->files))
             return true;
     }
@@ -110,6 +117,7 @@ void alert_rules_add_all(struct alert_rules *r, const struct alert_rules *more)
         strv_add_all(&new.command, &old->command);
         strv_add_all(&new.destinations, &old->destinations);
         strv_add_all(&new.files, &old->files);
+        new.socket = old->socket ? str_dup(old->socket) : NULL;
         new.from = str_dup(old->from);
         alert_rules_take(r, &new);
     }
@@ -218,13 +226,7 @@ static int read_canaries(const struct doc *d, struct alert_rule *r, struct err *
 
 static int read_command(const struct doc *d, struct alert_rule *r, struct err *e)
 {
-    bool notify = r->action == ALERT_NOTIFY;
-
-    if (notify != doc_has(d, "command"))
-        return err_set(e, ERR_USAGE,
-                       notify ? "command: it is not there"
-                              : "command: it is for the action 'notify'");
-    if (!notify)
+    if (!doc_has(d, "command"))
         return 0;
     if (doc_get_strv(d, "command", &r->command, e) < 0)
         return err_set(e, ERR_USAGE, "command: not a list of texts");
@@ -233,10 +235,35 @@ static int read_command(const struct doc *d, struct alert_rule *r, struct err *e
     return 0;
 }
 
+static int read_socket(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    const char *path;
+
+    if (!doc_has(d, "socket"))
+        return 0;
+    if (doc_get_str(d, "socket", &path, e) < 0)
+        return err_set(e, ERR_USAGE, "socket: not a text");
+    if (path[0] != '/' || strlen(path) >= PATH_MAX)
+        return err_set(e, ERR_USAGE, "socket: no absolute path");
+    r->socket = str_dup(path);
+    return 0;
+}
+
+static int read_notified(const struct doc *d, struct alert_rule *r, struct err *e)
+{
+    const bool is_there = doc_has(d, "command") || doc_has(d, "socket");
+
+    if (is_there != (r->action == ALERT_NOTIFY))
+        return err_set(e, ERR_USAGE,
+                       is_there ? "command and socket: they are for the action 'notify'"
+                                : "neither command nor socket is there");
+    return read_command(d, r, e) < 0 ? -1 : read_socket(d, r, e);
+}
+
 int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *ret, struct err *e)
 {
-    static const char *const keys[] = {"when",         "above", "for",  "action", "command",
-                                       "destinations", "files", "from", NULL};
+    static const char *const keys[] = {"when",   "above",        "for",   "action", "command",
+                                       "socket", "destinations", "files", "from",   NULL};
     own_alert_rule struct alert_rule r = {0};
     size_t when = 0, action = 0;
 
@@ -250,7 +277,7 @@ int alert_rule_read(const struct doc *d, const char *from, struct alert_rule *re
     r.when = (enum alert_when)when;
     r.action = (enum alert_action)action;
     if (read_above(d, &r, e) < 0 || read_span(d, &r, e) < 0 || read_canaries(d, &r, e) < 0 ||
-        read_command(d, &r, e) < 0)
+        read_notified(d, &r, e) < 0)
         return -1;
     if (!from && doc_get_str(d, "from", &from, e) < 0)
         return -1;
@@ -279,6 +306,8 @@ struct doc *alert_rules_to_doc(const struct alert_rules *rules)
         doc_set_str(d, "action", actions[r->action]);
         if (r->command.n)
             doc_set_strv(d, "command", (const char *const *)r->command.items);
+        if (r->socket)
+            doc_set_str(d, "socket", r->socket);
         if (r->destinations.n)
             doc_set_strv(d, "destinations", (const char *const *)r->destinations.items);
         if (r->files.n)

@@ -4,6 +4,7 @@
  *
  *     {"when": "cpu", "above": 90, "for": "30s", "action": "log"}          of one CPU, in percent
  *     {"when": "memory", "above": "600M", "action": "notify", "command": ["/usr/local/bin/page"]}
+ *     {"when": "memory", "above": "600M", "action": "notify", "socket": "/run/pager"}
  *     {"when": "disk", "above": "1G", "for": "10s", "action": "pause"}      what its disks grew by
  *     {"when": "streams", "above": "50M", "for": "10s", ...}               what jobs read and wrote
  *     {"when": "denials", "above": 100, "for": "10s", ...}                 the guest's word
@@ -46,9 +47,9 @@ enum alert_when {
 
 enum alert_action {
     ALERT_LOG,    /* the journal, the record, stderr */
-    ALERT_NOTIFY, /* and a command of the policy's, as the user, on the host */
+    ALERT_NOTIFY, /* and a command or a socket of the policy's, as the user, on the host */
     ALERT_PAUSE,  /* a sandbox stands still; a run ends */
-    ALERT_FREEZE, /* a mark of it is made first; a run ends */
+    ALERT_FREEZE, /* the same, and its memory and disk are kept apart */
     ALERT_KILL,   /* it ends */
     ALERT_ACTIONS
 };
@@ -58,7 +59,8 @@ struct alert_rule {
     enum alert_action action;
     uint64_t above;           /* bytes, or a number; 0 of silence and canaries */
     uint64_t for_ms;          /* 0: at once */
-    struct strv command;      /* of ALERT_NOTIFY */
+    struct strv command;      /* of ALERT_NOTIFY: this, or the socket, or both */
+    char *socket;             /* the same, NULL: none; an absolute path */
     struct strv destinations; /* of ALERT_CANARY: lower case, exact or "*.example.org" */
     struct strv files;        /* the same: absolute paths in the container */
     char *from;               /* "policy.json:7" */

@@ -63,6 +63,39 @@ static void about_rows(const struct doc *d, struct str *s)
     str_addf(s, "%zu rows", doc_len(report_list(d, "rows")));
 }
 
+static void about_again(const struct doc *d, struct str *s)
+{
+    str_addf(s, "%" PRIu64 " times", report_number(d, "count"));
+    add_text(s, d, "destination");
+    add_text(s, d, "why");
+}
+
+static void about_denied(const struct doc *d, struct str *s)
+{
+    static const char *const texts[] = {"call", "access", "path"};
+    const struct doc *rows = report_list(d, "rows");
+
+    for (size_t i = 0; i < doc_len(rows) && s->len < 400; i++) {
+        const struct doc *row = doc_at(rows, i);
+
+        str_addf(s, "%s%s", i ? ", " : "", report_text(row, "kind"));
+        for (size_t j = 0; j < sizeof(texts) / sizeof(texts[0]); j++)
+            if (*report_text(row, texts[j]))
+                str_addf(s, " %s", report_text(row, texts[j]));
+    }
+    add_number(s, d, "more");
+}
+
+static void about_rules(const struct doc *d, struct str *s)
+{
+    const struct doc *rules = report_list(d, "network");
+
+    for (size_t i = 0; i < doc_len(rules) && s->len < 400; i++)
+        str_addf(s, "%s%s", i ? ", " : "", report_text(doc_at(rules, i), "to"));
+    if (doc_len(rules) == 0)
+        str_add(s, "none");
+}
+
 static void about_file(const struct doc *d, struct str *s)
 {
     add_text(s, d, "role");
@@ -99,14 +132,16 @@ static const struct kind {
 } kinds[] = {
     {"exec", REPORT_WORK, about_exec},      {"exit", REPORT_WORK, about_exit},
     {"secret", REPORT_CARE, about_secret},  {"egress", REPORT_CARE, about_egress},
-    {"egress_sum", REPORT_CARE, about_sum}, {"denials", REPORT_BAD, about_rows},
+    {"egress_sum", REPORT_CARE, about_sum}, {"egress_again", REPORT_CARE, about_again},
+    {"denials", REPORT_BAD, about_rows},    {"denied", REPORT_BAD, about_denied},
     {"layers", REPORT_GOOD, about_rows},    {"alert", REPORT_BAD, about_any},
     {"tripwire", REPORT_BAD, about_any},    {"evidence", REPORT_BAD, about_any},
-    {"frozen", REPORT_BAD, about_any},      {"dropped", REPORT_CARE, about_any},
-    {"mark", REPORT_GOOD, about_any},       {"revert", REPORT_GOOD, about_any},
-    {"fork", REPORT_GOOD, about_any},       {"file", REPORT_PLAIN, about_file},
-    {"sample", REPORT_PLAIN, about_sample}, {"wrote", REPORT_WORK, about_rows},
-    {"unwatched", REPORT_CARE, about_any},
+    {"untold", REPORT_BAD, about_any},      {"frozen", REPORT_BAD, about_any},
+    {"dropped", REPORT_CARE, about_any},    {"mark", REPORT_GOOD, about_any},
+    {"revert", REPORT_GOOD, about_any},     {"fork", REPORT_GOOD, about_any},
+    {"file", REPORT_PLAIN, about_file},     {"sample", REPORT_PLAIN, about_sample},
+    {"wrote", REPORT_WORK, about_rows},     {"unwatched", REPORT_CARE, about_any},
+    {"rules", REPORT_CARE, about_rules},    {"held", REPORT_BAD, about_any},
 };
 
 static const struct kind *find_kind(const char *type)

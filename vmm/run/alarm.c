@@ -77,6 +77,18 @@ static void tell(struct keeper *k, size_t rule, const char *text)
     control_hint(k->control_fd, &m);
 }
 
+void alarm_untold(struct keeper *k, uint32_t rule, const char *why)
+{
+    struct doc *d;
+
+    if (rule >= k->plan->alerts.n || !str_is_printable(why, sizeof(((struct control *)0)->text)))
+        return;
+    d = doc_new_object();
+    doc_set_str(d, "rule", k->plan->alerts.items[rule].from);
+    doc_set_str(d, "text", why);
+    recording_add(k, "untold", d);
+}
+
 static void met(size_t rule, const char *text, bool again, void *arg)
 {
     struct keeper *k = arg;

@@ -5,10 +5,10 @@
  * How it works
  *   The keeper takes the host's numbers every ALARM_MS, and asks the relay, and the guest for its
  *   part where a rule needs it. A rule that is met is told: a line of the record and of the
- * journal, and to the launcher, which warns, and starts the command of a rule that has one: outside
- * of the namespaces, as the user. What ends or stops the guest is done by the keeper's own loop,
- * for a mark may be under way: alarm_act(). A frozen guest is stopped first, then its memory and
- * disk are written apart from it and their digests into the record (evidence).
+ * journal, and to the launcher, which warns, and notifies whom the rule names (notify.h). What ends
+ * or stops the guest is done by the keeper's own loop, for a mark may be under way: alarm_act(). A
+ * frozen guest is stopped first, then its memory and disk are written apart from it and their
+ * digests into the record (evidence).
  */
 #ifndef LZ_RUN_ALARM_H
 #define LZ_RUN_ALARM_H
@@ -36,6 +36,8 @@ void alarm_job(struct keeper *k, uint32_t exec, bool over);
 void alarm_egress(struct keeper *k, const struct gateway_event *ev);
 /* A canary file was opened, as the guest says; NULL: it is not known which. */
 void alarm_file(struct keeper *k, const char *path);
+/* Whom a rule notifies was not told, the launcher says. */
+void alarm_untold(struct keeper *k, uint32_t rule, const char *why);
 /* Does what a rule that was met asks for. -1: the guest has to end (ERR_LIMIT). */
 int alarm_act(struct keeper *k, struct err *e);
 

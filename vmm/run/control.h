@@ -15,6 +15,7 @@ enum control_type {
     CONTROL_STARTED,    /* to the launcher: the job runs */
     CONTROL_DENIED,     /* to the launcher: the first of a kind that the job is refused */
     CONTROL_ALERT,      /* to the launcher: a rule of the policy was met */
+    CONTROL_UNTOLD,     /* to the keeper: whom such a rule notifies was not told */
     CONTROL_RESULT,     /* to the launcher: the last word */
 };
 
@@ -24,7 +25,7 @@ struct control {
     uint16_t rows, cols;
     struct wire_denied denied;
     uint32_t alert; /* its rule in the plan */
-    char text[256]; /* and by what; printable */
+    char text[256]; /* and by what, or why not; printable */
     struct run_result result;
 };
 

@@ -246,6 +246,8 @@ static int take(struct keeper *k, const struct gateway_event *ev, struct err *e)
         refused = egress_add(&r->egress, ev);
         if (r->egress.n > rows) /* a line for each, not for each try */
             recording_egress(k, ev);
+        else if (ev->type == GATEWAY_TRY && !ev->allowed)
+            refused_add_try(&k->refused, ev);
         if (!refused)
             return 0;
         note(r, ev);

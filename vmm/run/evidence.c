@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #define SAVE_MS 120000u
 
@@ -41,29 +40,6 @@ static int make_file(int dir, const char *name, int *ret_fd, struct err *e)
     return *ret_fd < 0 ? err_sys(e, ERR_HOST, errno, "cannot make the evidence's '%s'", name) : 0;
 }
 
-/* Data only: holes stay holes. */
-static int copy_sparse(int from, int to, uint64_t size, struct err *e)
-{
-    off_t at = 0, data;
-
-    if (ftruncate(to, (off_t)size) < 0)
-        return err_sys(e, ERR_HOST, errno, "cannot make room for the evidence");
-    while ((data = lseek(from, at, SEEK_DATA)) >= 0) {
-        off_t end = lseek(from, data, SEEK_HOLE), out = data;
-
-        while (data < end) {
-            ssize_t n = copy_file_range(from, &data, to, &out, (size_t)(end - data), 0);
-
-            if (n < 0 && errno == EINTR)
-                continue;
-            if (n <= 0)
-                return err_sys(e, ERR_HOST, n < 0 ? errno : EIO, "cannot copy the guest's disk");
-        }
-        at = end;
-    }
-    return errno == ENXIO ? 0 : err_sys(e, ERR_HOST, errno, "cannot read the guest's disk");
-}
-
 static int put_on_record(struct keeper *k, const char *name, int fd, struct err *e)
 {
     char sha256[DIGEST_HEX_SIZE];
@@ -86,12 +62,13 @@ static int save_file(struct keeper *k, int dir, const char *file, const char *na
 {
     own_close int from = openat(k->state_fd, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     own_close int to = -1;
-    struct stat st;
 
-    if (from < 0 || fstat(from, &st) < 0)
+    if (from < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open the guest's disk");
-    if (make_file(dir, name, &to, e) < 0 || copy_sparse(from, to, (uint64_t)st.st_size, e) < 0)
+    if (make_file(dir, name, &to, e) < 0)
         return -1;
+    if (file_copy_sparse(from, to) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot copy the guest's disk");
     return put_on_record(k, name, to, e);
 }
 

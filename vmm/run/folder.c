@@ -106,6 +106,15 @@ int folder_write_doc(int dirfd, const char *name, const struct doc *d, struct er
     return file_write(dirfd, name, text, strlen(text), 0600, e);
 }
 
+/* Not synced to the disk, as the journal. */
+static int write_first_doc(const struct folder *f, const char *name, const struct doc *d,
+                           struct err *e)
+{
+    own_free char *text = doc_format(d, true);
+
+    return file_write_brief(f->fd, name, text, strlen(text), 0600, e);
+}
+
 int folder_read_doc(int dirfd, const char *name, struct doc **ret, struct err *e)
 {
     own_free char *text = NULL;
@@ -147,7 +156,7 @@ static int write_run_json(const struct folder *f, const struct plan *plan,
         doc_set_str(d, "record", f->record);
     if (plan->debug)
         doc_set_bool(d, "debug", true);
-    return folder_write_doc(f->fd, "run.json", d, e);
+    return write_first_doc(f, "run.json", d, e);
 }
 
 /* The name is taken: by one that lives, or by what is left of one. */
@@ -202,7 +211,7 @@ static int fill_dir(struct folder *f, const struct plan *plan, const struct run_
     /* Somebody who looks at the state may hold it for a moment. */
     if (lock_file(f->lock_fd, f->path, e) < 0 || write_run_json(f, plan, c, e) < 0)
         return -1;
-    return folder_write_doc(f->fd, "plan.json", d, e);
+    return write_first_doc(f, "plan.json", d, e);
 }
 
 int folder_create(const char *data_dir, const char *name, const struct plan *plan,

@@ -171,10 +171,12 @@ static void judge_limits(struct job *j)
                 key_format(KEY_FILE_SIZE, p->file_size_bytes, limit, sizeof(limit)));
 }
 
-static void take_exit(struct job *j, const struct wire_exit *m)
+static void take_exit(struct job *j, const struct channel_event *ev)
 {
+    const struct wire_exit *m = &ev->exit;
     struct run_result *r = j->result;
 
+    r->stream_bytes = j->moved = ev->bytes;
     r->job_ms = clock_mono_ms() - j->started_ms;
     r->end = m->signaled ? RUN_ENDED_SIGNAL : RUN_ENDED_EXIT;
     if (m->signaled)
@@ -222,7 +224,7 @@ void job_take_event(struct job *j, const struct channel_event *ev)
     } else if (ev->type == CHANNEL_DENIED) {
         denied_add(&j->result->denied, &ev->denied);
     } else if (ev->type == CHANNEL_EXIT) {
-        take_exit(j, &ev->exit);
+        take_exit(j, ev);
     } else if (ev->type == CHANNEL_UNSTARTED) {
         take_unstarted(j, ev);
     } else if (ev->type == CHANNEL_GONE) {

@@ -195,6 +195,16 @@ static void blame_image(struct keeper *k, struct err *e)
     *e = why;
 }
 
+/* What the launcher has said of alerts while nobody listened. */
+static void hear_last(struct keeper *k)
+{
+    struct control m;
+
+    while (control_receive(k->control_fd, &m) == 1)
+        if (m.type == CONTROL_UNTOLD)
+            alarm_untold(k, m.alert, m.text);
+}
+
 int keeper_main(struct keeper *k)
 {
     struct control last = {.type = CONTROL_RESULT};
@@ -205,20 +215,24 @@ int keeper_main(struct keeper *k)
     if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);
     go_down(k, begun);
+    hear_last(k);
     alarm_done(k);
     observe_free(k->observing);
     seen_done(k);
+    (void)refused_tell(k, true);
     recording_end(k);
     recording_free(k);
     last.result = k->result;
     return control_send(k->control_fd, &last) < 0 ? 1 : 0;
 }
 
-int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_denied *row,
                        struct err *e)
 {
     struct doc *what;
 
+    if (recording_has_content(k))
+        refused_add_call(&k->refused, serial ? serial : 1, row);
     if (k->plan->amnesic)
         return 0;
     what = denied_row_to_doc(row);
@@ -389,6 +403,8 @@ static int take_control(struct keeper *k, struct err *e)
         if (m.type == CONTROL_RESIZE && !k->serving && job_is_running(&k->jobs[0]) &&
             channel_resize(k->channel, 1, m.rows, m.cols, e) < 0)
             return -1;
+        if (m.type == CONTROL_UNTOLD)
+            alarm_untold(k, m.alert, m.text);
         if (m.type != CONTROL_SIGNAL)
             continue;
         if (k->serving) {
@@ -452,7 +468,8 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
 int keeper_pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t n_own,
                 struct err *e)
 {
-    uint64_t due = recording_tick(k);
+    const uint64_t refused = refused_tell(k, false), record = recording_tick(k);
+    const uint64_t due = refused < record ? refused : record;
 
     if (pump(k, due < until_ms ? due : until_ms, own, n_own, e) == 0 && recording_check(k, e) == 0)
         return 0;

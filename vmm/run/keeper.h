@@ -17,6 +17,7 @@
 #include "run/fence.h"
 #include "run/folder.h"
 #include "run/job.h"
+#include "run/refused.h"
 #include "run/run.h"
 
 #include <poll.h>
@@ -67,6 +68,7 @@ struct keeper {
     struct recording *recording; /* NULL: it has no record */
     /* Rows for the next line about each job (seen.h), or NULL. */
     struct doc *wrote[WIRE_EXEC_MAX];
+    struct refused refused; /* what is not on record yet */
     struct gateway *gateway;
 
     /* What has happened so far; set by keeper_pump(). */
@@ -127,9 +129,9 @@ int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */
 int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
                      struct err *e);
-/* Into the journal, unless it is amnesic: what a job is refused is the guest's word. `serial`: of a
- * sandbox's command, else 0. */
-int keeper_note_denied(const struct keeper *k, uint32_t serial, const struct wire_denied *row,
+/* On record, and into the journal, unless it is amnesic: what a job is refused is the guest's word.
+ * `serial`: of a sandbox's command, else 0. */
+int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_denied *row,
                        struct err *e);
 /* What confines its guest now. The relay of a run holds files of the user's that jobs read and
  * write; while nothing runs there are none. */

@@ -2,7 +2,6 @@
 #include "run/launch.h"
 
 #include "base/own.h"
-#include "base/spawn.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
 #include "run/control.h"
@@ -84,44 +83,33 @@ static void tell_starter(struct launch *l, const struct control *m)
     close(own_steal_fd(l->starter_fd));
 }
 
-/* The command of a rule: the policy's own words, what was met is in its environment. */
-static int notify(struct launch *l, const struct alert_rule *r, const char *text, struct err *e)
+/* It is said, and on the record as long as there is a keeper. */
+static void say_untold(struct launch *l, uint32_t alert, const char *what, const struct err *why)
 {
-    own_strv struct strv env = {0};
-    size_t i = 0;
+    struct control m = {.type = CONTROL_UNTOLD, .alert = alert};
+    own_free char *text = str_printf("%s: %s", what, why->text);
 
-    while (i < LAUNCH_NOTIFIED_MAX && l->notified[i] && waitpid(l->notified[i], NULL, WNOHANG) == 0)
-        i++;
-    if (i == LAUNCH_NOTIFIED_MAX)
-        return err_set(e, ERR_HOST, "%d of its commands run still", LAUNCH_NOTIFIED_MAX);
-    for (char **v = environ; *v; v++)
-        if (!str_starts_with(*v, "LAZARET_ALERT_"))
-            strv_add(&env, *v);
-    strv_addf(&env, "LAZARET_ALERT_ID=%s", l->id);
-    strv_addf(&env, "LAZARET_ALERT_RULE=%s", r->from);
-    strv_addf(&env, "LAZARET_ALERT_TEXT=%s", text);
-    return spawn_start(&(struct spawn){.argv = (const char *const *)r->command.items,
-                                       .env = (const char *const *)env.items,
-                                       .stdio = {SPAWN_NULL, SPAWN_NULL, SPAWN_NULL}},
-                       &l->notified[i], e);
+    str_escape(m.text, sizeof(m.text), text, strlen(text));
+    if (l->c->on_alert)
+        l->c->on_alert(&l->plan->alerts.items[alert], m.text);
+    control_hint(l->control_fd, &m);
 }
 
 static void take_alert(struct launch *l, const struct control *m)
 {
     const struct alert_rules *rules = &l->plan->alerts;
-    char text[sizeof(m->text) + 64];
+    const struct alert_rule *r;
     struct err e;
 
     if (m->alert >= rules->n || !str_is_printable(m->text, sizeof(m->text)))
         return;
+    r = &rules->items[m->alert];
     if (l->c->on_alert)
-        l->c->on_alert(&rules->items[m->alert], m->text);
-    if (rules->items[m->alert].action != ALERT_NOTIFY ||
-        notify(l, &rules->items[m->alert], m->text, &e) == 0)
-        return;
-    (void)snprintf(text, sizeof(text), "its command was not started: %.200s", e.text);
-    if (l->c->on_alert)
-        l->c->on_alert(&rules->items[m->alert], text);
+        l->c->on_alert(r, m->text);
+    if (r->command.n > 0 && notify_command(&l->notify, r, m->text, &e) < 0)
+        say_untold(l, m->alert, "its command was not started", &e);
+    if (r->socket && notify_socket(&l->notify, r, m->text, &e) < 0)
+        say_untold(l, m->alert, "its socket was not told", &e);
 }
 
 static void take_control(struct launch *l)
@@ -296,7 +284,7 @@ int launch_all(struct launch *l, struct keeper *k, struct err *e)
     int rc;
 
     l->plan = k->plan;
-    l->id = k->folder->id;
+    l->id = l->notify.id = k->folder->id;
     rc = start(l, k, e);
 
     if (rc == 0)

@@ -13,9 +13,8 @@
 
 #include "run/carry.h"
 #include "run/keeper.h"
+#include "run/notify.h"
 #include "run/signals.h"
-
-#define LAUNCH_NOTIFIED_MAX 8
 
 struct launch {
     const struct run_config *c;
@@ -27,9 +26,9 @@ struct launch {
     pid_t gateway;           /* 0: the plan needs none */
     const struct plan *plan; /* of launch_all() */
     const char *id;
-    pid_t notified[LAUNCH_NOTIFIED_MAX]; /* commands of alerts; 0: free */
-    bool started;                        /* the job runs, the sandbox is up */
-    int last_signal;                     /* the one that asked for an end; 0: none */
+    struct notify notify; /* of alerts */
+    bool started;         /* the job runs, the sandbox is up */
+    int last_signal;      /* the one that asked for an end; 0: none */
     bool killed;
     bool has_result;
     struct run_result result; /* after launch_all() */

@@ -355,7 +355,7 @@ static int restore(struct keeper *k, const struct mark *to, int state_fd, struct
     const struct domain_files f = {.start = DOMAIN_INCOMING, .input = start_input(k)};
 
     if (qcow2_revert(path, base, disk, e) < 0 || up_format_domain(k, &f, &xml, e) < 0 ||
-        file_write(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
+        file_write_brief(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
         return -1;
     return hv_create_incoming(k->hv, xml, state_fd, HV_RAM_IN_STATE, SAVE_MS, e);
 }

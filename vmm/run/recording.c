@@ -24,7 +24,8 @@ struct recording {
     struct record *record;
     struct ledger ledger;
     bool content;
-    bool broken; /* `why` says what could not be written */
+    bool durable; /* a head of it is on the disk */
+    bool broken;  /* `why` says what could not be written */
     struct err why;
     uint64_t began_ms, sample_ms, sign_ms; /* the latter two: when the next one is due */
 };
@@ -80,6 +81,7 @@ static void sign(struct recording *r, enum record_sign how)
 
     if (!r->broken)
         note(r, record_sign(r->record, &r->ledger, how, &e), &e);
+    r->durable |= how != RECORD_SIGN;
     r->sign_ms = clock_mono_ms() + RECORDING_SIGN_MS;
 }
 
@@ -243,7 +245,7 @@ int recording_up(struct keeper *k, struct err *e)
     add_file(k, "domain", UP_DOMAIN_XML, k->xml);
     add_layers(k);
     r->sample_ms = clock_mono_ms() + RECORDING_SAMPLE_MS;
-    sign(r, RECORD_SIGN_DURABLE);
+    sign(r, k->folder->kind == FOLDER_SANDBOX ? RECORD_SIGN_DURABLE : RECORD_SIGN);
     return recording_check(k, e);
 }
 
@@ -346,6 +348,7 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
 
     if (!k->recording)
         return;
+    (void)refused_tell(k, true);
     add_denials(k, serial, &r->denied);
     add_egress_sum(k, serial, &r->egress);
     d = doc_new_object();
@@ -357,6 +360,7 @@ void recording_exit(struct keeper *k, uint32_t serial, const struct run_result *
     if (r->end == RUN_ENDED_SIGNAL || r->end == RUN_ENDED_OOM)
         doc_set_i64(d, "guest_signal", r->signal);
     if (r->end != RUN_ENDED_NOT) {
+        doc_set_u64(d, "stream_bytes", r->stream_bytes);
         doc_set_u64(d, "guest_oom_kills", r->oom_kills);
         doc_set_u64(d, "guest_cpu_us", r->cpu_us);
         doc_set_u64(d, "guest_peak_bytes", r->peak_bytes);
@@ -407,6 +411,22 @@ void recording_mark(struct keeper *k, const char *what, const char *name, const 
     if (parent)
         doc_set_str(d, "parent", parent);
     add(k, RECORD_HOST, what, d);
+}
+
+void recording_rules(struct keeper *k, const struct net_rules *rules)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set(d, "network", net_rules_to_doc(rules));
+    add(k, RECORD_HOST, "rules", d);
+}
+
+void recording_held(struct keeper *k, const char *why)
+{
+    struct doc *d = doc_new_object();
+
+    doc_set_str(d, "why", why);
+    add(k, RECORD_HOST, "held", d);
 }
 
 void recording_plain(struct keeper *k, const char *what)
@@ -466,7 +486,7 @@ uint64_t recording_tick(struct keeper *k)
     if (!record_has_new(r->record))
         return r->sample_ms;
     if (now >= r->sign_ms) {
-        sign(r, RECORD_SIGN);
+        sign(r, r->durable ? RECORD_SIGN : RECORD_SIGN_DURABLE);
         return r->sample_ms;
     }
     return r->sign_ms < r->sample_ms ? r->sign_ms : r->sample_ms;

@@ -4,11 +4,13 @@
  * How it works
  *   The launcher makes the ledger and its key before anything runs. The keeper begins the record,
  *   adds a line where something happens, and signs a head before the first command, and then every
- *   RECORDING_SIGN_MS in which there was something new. Its last word is `end`. When every process
- *   is gone and the folder is swept the launcher adds `destroyed` and closes the record: a record
- *   without that is incomplete, whoever was killed.
- *   Calls about what happens do not fail: the first one that could not be written ends the guest,
- *   by recording_check() in keeper_pump(), for what is not on record shall not go on.
+ *   RECORDING_SIGN_MS in which there was something new. What is there when somebody gets their
+ *   prompt back is on the disk by then: of a sandbox the first head, of a run the last one. A run
+ *   that goes on for RECORDING_SIGN_MS has one there then. Its last word is `end`. When every
+ * process is gone and the folder is swept the launcher adds `destroyed` and closes the record: a
+ * record without that is incomplete, whoever was killed. Calls about what happens do not fail: the
+ * first one that could not be written ends the guest, by recording_check() in keeper_pump(), for
+ * what is not on record shall not go on.
  *
  * Must: write no value of a variable or secret. Without content (plan/record.h), and of an amnesic
  * guest, nothing that the guest or its command chose but numbers.
@@ -77,6 +79,10 @@ void recording_words(struct keeper *k, const char *text);
 void recording_sample(struct keeper *k);
 /* "mark", "revert", "forget" or "fork". */
 void recording_mark(struct keeper *k, const char *what, const char *name, const char *parent);
+/* Those that hold from now on. */
+void recording_rules(struct keeper *k, const struct net_rules *rules);
+/* The guest was stopped: its fence does not hold. */
+void recording_held(struct keeper *k, const char *why);
 /* "pause" or "resume". */
 void recording_plain(struct keeper *k, const char *what);
 /* Does it take what the guest may name: outputs, arguments, words? */

@@ -44,6 +44,7 @@ struct run_result {
     uint64_t boot_ms;            /* QEMU start to READY */
     uint64_t job_ms;             /* STARTED to EXIT, by the host's clock */
     uint64_t cpu_us, peak_bytes; /* the guest's word */
+    uint64_t stream_bytes;       /* that the job read and wrote, by the relay's count */
     struct run_denied denied;
     struct run_egress egress;
     bool collected;

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 /* One of them, as it is found. */
 struct found {
@@ -214,11 +215,14 @@ static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
     own_close int file = openat(f->fd, "run.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
     bool keep = false;
     struct err missing;
+    struct stat st;
 
     /* One that cannot be looked at now may have been asked to stay. */
     if (file < 0 && errno != ENOENT && errno != ELOOP)
         return err_sys(e, ERR_HOST, errno, "%s: cannot open 'run.json'", f->id);
-    if (!s->kept && file >= 0 && folder_read_doc(f->fd, "run.json", &run, e) < 0)
+    /* After a power cut it may be empty: then nobody has asked. */
+    if (!s->kept && file >= 0 && (fstat(file, &st) < 0 || st.st_size > 0) &&
+        folder_read_doc(f->fd, "run.json", &run, e) < 0)
         return err_wrap(e, "%s (what is damaged goes with 'lazaret gc --kept')", f->id);
     if (run)
         doc_get_bool(run, "keep", &keep, &missing);

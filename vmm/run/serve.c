@@ -305,6 +305,7 @@ int serve_hold(struct keeper *k, const struct err *why, struct err *e)
         return -1;
     }
     k->held = true;
+    recording_held(k, why->text);
     s->why = *why;
     if (!s->paused)
         s->paused_ms = clock_mono_ms();

@@ -11,6 +11,7 @@
 
 #include "base/own.h"
 #include "run/egress.h"
+#include "run/recording.h"
 
 #include <string.h>
 
@@ -118,6 +119,7 @@ int serve_change_network(struct keeper *k, const struct talk_request *r, const i
     for (size_t i = 0; i < c.secrets.n; i++)
         if (egress_secret(k, c.secrets.items[i], fds[TALK_FD_GATEWAY + i], e) < 0)
             return -1;
+    recording_rules(k, &rules);
     if (tell_gateway(k, &rules, e) < 0)
         return -1;
     serve_net_done(s);

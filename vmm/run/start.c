@@ -255,7 +255,7 @@ static int restore(struct keeper *k, const struct warm *w, struct err *e)
                        k->c->preload_path);
     if (cage_bind(preload, PRELOAD, true, e) < 0 || cage_bind(w->ram_fd, SAVED_RAM, true, e) < 0 ||
         up_format_domain(k, &f, &xml, e) < 0 ||
-        file_write(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
+        file_write_brief(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
         return -1;
     r = take_in(k, w, xml, e);
     if (r == 1) {
@@ -347,7 +347,7 @@ static int start_fork(struct keeper *k, int log_fd, struct err *e)
 
 static int start_cold(struct keeper *k, struct err *e)
 {
-    if (file_write(k->folder->fd, UP_DOMAIN_XML, k->xml, strlen(k->xml), 0600, e) < 0)
+    if (file_write_brief(k->folder->fd, UP_DOMAIN_XML, k->xml, strlen(k->xml), 0600, e) < 0)
         return -1;
     return hv_create(k->hv, k->xml, false, e);
 }

@@ -1,0 +1,94 @@
+/* refused: what a guest is refused, on the record as it happens. See refused.h. */
+#include "run/refused.h"
+
+#include "base/clock.h"
+#include "base/own.h"
+#include "run/denied.h"
+#include "run/keeper.h"
+#include "run/recording.h"
+#include "shared/net.h"
+
+void refused_add_try(struct refused *r, const struct gateway_event *try)
+{
+    r->tries.count++;
+    r->tries.last = *try;
+}
+
+void refused_add_call(struct refused *r, uint32_t serial, const struct wire_denied *row)
+{
+    struct doc *d;
+
+    if (!r->calls.rows)
+        r->calls.rows = doc_new_array();
+    if (doc_len(r->calls.rows) == REFUSED_ROWS) {
+        r->calls.more++;
+        return;
+    }
+    d = denied_row_to_doc(row);
+    doc_set_u64(d, "exec", serial);
+    doc_add(r->calls.rows, d);
+}
+
+uint64_t refused_due_ms(const struct refused *r)
+{
+    uint64_t tries = r->tries.count ? r->tries.next_ms : UINT64_MAX;
+    uint64_t calls = r->calls.rows ? r->calls.next_ms : UINT64_MAX;
+
+    return tries < calls ? tries : calls;
+}
+
+/* What is told out of turn moves no turn. */
+static void begin_turn(uint64_t *next_ms, uint64_t now_ms)
+{
+    if (now_ms != UINT64_MAX)
+        *next_ms = now_ms + REFUSED_MS;
+}
+
+struct doc *refused_take_tries(struct refused *r, uint64_t now_ms, bool content)
+{
+    const struct gateway_event *last = &r->tries.last;
+    own_free char *to = NULL;
+    struct doc *d;
+
+    if (r->tries.count == 0 || now_ms < r->tries.next_ms)
+        return NULL;
+    d = doc_new_object();
+    doc_set_u64(d, "count", r->tries.count);
+    if (content) {
+        to = gateway_destination(last->host, last->port);
+        doc_set_u64(d, "guest_exec", last->exec);
+        doc_set_str(d, "destination", to);
+        doc_set_str(d, "why", net_why_name(last->why));
+    }
+    r->tries.count = 0;
+    begin_turn(&r->tries.next_ms, now_ms);
+    return d;
+}
+
+struct doc *refused_take_calls(struct refused *r, uint64_t now_ms)
+{
+    struct doc *d;
+
+    if (!r->calls.rows || now_ms < r->calls.next_ms)
+        return NULL;
+    d = doc_new_object();
+    doc_set(d, "rows", own_steal_ptr(r->calls.rows));
+    if (r->calls.more)
+        doc_set_u64(d, "more", r->calls.more);
+    r->calls.more = 0;
+    begin_turn(&r->calls.next_ms, now_ms);
+    return d;
+}
+
+uint64_t refused_tell(struct keeper *k, bool all)
+{
+    const uint64_t now = all ? UINT64_MAX : clock_mono_ms();
+    struct doc *tries = refused_take_tries(&k->refused, now, recording_has_content(k));
+    struct doc *calls = refused_take_calls(&k->refused, now);
+
+    if (tries)
+        recording_add(k, "egress_again", tries);
+    if (calls)
+        recording_guest(k, "denied", calls);
+    return refused_due_ms(&k->refused);
+}
