@@ -22,7 +22,7 @@ BOX = "box"  # the one that most of these tests share
 # enum talk_what
 (EXEC, SIGNAL, RESIZE, LIST, KILL, PAUSE, RESUME, DOWN, STATS, WAIT, SNAPSHOT, REVERT, FORGET,
  MARKS, FORK) = range(1, 16)
-VERSION = 5  # TALK_VERSION
+VERSION = 6  # TALK_VERSION
 REQUEST = "<IIIIIHHIIIIQQ65s7x"  # struct talk_request
 SIZE = struct.calcsize(REQUEST)
 SEALS = 0x1 | 0x2 | 0x4 | 0x8
