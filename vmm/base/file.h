@@ -2,8 +2,8 @@
  * file: whole files and folders, by directory fd.
  *
  * State is written whole: temporary name, fsync, rename, fsync of the folder; what means nothing
- * after a power cut without the two fsyncs. Everything is opened
- * O_CLOEXEC; a name that turns out to be a symbolic link is an error. `dirfd` may be AT_FDCWD.
+ * after a power cut without the two fsyncs. Everything is opened O_CLOEXEC; a name that turns out
+ * to be a symbolic link is an error. `dirfd` may be AT_FDCWD.
  */
 #ifndef LZ_BASE_FILE_H
 #define LZ_BASE_FILE_H

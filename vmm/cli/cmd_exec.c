@@ -2,7 +2,6 @@
 #include "base/own.h"
 #include "cli/options.h"
 #include "cli/outcome.h"
-#include "cli/terminal.h"
 #include "run/sandbox.h"
 
 #include <getopt.h>
@@ -158,8 +157,7 @@ static int parse(int argc, char **argv, struct asked *a)
 static int run(const struct cli_paths *paths, struct asked *a, uint64_t timeout_ms,
                enum sandbox_after after)
 {
-    /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
-    bool raw = a->tty && a->interactive && isatty(STDIN_FILENO);
+    bool raw;
     struct run_capture captured = {-1, -1};
     unsigned serial = 0;
     struct sandbox_exec x = {
@@ -176,17 +174,11 @@ static int run(const struct cli_paths *paths, struct asked *a, uint64_t timeout_
         .mark = a->mark,
         .after = after,
         .capture = a->json && !a->detach ? &captured : NULL,
-        .on_started = terminal_on_started,
-        .on_resize = terminal_on_resize,
-        .on_denied = a->tty ? NULL : outcome_print_denied,
-        .on_ended = terminal_on_ended,
-        .arg = &raw,
     };
     struct run_result r;
     struct err e;
 
-    if (a->tty)
-        terminal_size(STDIN_FILENO, &x.rows, &x.cols);
+    outcome_attend(&x, &raw);
     if (sandbox_exec(paths->data_dir, a->name, &x, &r, &e) < 0)
         return cli_fail(&e);
     if (!serial)

@@ -105,7 +105,7 @@ static int run_forked(struct options *o, const struct cli_paths *paths)
 static int run_kept(struct options *o, const struct cli_paths *paths, const struct plan *plan,
                     enum sandbox_after after)
 {
-    bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
+    bool raw;
     struct run_capture captured = {-1, -1};
     struct run_config c = options_run_config(paths);
     struct strv no_env = {0};
@@ -119,11 +119,6 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
         .mark = true,
         .after = after,
         .capture = o->json ? &captured : NULL,
-        .on_started = terminal_on_started,
-        .on_resize = terminal_on_resize,
-        .on_denied = plan->tty ? NULL : outcome_print_denied,
-        .on_ended = terminal_on_ended,
-        .arg = &raw,
     };
     struct run_result up, r;
     struct err e;
@@ -135,7 +130,7 @@ static int run_kept(struct options *o, const struct cli_paths *paths, const stru
     c.keep_logs = o->keep_logs;
     c.gateway_secrets = &o->gateway_secrets;
     c.proxy_login = o->way.login;
-    terminal_size(STDIN_FILENO, &x.rows, &x.cols);
+    outcome_attend(&x, &raw);
     if (sandbox_up(o->keep, plan, &c, &up, &e) < 0)
         return cli_fail(&e);
     outcome_print_notes(up.notes);
@@ -153,9 +148,10 @@ struct pool_wish {
 static int run_pooled(struct options *o, const struct cli_paths *paths, const struct plan *plan,
                       const struct pool_wish *pool, char *const *argv)
 {
-    bool raw = plan->tty && plan->interactive && isatty(STDIN_FILENO);
+    bool raw;
     struct run_capture captured = {-1, -1};
     struct run_config c = options_run_config(paths);
+    char prefix[RUN_ID_SIZE];
     struct timing timing;
     struct sandbox_exec x = {
         .secrets = &o->secrets,
@@ -163,11 +159,6 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
         .tty = plan->tty,
         .capture = o->json ? &captured : NULL,
         .timing = &timing,
-        .on_started = terminal_on_started,
-        .on_resize = terminal_on_resize,
-        .on_denied = plan->tty ? NULL : outcome_print_denied,
-        .on_ended = terminal_on_ended,
-        .arg = &raw,
     };
     struct run_result r;
     struct err e;
@@ -179,10 +170,10 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
     c.record_files = &o->files;
     c.proxy_login = o->way.login;
     c.pool_idle_ms = pool->idle_ms;
-    terminal_size(STDIN_FILENO, &x.rows, &x.cols);
+    outcome_attend(&x, &raw);
     timing_begin(&timing, o->began_us);
     timing_note(&timing, TIMING_PARSE);
-    rc = pool_check(plan, &c, &e) < 0 ? -1 : pool_run(plan, &c, &x, &r, &e);
+    rc = pool_begin(plan, &c, prefix, &e) < 0 ? -1 : pool_run(plan, &c, prefix, &x, &r, &e);
     if (rc < 0)
         return cli_fail(&e);
     if (rc == 1) {
@@ -195,7 +186,7 @@ static int run_pooled(struct options *o, const struct cli_paths *paths, const st
     }
     /* Not after what the user has ended, nor where guests do not start. */
     if (pool->n > 0 && status != err_class_status(ERR_INTERRUPTED) &&
-        status != err_class_status(ERR_HOST) && pool_fill(plan, &c, pool->n, argv, &e) < 0)
+        status != err_class_status(ERR_HOST) && pool_fill(plan, &c, prefix, pool->n, argv, &e) < 0)
         log_msg(LOG_WARN, "no guest is made ready: %s", e.text);
     return status;
 }

@@ -33,7 +33,7 @@ struct options {
     const char *keep;             /* `run`: the new sandbox's name */
     const char *from;             /* `run`: --fork-from */
     const char *learn;            /* `run`: --learn */
-    const char *pool, *pool_idle; /* `run`: the same */
+    const char *pool, *pool_idle; /* `run`: --pool, --pool-idle */
     bool json, keep_logs, cold, timing;
     uint64_t began_us; /* monotonic */
 };

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/own.h"
 #include "channel/unpack.h"
+#include "cli/terminal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -107,4 +108,17 @@ int outcome_print(const struct cli_paths *paths, const struct run_result *r, con
     if (captured->stderr_fd >= 0)
         close(captured->stderr_fd);
     return status ? status : run_result_status(r);
+}
+
+void outcome_attend(struct sandbox_exec *x, bool *raw)
+{
+    /* Raw only if it is the job's stdin: else Ctrl-C would be lost. */
+    *raw = x->tty && x->interactive && isatty(STDIN_FILENO);
+    if (x->tty)
+        terminal_size(STDIN_FILENO, &x->rows, &x->cols);
+    x->on_started = terminal_on_started;
+    x->on_resize = terminal_on_resize;
+    x->on_denied = x->tty ? NULL : outcome_print_denied;
+    x->on_ended = terminal_on_ended;
+    x->arg = raw;
 }

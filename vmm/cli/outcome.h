@@ -5,7 +5,7 @@
 #define LZ_CLI_OUTCOME_H
 
 #include "cli/cli.h"
-#include "run/run.h"
+#include "run/sandbox.h"
 
 /* Every line from now on is marked; the first says what it means. Twice is once. */
 void outcome_mark_debug(void);
@@ -24,5 +24,9 @@ void outcome_print_alert(const struct alert_rule *rule, const char *text);
 void outcome_print_denied(const struct wire_denied *row, bool debug);
 /* Notes of a result on stderr, each on a line of its own. */
 void outcome_print_notes(const char *notes);
+
+/* What happens while a command of ours runs in a sandbox: the terminal is its own, what it is
+ * refused is said. x->interactive and x->tty are set; *raw is as long there as the command. */
+void outcome_attend(struct sandbox_exec *x, bool *raw);
 
 #endif

@@ -6,13 +6,12 @@
 #include "base/own.h"
 #include "base/spawn.h"
 #include "gateway/gateway.h"
-#include "run/folder.h"
 #include "run/recording.h"
+#include "run/runs.h"
 #include "run/talk.h"
 #include "snapshots/warm.h"
 #include "wrap/wrap.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -24,7 +23,7 @@
 #define START_MS   150000u /* for a guest to become ready; generous: slow emulation */
 #define LOOK_MS    20
 
-int pool_check(const struct plan *plan, const struct run_config *c, struct err *e)
+static int check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
     const char *what = plan->inputs.n > 0                          ? "--in"
                        : plan->out                                 ? "--out"
@@ -85,9 +84,8 @@ static int add_file(struct digest *d, const char *path, struct err *e)
     return warm_file_identity(path, &identity, e) < 0 ? -1 : add(d, identity, e);
 }
 
-/* The beginning of the names of its guests. */
-static int make_prefix(const struct plan *plan, const struct run_config *c, char ret[RUN_ID_SIZE],
-                       struct err *e)
+int pool_begin(const struct plan *plan, const struct run_config *c, char ret_prefix[RUN_ID_SIZE],
+               struct err *e)
 {
     const struct plan p = without_job(plan);
     const struct recording_files *f = c->record_files;
@@ -101,8 +99,8 @@ static int make_prefix(const struct plan *plan, const struct run_config *c, char
     own_digest struct digest *d = NULL;
     char hex[DIGEST_HEX_SIZE];
 
-    if (digest_new(&d, e) < 0 || add(d, text, e) < 0 || add(d, versions, e) < 0 ||
-        add_surroundings(d, e) < 0)
+    if (check(plan, c, e) < 0 || digest_new(&d, e) < 0 || add(d, text, e) < 0 ||
+        add(d, versions, e) < 0 || add_surroundings(d, e) < 0)
         return -1;
     for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
         if (add_file(d, programs[i], e) < 0)
@@ -112,30 +110,39 @@ static int make_prefix(const struct plan *plan, const struct run_config *c, char
             return -1;
     if (digest_finish(d, hex, e) < 0)
         return -1;
-    (void)snprintf(ret, RUN_ID_SIZE, POOL_PREFIX "%.*s.", (int)KEY_DIGITS, hex);
+    (void)snprintf(ret_prefix, RUN_ID_SIZE, POOL_PREFIX "%.*s.", (int)KEY_DIGITS, hex);
     return 0;
 }
 
-/* Returns new: the names of its guests in this state. */
-static int list(const char *data_dir, const char *prefix, const char *state, struct strv *ret,
-                struct err *e)
+struct listing {
+    const char *prefix;
+    const char *const *states; /* NULL-terminated */
+    struct strv *names;
+};
+
+static int list_one(void *arg, const struct runs_found *f)
 {
-    own_free char *place = str_printf("%s/%s", data_dir, folder_place(FOLDER_SANDBOX));
-    own_closedir DIR *d = opendir(place);
-    struct dirent *entry;
+    const struct listing *l = arg;
 
-    if (!d)
-        return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot list '%s'", place);
-    while ((entry = readdir(d))) {
-        own_close int fd = -1;
-        const char *is = "";
-        struct err gone; /* meanwhile */
-
-        if (str_starts_with(entry->d_name, prefix) &&
-            sandbox_open(data_dir, entry->d_name, &fd, &is, &gone) == 0 && strcmp(is, state) == 0)
-            strv_add(ret, entry->d_name);
-    }
+    for (const char *const *state = l->states; *state && str_starts_with(f->id, l->prefix); state++)
+        if (strcmp(f->state, *state) == 0)
+            strv_add(l->names, f->id);
     return 0;
+}
+
+static const char *const ready[] = {"paused", NULL};
+static const char *const starting[] = {"starting", NULL};
+static const char *const coming[] = {"paused", "starting", NULL};
+static const char *const dead[] = {"dead", NULL};
+static const char *const unused[] = {"paused", "dead", NULL};
+
+/* Adds the names of guests in one of these states. */
+static int list(const char *data_dir, const char *prefix, const char *const *states,
+                struct strv *ret, struct err *e)
+{
+    struct listing l = {.prefix = prefix, .states = states, .names = ret};
+
+    return runs_each(data_dir, FOLDER_SANDBOX, NULL, list_one, &l, e);
 }
 
 /* ---- taken ----------------------------------------------------------------------------------- */
@@ -160,15 +167,14 @@ static void merge_timing(const struct timing *keepers, struct timing *t)
     t->us[TIMING_CONTAINER] -= us;
 }
 
-int pool_run(const struct plan *plan, const struct run_config *c, const struct sandbox_exec *how,
-             struct run_result *ret, struct err *e)
+int pool_run(const struct plan *plan, const struct run_config *c, const char *prefix,
+             const struct sandbox_exec *how, struct run_result *ret, struct err *e)
 {
-    char prefix[RUN_ID_SIZE];
     own_strv struct strv names = {0};
     struct sandbox_exec x = *how;
     bool taken = false;
 
-    if (make_prefix(plan, c, prefix, e) < 0 || list(c->data_dir, prefix, "paused", &names, e) < 0)
+    if (list(c->data_dir, prefix, ready, &names, e) < 0)
         return -1;
     err_set(e, ERR_HOST, "there is none");
     x.argv = &plan->argv;
@@ -193,20 +199,12 @@ int pool_run(const struct plan *plan, const struct run_config *c, const struct s
 
 /* ---- made ready ------------------------------------------------------------------------------ */
 
-/* Those that are ready, or will be. */
-static int list_coming(const char *data_dir, const char *prefix, struct strv *ret, struct err *e)
-{
-    return list(data_dir, prefix, "paused", ret, e) < 0
-               ? -1
-               : list(data_dir, prefix, "starting", ret, e);
-}
-
 static bool is_full(const char *data_dir, const char *prefix, size_t n)
 {
     own_strv struct strv names = {0};
     struct err ignored;
 
-    return list_coming(data_dir, prefix, &names, &ignored) < 0 || names.n >= n;
+    return list(data_dir, prefix, coming, &names, &ignored) < 0 || names.n >= n;
 }
 
 /* One that died has nobody to look at why. */
@@ -215,7 +213,7 @@ static void remove_dead(const char *data_dir, const char *prefix)
     own_strv struct strv names = {0};
     struct err ignored;
 
-    if (list(data_dir, prefix, "dead", &names, &ignored) < 0)
+    if (list(data_dir, prefix, dead, &names, &ignored) < 0)
         return;
     for (size_t i = 0; i < names.n; i++)
         (void)sandbox_down(data_dir, names.items[i], true, &ignored);
@@ -246,16 +244,12 @@ static void fill(const struct plan *plan, const struct run_config *c, const char
             return;
 }
 
-int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, char *const *argv,
-              struct err *e)
+int pool_fill(const struct plan *plan, const struct run_config *c, const char *prefix, unsigned n,
+              char *const *argv, struct err *e)
 {
     const struct plan p = without_job(plan);
-    char prefix[RUN_ID_SIZE];
-    pid_t pid;
+    pid_t pid = fork();
 
-    if (make_prefix(plan, c, prefix, e) < 0)
-        return -1;
-    pid = fork();
     if (pid < 0)
         return err_sys(e, ERR_HOST, errno, "fork");
     if (pid > 0)
@@ -272,8 +266,7 @@ static int drain_ready(const char *data_dir, uint64_t *removed, struct err *e)
 {
     own_strv struct strv names = {0};
 
-    if (list(data_dir, POOL_PREFIX, "paused", &names, e) < 0 ||
-        list(data_dir, POOL_PREFIX, "dead", &names, e) < 0)
+    if (list(data_dir, POOL_PREFIX, unused, &names, e) < 0)
         return -1;
     for (size_t i = 0; i < names.n; i++) {
         if (sandbox_drain(data_dir, names.items[i], e) == 0)
@@ -290,15 +283,15 @@ int pool_drain(const char *data_dir, uint64_t *ret_removed, struct err *e)
 
     *ret_removed = 0;
     for (;;) {
-        own_strv struct strv coming = {0};
+        own_strv struct strv names = {0};
 
-        if (list(data_dir, POOL_PREFIX, "starting", &coming, e) < 0 ||
+        if (list(data_dir, POOL_PREFIX, starting, &names, e) < 0 ||
             drain_ready(data_dir, ret_removed, e) < 0)
             return -1;
-        if (coming.n == 0)
+        if (names.n == 0)
             return 0;
         if (clock_mono_ms() >= until_ms)
-            return err_set(e, ERR_HOST, "'%s' does not become ready", coming.items[0]);
+            return err_set(e, ERR_HOST, "'%s' does not become ready", names.items[0]);
         poll(NULL, 0, LOOK_MS);
     }
 }

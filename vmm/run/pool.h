@@ -22,21 +22,23 @@
 #define POOL_IDLE_MS     (10u * 60 * 1000) /* a guest waits so long, if nobody says otherwise */
 #define POOL_IDLE_MAX_MS (24u * 60 * 60 * 1000)
 
-/* Is this run one that a guest can be ready for? ERR_USAGE. */
-int pool_check(const struct plan *plan, const struct run_config *c, struct err *e);
+/* The beginning of the names of the guests that fit this run. ERR_USAGE: none can be ready for it.
+ */
+int pool_begin(const struct plan *plan, const struct run_config *c, char ret_prefix[RUN_ID_SIZE],
+               struct err *e);
 /*
  * As sandbox_exec() in a guest that is ready. 0: *ret says how it went; 1: there is none, nothing
  * has begun, and *e says why; -1. Of `how` what concerns streams, secrets and timing counts, which
  * has begun.
  */
-int pool_run(const struct plan *plan, const struct run_config *c, const struct sandbox_exec *how,
-             struct run_result *ret, struct err *e);
+int pool_run(const struct plan *plan, const struct run_config *c, const char *prefix,
+             const struct sandbox_exec *how, struct run_result *ret, struct err *e);
 /*
  * Leaves a process in the background that makes `n` ready, with c->pool_idle_ms. The process that
  * it is lives as long as they do: it forgets these arguments of ours, NULL behind the last one.
  */
-int pool_fill(const struct plan *plan, const struct run_config *c, unsigned n, char *const *argv,
-              struct err *e);
+int pool_fill(const struct plan *plan, const struct run_config *c, const char *prefix, unsigned n,
+              char *const *argv, struct err *e);
 /* Takes down those that are ready, or become so meanwhile, of all keys; runs that have one go on.
  */
 int pool_drain(const char *data_dir, uint64_t *ret_removed, struct err *e);

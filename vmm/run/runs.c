@@ -1,5 +1,5 @@
 /* runs: what runs and sandboxes there are: listed, shown, and swept where they are dead. */
-#include "run/folder.h"
+#include "run/runs.h"
 
 #include "base/file.h"
 #include "base/own.h"
@@ -12,17 +12,10 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* One of them, as it is found. */
-struct found {
-    enum folder_kind kind;
-    const char *id, *state;
-    int fd;
-};
-
 struct looking {
     const char *place;
     enum folder_kind kind;
-    int (*each)(void *arg, const struct found *f);
+    int (*each)(void *arg, const struct runs_found *f);
     void *arg;
 };
 
@@ -31,7 +24,7 @@ static int look(void *arg, const char *name, struct err *e)
 {
     const struct looking *l = arg;
     own_free char *path = str_printf("%s/%s", l->place, name);
-    struct found f = {.kind = l->kind, .id = name};
+    struct runs_found f = {.kind = l->kind, .id = name};
     own_close int fd = -1;
 
     if (!str_is_name(name) || file_open_dir(path, &fd, &(struct err){0}) < 0)
@@ -61,10 +54,8 @@ static int for_each_name(const char *place, int (*each)(void *arg, const char *n
     return rc;
 }
 
-/* Calls `each` for every one of a kind whose name is in `listed`: its own place, if that is NULL.
- */
-static int for_each(const char *data_dir, enum folder_kind kind, const char *listed,
-                    int (*each)(void *arg, const struct found *f), void *arg, struct err *e)
+int runs_each(const char *data_dir, enum folder_kind kind, const char *listed,
+              int (*each)(void *arg, const struct runs_found *f), void *arg, struct err *e)
 {
     own_free char *place = str_printf("%s/%s", data_dir, folder_place(kind));
     struct looking l = {.place = place, .kind = kind, .each = each, .arg = arg};
@@ -91,7 +82,7 @@ struct listing {
     bool all;
 };
 
-static int list_one(void *arg, const struct found *f)
+static int list_one(void *arg, const struct runs_found *f)
 {
     struct listing *l = arg;
     own_doc struct doc *run = NULL;
@@ -135,8 +126,8 @@ int run_list(const char *data_dir, bool all, struct doc **ret, struct err *e)
     struct listing l = {.list = doc_new_array(), .all = all};
     own_free char *live = folder_live_place(data_dir);
 
-    if (for_each(data_dir, FOLDER_SANDBOX, NULL, list_one, &l, e) < 0 ||
-        for_each(data_dir, FOLDER_RUN, all ? NULL : live, list_one, &l, e) < 0) {
+    if (runs_each(data_dir, FOLDER_SANDBOX, NULL, list_one, &l, e) < 0 ||
+        runs_each(data_dir, FOLDER_RUN, all ? NULL : live, list_one, &l, e) < 0) {
         doc_free(l.list);
         return -1;
     }
@@ -151,7 +142,7 @@ struct finding {
     struct doc *found;
 };
 
-static int find_one(void *arg, const struct found *at)
+static int find_one(void *arg, const struct runs_found *at)
 {
     static const struct {
         const char *key, *file;
@@ -187,8 +178,8 @@ int run_show(const char *data_dir, const char *id, struct doc **ret, struct err 
 {
     struct finding f = {.prefix = id};
 
-    if (for_each(data_dir, FOLDER_SANDBOX, NULL, find_one, &f, e) == 0 &&
-        for_each(data_dir, FOLDER_RUN, NULL, find_one, &f, e) == 0) {
+    if (runs_each(data_dir, FOLDER_SANDBOX, NULL, find_one, &f, e) == 0 &&
+        runs_each(data_dir, FOLDER_RUN, NULL, find_one, &f, e) == 0) {
         if (f.n == 1) {
             *ret = f.found;
             return 0;
@@ -209,7 +200,7 @@ struct sweeping {
     struct err first; /* of those that failed */
 };
 
-static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
+static int sweep_dead(struct sweeping *s, const struct runs_found *f, struct err *e)
 {
     own_doc struct doc *run = NULL;
     own_close int file = openat(f->fd, "run.json", O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -238,7 +229,7 @@ static int sweep_dead(struct sweeping *s, const struct found *f, struct err *e)
 }
 
 /* One that cannot be swept does not keep the others from it. */
-static int gc_one(void *arg, const struct found *f)
+static int gc_one(void *arg, const struct runs_found *f)
 {
     struct sweeping *s = arg;
     struct err failure;
@@ -284,7 +275,7 @@ int run_gc(const char *data_dir, bool kept, uint64_t *ret_removed, struct err *e
     for (int kind = 0; kind < FOLDER_KINDS; kind++) {
         own_close int lock = folder_lock_place(data_dir, (enum folder_kind)kind, e);
 
-        if (lock < 0 || for_each(data_dir, (enum folder_kind)kind, NULL, gc_one, &s, e) < 0 ||
+        if (lock < 0 || runs_each(data_dir, (enum folder_kind)kind, NULL, gc_one, &s, e) < 0 ||
             (kind == FOLDER_RUN && forget_gone(data_dir, e) < 0))
             return -1;
     }

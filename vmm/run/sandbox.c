@@ -276,6 +276,18 @@ static int sweep(const char *data_dir, const char *name, int folder_fd, struct e
     return folder_sweep(data_dir, FOLDER_SANDBOX, name, false, e);
 }
 
+/* It has been told to end: returns when nothing is left. */
+static int see_end(const char *data_dir, const char *name, int folder_fd, int supervisor,
+                   struct err *e)
+{
+    if (!wait_until_dead(folder_fd, clock_mono_ms() + GONE_MS))
+        return err_set(e, ERR_HOST, "sandbox '%s' does not end", name);
+    /* What is left for it to do is to close the record. */
+    if (supervisor >= 0)
+        (void)poll(&(struct pollfd){.fd = supervisor, .events = POLLIN}, 1, GONE_MS);
+    return sweep(data_dir, name, folder_fd, e);
+}
+
 int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *e)
 {
     own_close int fd = -1, supervisor = -1;
@@ -292,29 +304,24 @@ int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *
         /* Init dies with the supervisor, and everything with init. */
         if ((hard || !wait_until_dead(fd, clock_mono_ms() + DOWN_MS)) && supervisor >= 0)
             pidfd_send_signal(supervisor, SIGKILL, NULL, 0);
-        if (!wait_until_dead(fd, clock_mono_ms() + GONE_MS))
-            return err_set(e, ERR_HOST, "sandbox '%s' does not end", name);
-        /* What is left for it to do is to close the record. */
-        if (supervisor >= 0)
-            (void)poll(&(struct pollfd){.fd = supervisor, .events = POLLIN}, 1, GONE_MS);
     }
-    return sweep(data_dir, name, fd, e);
+    return see_end(data_dir, name, fd, supervisor, e);
 }
 
 int sandbox_drain(const char *data_dir, const char *name, struct err *e)
 {
     struct talk_request r = {.what = TALK_DRAIN};
-    own_close int fd = -1;
+    own_close int fd = -1, supervisor = -1;
     const char *state;
     struct talk_answer a;
 
     if (sandbox_open(data_dir, name, &fd, &state, e) < 0)
         return -1;
-    /* Its answer is the end of the connection. */
-    if (strcmp(state, "dead") != 0 && sandbox_ask(data_dir, name, &r, DOWN_MS / 1000, &a, e) < 0 &&
-        e->class == ERR_USAGE)
-        return -1;
-    if (!wait_until_dead(fd, clock_mono_ms() + GONE_MS))
-        return err_set(e, ERR_HOST, "sandbox '%s' does not end", name);
-    return sweep(data_dir, name, fd, e);
+    if (strcmp(state, "dead") != 0) {
+        supervisor = sandbox_hold_supervisor(fd);
+        /* Its answer is the end of the connection. */
+        if (sandbox_ask(data_dir, name, &r, DOWN_MS / 1000, &a, e) < 0 && e->class == ERR_USAGE)
+            return -1;
+    }
+    return see_end(data_dir, name, fd, supervisor, e);
 }
