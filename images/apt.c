@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/spawn.h"
+#include "images/progress.h"
 #include "images/tool.h"
 
 #include <errno.h>
@@ -160,20 +161,19 @@ static bool has_lists(const struct apt *a)
     return tool_capture(&t, &out, &ignored) == 0;
 }
 
-int apt_update(const struct apt *a, bool *ret_stale, struct err *e)
+int apt_update(const struct apt *a, const struct progress *progress_to, struct err *e)
 {
     const char *const argv[] = {
         "apt-get", "-c", a->conf, "-qq", "-o", "APT::Update::Error-Mode=any", "update", NULL};
     struct tool t = {
         .argv = argv, .package = "apt", .in = SPAWN_NULL, .out = SPAWN_NULL, .timeout_s = 600};
-    bool stale = false;
 
+    progress(progress_to, "package lists: refreshing");
     if (tool_run(&t, e) < 0) {
         if (!has_lists(a))
             return err_wrap(e, "cannot fetch Debian's package lists");
-        stale = true;
+        progress(progress_to, "package lists: cannot be refreshed, those of the last build serve");
     }
-    *ret_stale = stale;
     return 0;
 }
 

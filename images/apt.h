@@ -15,6 +15,8 @@
 #define APT_SUITE   "bookworm"
 #define APT_KEYRING "/usr/share/keyrings/debian-archive-keyring.gpg"
 
+struct progress;
+
 struct apt {
     char *dir;      /* CACHE/apt */
     char *conf;     /* configuration for apt-get -c */
@@ -27,8 +29,8 @@ int apt_open(const char *cache_dir, struct apt *ret, struct err *e);
 void apt_done(struct apt *a);
 #define own_apt __attribute__((cleanup(apt_done)))
 
-/* Refreshes the lists. Fails only if there are none at all; *ret_stale says that old ones serve. */
-int apt_update(const struct apt *a, bool *ret_stale, struct err *e);
+/* Refreshes the lists, and says so. Fails only if there are none at all: old ones serve. */
+int apt_update(const struct apt *a, const struct progress *progress_to, struct err *e);
 
 /* One package of a resolved set. */
 struct apt_package {

@@ -68,17 +68,9 @@ static int open_cache(struct build *b, struct err *e)
 
 static int refresh_lists(struct build *b, struct err *e)
 {
-    bool stale;
-
     if (apt_open(b->cache, &b->apt, e) < 0)
         return -1;
-    progress(&b->want->progress, "package lists: refreshing");
-    if (apt_update(&b->apt, &stale, e) < 0)
-        return -1;
-    if (stale)
-        progress(&b->want->progress,
-                 "package lists: cannot be refreshed, those of the last build serve");
-    return 0;
+    return apt_update(&b->apt, &b->want->progress, e);
 }
 
 static int add_source(struct rootfs *root, const struct recipe_file *f, struct err *e)

@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/own.h"
+#include "images/store_doc.h"
 #include "shared/wire.h"
 
 #include <inttypes.h>
@@ -242,23 +243,7 @@ static struct doc *describe(const struct store *s, const char *name)
 
 int image_list(const char *store_dir, struct doc **ret, struct err *e)
 {
-    own_store struct store s = STORE_INIT;
-    own_strv struct strv names = {0};
-    struct doc *list;
-
-    if (store_open(store_dir, STORE_READ, &s, e) < 0) {
-        if (e->class != ERR_IMAGE)
-            return -1;
-        *ret = doc_new_array(); /* no store yet */
-        return 0;
-    }
-    if (store_name_list(&s, STORE_TAGS, &names, e) < 0)
-        return -1;
-    list = doc_new_array();
-    for (size_t i = 0; i < names.n; i++)
-        doc_add(list, describe(&s, names.items[i]));
-    *ret = list;
-    return 0;
+    return store_doc_list(store_dir, STORE_TAGS, describe, ret, e);
 }
 
 int image_tag(const char *store_dir, const char *ref, const char *name,

@@ -78,14 +78,9 @@ static int resolve(struct build *b, struct err *e)
     own_free char *make = kernel_make_recipe();
     own_free char *wanted = kernel_config_wanted(b->want->flavour);
     own_free char *recipe = NULL;
-    bool stale;
 
-    progress(&b->want->progress, "package lists: refreshing");
-    if (apt_update(&b->apt, &stale, e) < 0)
+    if (apt_update(&b->apt, &b->want->progress, e) < 0)
         return -1;
-    if (stale)
-        progress(&b->want->progress,
-                 "package lists: cannot be refreshed, those of the last build serve");
     if (kernel_source_version(&b->apt, &b->version, e) < 0)
         return -1;
     recipe = str_printf("%s %s\n%s%s\n", KERNEL_SOURCE_PACKAGE, b->version, make, wanted);

@@ -4,6 +4,7 @@
 #include "base/own.h"
 #include "images/fileset.h"
 #include "images/kernel_config.h"
+#include "images/store_doc.h"
 
 #include <string.h>
 
@@ -15,19 +16,6 @@ void kernel_record_done(struct kernel_record *r)
     *r = (struct kernel_record){0};
 }
 
-static int get_digest(const struct doc *d, const char *key, char ret[DIGEST_HEX_SIZE],
-                      struct err *e)
-{
-    const char *text;
-
-    if (doc_get_str(d, key, &text, e) < 0)
-        return -1;
-    if (!digest_is_hex(text))
-        return err_set(e, ERR_IMAGE, "'%s' is not a SHA-256", key);
-    memcpy(ret, text, DIGEST_HEX_SIZE);
-    return 0;
-}
-
 static int get_object(const struct doc *d, const char *key, struct store_object *ret, struct err *e)
 {
     static const char *const keys[] = {"sha256", "size", NULL};
@@ -35,21 +23,18 @@ static int get_object(const struct doc *d, const char *key, struct store_object 
 
     if (doc_get_object(d, key, &o, e) < 0)
         return -1;
-    if (doc_only_keys(o, keys, e) < 0 || get_digest(o, "sha256", ret->sha256, e) < 0 ||
-        doc_get_u64(o, "size", &ret->size_bytes, e) < 0)
+    if (doc_only_keys(o, keys, e) < 0 || store_doc_object(o, ret, e) < 0)
         return err_wrap(e, "'%s'", key);
     return 0;
 }
 
-/* Returns new in `ret`; what goes into descriptors and onto command lines is printable. */
-static int get_text(const struct doc *d, const char *key, size_t size, char **ret, struct err *e)
+/* Returns new in `ret`. */
+static int dup_text(const struct doc *d, const char *key, size_t size, char **ret, struct err *e)
 {
     const char *text;
 
-    if (doc_get_str(d, key, &text, e) < 0)
+    if (store_doc_text(d, key, size, &text, e) < 0)
         return -1;
-    if (!*text || !str_is_printable(text, size))
-        return err_set(e, ERR_IMAGE, "'%s' is empty, too long or not printable", key);
     *ret = str_dup(text);
     return 0;
 }
@@ -67,11 +52,11 @@ static int read_record(const struct doc *d, struct kernel_record *r, struct err 
     if (strcmp(format, KERNEL_RECORD_FORMAT) != 0 || version != KERNEL_RECORD_VERSION)
         return err_set(e, ERR_IMAGE, "not a " KERNEL_RECORD_FORMAT " of version %u",
                        KERNEL_RECORD_VERSION);
-    if (get_text(d, "flavour", 65, &r->flavour, e) < 0 ||
-        get_text(d, "release", 129, &r->release, e) < 0 ||
-        get_text(d, "cmdline", 1024, &r->cmdline, e) < 0 ||
-        get_digest(d, "recipe", r->recipe, e) < 0 || get_object(d, "kernel", &r->kernel, e) < 0 ||
-        get_object(d, "config", &r->config, e) < 0)
+    if (dup_text(d, "flavour", 65, &r->flavour, e) < 0 ||
+        dup_text(d, "release", 129, &r->release, e) < 0 ||
+        dup_text(d, "cmdline", 1024, &r->cmdline, e) < 0 ||
+        store_doc_digest(d, "recipe", r->recipe, e) < 0 ||
+        get_object(d, "kernel", &r->kernel, e) < 0 || get_object(d, "config", &r->config, e) < 0)
         return -1;
     if (!kernel_is_flavour(r->flavour))
         return err_set(e, ERR_IMAGE, "there is no flavour '%s'", r->flavour);
@@ -171,21 +156,5 @@ static struct doc *describe(const struct store *s, const char *flavour)
 
 int kernel_record_list(const char *store_dir, struct doc **ret, struct err *e)
 {
-    own_store struct store s = STORE_INIT;
-    own_strv struct strv names = {0};
-    struct doc *list;
-
-    if (store_open(store_dir, STORE_READ, &s, e) < 0) {
-        if (e->class != ERR_IMAGE)
-            return -1;
-        *ret = doc_new_array(); /* no store yet */
-        return 0;
-    }
-    if (store_name_list(&s, STORE_KERNELS, &names, e) < 0)
-        return -1;
-    list = doc_new_array();
-    for (size_t i = 0; i < names.n; i++)
-        doc_add(list, describe(&s, names.items[i]));
-    *ret = list;
-    return 0;
+    return store_doc_list(store_dir, STORE_KERNELS, describe, ret, e);
 }

@@ -3,6 +3,7 @@
 
 #include "base/own.h"
 #include "images/packages.h"
+#include "images/store_doc.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -44,52 +45,14 @@ void manifest_done(struct manifest *m)
 
 /* ---- reading ---- */
 
-/* A text that is shown on terminals. */
-static int get_text(const struct doc *d, const char *key, size_t size, const char **ret,
-                    struct err *e)
-{
-    const char *text;
-
-    if (doc_get_str(d, key, &text, e) < 0)
-        return -1;
-    if (!text[0] || !str_is_printable(text, size))
-        return err_set(e, ERR_IMAGE, "'%s' is empty, not printable or over %zu bytes", key,
-                       size - 1);
-    *ret = text;
-    return 0;
-}
-
-static int get_digest(const struct doc *d, const char *key, char ret[DIGEST_HEX_SIZE],
-                      struct err *e)
-{
-    const char *text;
-
-    if (doc_get_str(d, key, &text, e) < 0)
-        return -1;
-    if (!digest_is_hex(text))
-        return err_set(e, ERR_IMAGE, "'%s' is not a digest", key);
-    memcpy(ret, text, DIGEST_HEX_SIZE);
-    return 0;
-}
-
-static int read_part(const struct doc *d, struct store_object *ret, struct err *e)
-{
-    if (get_digest(d, "sha256", ret->sha256, e) < 0 ||
-        doc_get_u64(d, "size", &ret->size_bytes, e) < 0)
-        return -1;
-    if (ret->size_bytes == 0 || ret->size_bytes > MANIFEST_PART_MAX)
-        return err_set(e, ERR_IMAGE, "'size' is out of range");
-    return 0;
-}
-
 static int read_kernel(const struct doc *d, struct manifest *m, struct err *e)
 {
     static const char *const keys[] = {"sha256", "size", "flavour", "release", NULL};
     const char *flavour, *release;
 
-    if (doc_only_keys(d, keys, e) < 0 || read_part(d, &m->parts[IMAGE_KERNEL], e) < 0 ||
-        get_text(d, "flavour", TEXT_MAX, &flavour, e) < 0 ||
-        get_text(d, "release", TEXT_MAX, &release, e) < 0)
+    if (doc_only_keys(d, keys, e) < 0 || store_doc_object(d, &m->parts[IMAGE_KERNEL], e) < 0 ||
+        store_doc_text(d, "flavour", TEXT_MAX, &flavour, e) < 0 ||
+        store_doc_text(d, "release", TEXT_MAX, &release, e) < 0)
         return -1;
     if (!str_is_name(flavour))
         return err_set(e, ERR_IMAGE, "'flavour' is not a name");
@@ -102,7 +65,7 @@ static int read_initramfs(const struct doc *d, struct manifest *m, struct err *e
 {
     static const char *const keys[] = {"sha256", "size", NULL};
 
-    return doc_only_keys(d, keys, e) < 0 ? -1 : read_part(d, &m->parts[IMAGE_INITRAMFS], e);
+    return doc_only_keys(d, keys, e) < 0 ? -1 : store_doc_object(d, &m->parts[IMAGE_INITRAMFS], e);
 }
 
 static int read_verity(const struct doc *d, struct manifest *m, struct err *e)
@@ -110,8 +73,8 @@ static int read_verity(const struct doc *d, struct manifest *m, struct err *e)
     static const char *const keys[] = {"root_hash", "salt", "data_blocks", "hash_start", NULL};
     struct verity *v = &m->verity;
 
-    if (doc_only_keys(d, keys, e) < 0 || get_digest(d, "root_hash", v->root_hash, e) < 0 ||
-        get_digest(d, "salt", v->salt, e) < 0 ||
+    if (doc_only_keys(d, keys, e) < 0 || store_doc_digest(d, "root_hash", v->root_hash, e) < 0 ||
+        store_doc_digest(d, "salt", v->salt, e) < 0 ||
         doc_get_u64(d, "data_blocks", &v->data_blocks, e) < 0 ||
         doc_get_u64(d, "hash_start", &v->hash_start, e) < 0)
         return -1;
@@ -124,7 +87,7 @@ static int read_root(const struct doc *d, struct manifest *m, struct err *e)
     const struct doc *verity;
     const char *filesystem;
 
-    if (doc_only_keys(d, keys, e) < 0 || read_part(d, &m->parts[IMAGE_ROOT], e) < 0 ||
+    if (doc_only_keys(d, keys, e) < 0 || store_doc_object(d, &m->parts[IMAGE_ROOT], e) < 0 ||
         doc_get_str(d, "filesystem", &filesystem, e) < 0 ||
         doc_get_object(d, "verity", &verity, e) < 0)
         return -1;
@@ -210,7 +173,7 @@ static int read_origin(const struct doc *d, struct manifest *m, struct err *e)
     for (size_t i = 0; (key = doc_key_at(origin, i)); i++) {
         if (!str_is_printable(key, TEXT_MAX))
             return err_set(e, ERR_IMAGE, "created_from: a key is not printable");
-        if (get_text(origin, key, ORIGIN_MAX, &text, e) < 0)
+        if (store_doc_text(origin, key, ORIGIN_MAX, &text, e) < 0)
             return err_wrap(e, "created_from");
     }
     m->recipe = doc_ref(recipe);
@@ -252,7 +215,7 @@ static int read_manifest(const struct doc *d, struct manifest *m, struct err *e)
 
     if (check_format(d, e) < 0 || doc_only_keys(d, keys, e) < 0 ||
         doc_get_u64(d, "protocol", &m->protocol, e) < 0 ||
-        get_text(d, "cmdline", CMDLINE_MAX, &cmdline, e) < 0)
+        store_doc_text(d, "cmdline", CMDLINE_MAX, &cmdline, e) < 0)
         return -1;
     m->cmdline = str_dup(cmdline);
     for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]); i++) {

@@ -33,8 +33,7 @@
 #define MANIFEST_FORMAT       "lazaret-image"
 #define MANIFEST_VERSION      2u
 #define MANIFEST_ARCHITECTURE "x86_64"
-#define MANIFEST_MAX          (4u << 20)   /* bytes */
-#define MANIFEST_PART_MAX     (1ull << 41) /* bytes; a root of VERITY_DATA_BYTES_MAX and its tree */
+#define MANIFEST_MAX          (4u << 20) /* bytes */
 
 enum image_part { IMAGE_KERNEL, IMAGE_INITRAMFS, IMAGE_ROOT, IMAGE_PARTS };
 const char *image_part_name(enum image_part part); /* "kernel", "initramfs", "root" */

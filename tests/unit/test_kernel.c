@@ -281,7 +281,7 @@ START_TEST(a_record_that_is_not_exactly_one_is_refused)
         {"lazaret-kernel", "lazaret-image", "not a lazaret-kernel"},
         {"\"flavour\": \"airgap\"", "\"flavour\": \"../x\"", "there is no flavour"},
         {"console=ttyS0", "console=ttyS0\\n", "'cmdline'"},
-        {"\"recipe\": \"0", "\"recipe\": \"g", "'recipe' is not a SHA-256"},
+        {"\"recipe\": \"0", "\"recipe\": \"g", "'recipe' is not a digest"},
         {"\"size\": 5", "\"size\": -5", "'kernel'"},
         {"\"size\": 5", "\"size\": 5, \"more\": 1", "more"},
         {"\"format\"", "\"more\": 1, \"format\"", "more"},
