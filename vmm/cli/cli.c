@@ -242,3 +242,17 @@ int cli_parse(int *argc, char **argv, const struct cli_option *options, const ch
     argv[kept] = NULL;
     return -1;
 }
+
+int cli_parse_sandbox(int *argc, char **argv, const struct cli_option *options, const char *help,
+                      int more)
+{
+    int status = cli_parse(argc, argv, options, help);
+
+    if (status >= 0)
+        return status;
+    if (*argc < 2)
+        return cli_misuse(argv[0], "which sandbox?");
+    if (*argc > 2 + more)
+        return cli_misuse(argv[0], "unexpected argument '%s'", argv[2 + more]);
+    return -1;
+}

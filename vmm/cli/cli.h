@@ -104,6 +104,10 @@ struct cli_option {
  * exit status. */
 int cli_parse(int *argc, char **argv, const struct cli_option *options, const char *help);
 
+/* The same where argv[1] has to be a sandbox's name, with at most `more` arguments behind it. */
+int cli_parse_sandbox(int *argc, char **argv, const struct cli_option *options, const char *help,
+                      int more);
+
 /* Common to commands with no options of their own but --json and --help: parses them. Returns -1
  * to go on, else the exit status. `flag` (may be NULL) is one more switch. */
 int cli_simple_options(int argc, char **argv, const char *help, bool *ret_json, const char *flag,

@@ -25,13 +25,9 @@ static int parse(int argc, char **argv, struct asked *ret, struct diff *d)
                                          {0}};
     int status;
 
-    status = cli_parse(&argc, argv, options, help_diff);
+    status = cli_parse_sandbox(&argc, argv, options, help_diff, 2);
     if (status >= 0)
         return status;
-    if (argc < 2)
-        return cli_misuse(argv[0], "which sandbox?");
-    if (argc > 4)
-        return cli_misuse(argv[0], "unexpected argument '%s'", argv[4]);
     if (ret->out_max && !ret->out)
         return cli_misuse(argv[0], "--out-max needs --out");
     d->sandbox = argv[1];

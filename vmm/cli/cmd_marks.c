@@ -17,13 +17,9 @@ static int parse(int argc, char **argv, const char *help, bool takes, bool need,
     const struct cli_option options[] = {{.name = "--json", .ret_flag = &ret->json}, {0}};
     int status;
 
-    status = cli_parse(&argc, argv, options, help);
+    status = cli_parse_sandbox(&argc, argv, options, help, takes);
     if (status >= 0)
         return status;
-    if (argc < 2)
-        return cli_misuse(argv[0], "which sandbox?");
-    if (argc > 2 + takes)
-        return cli_misuse(argv[0], "unexpected argument '%s'", argv[2 + takes]);
     ret->name = argv[1];
     ret->mark = argc > 2 ? argv[2] : NULL;
     if (need && !ret->mark)

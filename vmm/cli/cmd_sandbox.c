@@ -76,15 +76,10 @@ int cmd_up(int argc, char **argv)
 static int parse_name(int argc, char **argv, const struct cli_option *options, const char *help,
                       const char **ret_name)
 {
-    int status;
+    int status = cli_parse_sandbox(&argc, argv, options, help, 0);
 
-    status = cli_parse(&argc, argv, options, help);
     if (status >= 0)
         return status;
-    if (argc < 2)
-        return cli_misuse(argv[0], "which sandbox?");
-    if (argc > 2)
-        return cli_misuse(argv[0], "unexpected argument '%s'", argv[2]);
     *ret_name = argv[1];
     return -1;
 }
@@ -155,13 +150,9 @@ int cmd_kill(int argc, char **argv)
     struct err e;
     int status;
 
-    status = cli_parse(&argc, argv, none, help_kill);
+    status = cli_parse_sandbox(&argc, argv, none, help_kill, 2);
     if (status >= 0)
         return status;
-    if (argc < 2)
-        return cli_misuse(argv[0], "which sandbox?");
-    if (argc > 4)
-        return cli_misuse(argv[0], "unexpected argument '%s'", argv[4]);
     if ((argc > 2 && str_parse_u64(argv[2], "command number", 1, UINT32_MAX, &exec, &e) < 0) ||
         (argc > 3 && parse_signal(argv[3], &signo, &e) < 0) || cli_paths_find(&paths, &e) < 0)
         return cli_fail(&e);
