@@ -1,6 +1,7 @@
 /*
- * cost: loaded into lazaret and what it starts by test_record.py and tests/bench/record.py: counts
- * the calls that wait for a disk, and what a run's processes had of the processor. A file in memory
+ * cost: loaded into lazaret and what it starts by test_record.py, test_flood.py and
+ * tests/bench/record.py: counts the calls that wait for a disk, and what a run's processes had of
+ * the processor and of memory. A file in memory
  * has no disk, and what libvirt keeps for itself is there.
  */
 #include "tests/e2e/preloaded.h"
@@ -22,11 +23,12 @@
 enum { LAUNCHER, KEEPER, RELAY, WHO };
 #define KEEPER_PID 2 /* behind its init, in their namespace */
 
-/* The same in test_record.py and record.py. */
+/* The same in test_record.py, test_flood.py and record.py. */
 struct cost {
     atomic_int syncs;
     atomic_int us[WHO];
-    char unused[112];
+    atomic_int kib[WHO]; /* at the peak; not of the relay, whose number is its parent's too */
+    char unused[100];
     char names[NAMED][128]; /* of the first ones, what was written out */
 };
 static struct cost *cost;
@@ -87,8 +89,10 @@ static void note_own(int who)
     struct rusage u;
 
     if (cost && strcmp(program_invocation_short_name, "lazaret") == 0 &&
-        getrusage(RUSAGE_SELF, &u) == 0)
+        getrusage(RUSAGE_SELF, &u) == 0) {
         atomic_fetch_add(&cost->us[who], us_of(&u));
+        atomic_store(&cost->kib[who], (int)u.ru_maxrss);
+    }
 }
 
 /* The launcher returns from main(), what is forked from it does not. */

@@ -4,6 +4,7 @@
  *
  * It meets the host first, where the lie comes later than that: the host's first frame is a HELLO.
  */
+#include "tests/hostile/liar.h"
 #include "shared/wire.h"
 
 #include <fcntl.h>
@@ -28,12 +29,12 @@ static void put(uint16_t type, uint32_t stream, const void *payload, uint32_t le
     (void)!write(port, raw, WIRE_HEADER_SIZE + length);
 }
 
-static void get(void *to, size_t len)
+void liar_get(int fd, void *to, size_t len)
 {
     uint8_t *p = to;
 
     while (len > 0) {
-        ssize_t n = read(port, p, len);
+        ssize_t n = read(fd, p, len);
 
         if (n <= 0) {
             usleep(1000); /* no host yet */
@@ -52,7 +53,7 @@ static void answer(uint16_t type, unsigned add, uint32_t kept)
         .version = WIRE_VERSION, .kept = kept, .boot_us = UINT64_MAX}; /* nobody believes it */
     struct wire_hello hello;
 
-    get(raw, sizeof(raw));
+    liar_get(port, raw, sizeof(raw));
     if (wire_hello_parse(raw + WIRE_HEADER_SIZE, WIRE_HELLO_SIZE, &hello) < 0)
         return;
     memcpy(ready.nonce, hello.nonce, sizeof(ready.nonce));
@@ -170,8 +171,7 @@ static void terminal_escapes(void)
     garbage();
 }
 
-/* Takes the host's command for what it is, and says that it runs. */
-static void start(void)
+int liar_start(void)
 {
     static uint8_t payload[WIRE_PAYLOAD_MAX];
     uint8_t raw[WIRE_HEADER_SIZE];
@@ -181,16 +181,17 @@ static void start(void)
 
     meet(0);
     while (left > 0) {
-        get(raw, sizeof(raw));
+        liar_get(port, raw, sizeof(raw));
         if (wire_header_parse(raw, &h) < 0)
-            return;
-        get(payload, h.length);
+            return port;
+        liar_get(port, payload, h.length);
         if (h.type == WIRE_EXEC && wire_exec_parse(payload, h.length, &x) == 0)
             left = x.config_size + x.profile_size;
         else if (h.type == WIRE_CONFIG)
             left -= h.length;
     }
     put(WIRE_STARTED, wire_stream(1, WIRE_CONTROL), NULL, 0);
+    return port;
 }
 
 /* All that the host cannot see for itself, as large as it gets. */
@@ -203,14 +204,14 @@ static void claims_of_all_ones(void)
                                  .peak_pids = UINT32_MAX};
     uint8_t out[WIRE_EXIT_SIZE];
 
-    start();
+    liar_start();
     wire_exit_format(out, &ex);
     put(WIRE_EXIT, wire_stream(1, WIRE_CONTROL), out, sizeof(out));
 }
 
 static void halts(void)
 {
-    start();
+    liar_start();
     reboot(RB_HALT_SYSTEM);
 }
 
@@ -218,9 +219,7 @@ static void sleeps(void)
 {
     int fd;
 
-    start();
-    mkdir("/sys", 0755);
-    mount("sys", "/sys", "sysfs", 0, NULL);
+    liar_start();
     fd = open("/sys/power/state", O_WRONLY | O_CLOEXEC);
     if (write(fd, "mem", 3) < 0)
         (void)!write(fd, "freeze", 6);
@@ -270,23 +269,39 @@ static const struct {
     {"denials_of_no_job", denials_of_no_job},
     {"synced_that_nobody_asked_for", synced_that_nobody_asked_for},
     {"flood_of_log", flood_of_log},
+    {"flood_of_events", liar_flood_of_events},
+    {"flood_of_tries", liar_flood_of_tries},
     {"lying_length", lying_length},
     {"half_a_frame_and_power_off", half_a_frame_and_power_off},
     {"terminal_escapes", terminal_escapes},
 };
 
-/* The port is named in sysfs; the first one of two is /dev/vport?p1 or 2. */
-static int open_port(void)
+/* Is the port's device there, and has it this name? */
+static int open_named(int device, int n, const char *name)
 {
-    char path[32];
+    char path[64], is[64] = "";
+    FILE *f;
 
+    (void)snprintf(path, sizeof(path), "/sys/class/virtio-ports/vport%dp%d/name", device, n);
+    f = fopen(path, "re");
+    if (!f)
+        return -1;
+    if (!fgets(is, sizeof(is), f))
+        is[0] = '\0';
+    (void)fclose(f);
+    if (strncmp(is, name, strlen(name)) != 0 || is[strlen(name)] != '\n')
+        return -1;
+    (void)snprintf(path, sizeof(path), "/dev/vport%dp%d", device, n);
+    return open(path, O_RDWR | O_CLOEXEC);
+}
+
+int liar_open(const char *port_name)
+{
     for (;;) {
         for (int device = 0; device < 4; device++) {
             for (int n = 0; n < 4; n++) {
-                int fd;
+                int fd = open_named(device, n, port_name);
 
-                snprintf(path, sizeof(path), "/dev/vport%dp%d", device, n);
-                fd = open(path, O_RDWR | O_CLOEXEC);
                 if (fd >= 0)
                     return fd;
             }
@@ -303,13 +318,15 @@ int main(void)
 
     mkdir("/proc", 0755);
     mkdir("/dev", 0755);
+    mkdir("/sys", 0755);
     mount("proc", "/proc", "proc", 0, NULL);
+    mount("sys", "/sys", "sysfs", 0, NULL);
     mount("dev", "/dev", "devtmpfs", 0, NULL);
     f = fopen("/proc/cmdline", "re");
     if (!f || !fgets(line, sizeof(line), f))
         return 1;
     lie = strstr(line, "liar=");
-    port = open_port();
+    port = liar_open(WIRE_PORT_NAME);
     for (size_t i = 0; lie && i < sizeof(lies) / sizeof(lies[0]); i++)
         if (strncmp(lie + 5, lies[i].name, strlen(lies[i].name)) == 0)
             lies[i].tell();

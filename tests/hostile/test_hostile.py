@@ -4,12 +4,11 @@ import json
 import os
 import shutil
 import subprocess
-import time
 
 import store
 from e2e import *
+from lies import arguments, put_liar, tell
 
-LIAR = os.environ["LIAR"]
 ESCAPED = os.environ["ESCAPED"]
 TWIN = os.environ["TWIN"]
 FAST_CLOCK = os.environ["FAST_CLOCK"]
@@ -18,33 +17,8 @@ PROGRAMS = ["vmm/cli/lazaret", "vmm/channel/lazaret-unpack", "vmm/look/lazaret-l
             "vmm/wrap/lazaret-qemu", "guest-agent/agent/lazaret-agent", "vmm/hv/liblazaret-preload.so"]
 
 
-def _store(folder, name):
-    """A data folder whose default image tells this lie."""
-    os.chmod(folder, 0o700)
-    images = f"{folder}/images"
-    store.copy(f"{DATA}/images", images)
-    with open(LIAR, "rb") as f:
-        store.put_part(images, "initramfs", store.initramfs(f.read()),
-                       cmdline=store.manifest(images)["cmdline"] + f" liar={name}")
-
-
-def _arguments(*options):
-    return ["run", "--accel", "tcg", "--cold", "--machine", "q35", "--json", "--keep-logs", *options, "--", "true"]
-
-
-def _lie(folder, name, *options):
-    """Runs `true` in a guest that tells this lie; the result object and where its logs are."""
-    _store(folder, name)
-    began = time.monotonic()
-    with Nothing():
-        r = lazaret(*_arguments(*options), env={"LAZARET_DATA_DIR": folder})
-    check(time.monotonic() - began < 60, "not in bounded time")
-    check(all(b == 0x0a or 0x20 <= b < 0x7f for b in r.stdout + r.stderr), "raw bytes of the guest")
-    return json.loads(r.stdout), f"{folder}/runs", r
-
-
 def _is_tampering(folder, name, word=""):
-    d, _, r = _lie(folder, name)
+    d, _, r = tell(folder, name)
     equal((d["class"], d["status"], r.returncode), ("protocol", 120, 120), d.get("error"))
     check(word in d["error"], d["error"])
 
@@ -94,12 +68,12 @@ def a_lying_length_is_tampering(folder):
 
 
 def half_a_frame_and_power_off_is_the_guests_end(folder):
-    d, _, r = _lie(folder, "half_a_frame_and_power_off")
+    d, _, r = tell(folder, "half_a_frame_and_power_off")
     equal((d["class"], r.returncode), ("guest", 125), d.get("error"))
 
 
 def terminal_escapes_never_arrive_raw(folder):
-    d, logs, r = _lie(folder, "terminal_escapes")
+    d, logs, r = tell(folder, "terminal_escapes")
     equal(r.returncode, 120)
     check(any("\\x1b" in note for note in d["notes"]), d["notes"])
     with open(f"{logs}/{d['id']}/console.log", "rb") as f:
@@ -109,7 +83,7 @@ def terminal_escapes_never_arrive_raw(folder):
 
 
 def _stops(folder, name):
-    d, _, r = _lie(folder, name)
+    d, _, r = tell(folder, name)
     equal((d["class"], r.returncode), ("guest", 125), d.get("error"))
     check("the guest stopped before the job" in d["error"], d["error"])
 
@@ -124,7 +98,7 @@ def a_panic_is_the_guests_end(folder):
 
 def _is_silent(folder, name):
     """Whatever the guest does with its processor, the job's time is the host's to count."""
-    d, _, r = _lie(folder, name, "--timeout", "1")
+    d, _, r = tell(folder, name, "--timeout", "1")
     equal((d["class"], r.returncode), ("timeout", 124), d.get("error"))
 
 
@@ -147,10 +121,10 @@ def _journal(folder):
 
 def a_guest_that_never_boots_meets_the_deadline(folder):
     """Of two minutes; the manager's clock goes faster once it waits for nothing else (fast_clock.c)."""
-    _store(folder, "none")
+    put_liar(folder, "none")
     trigger = f"{folder}/now"
     with Nothing():
-        p = subprocess.Popen([LAZARET, *_arguments()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        p = subprocess.Popen([LAZARET, *arguments()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE,
                              env=environment(LAZARET_DATA_DIR=folder, LD_PRELOAD=FAST_CLOCK,
                                              LAZARET_FAST_CLOCK=trigger))
@@ -164,14 +138,14 @@ def a_guest_that_never_boots_meets_the_deadline(folder):
 
 
 def what_only_the_guest_can_know_is_named_so(folder):
-    d, _, r = _lie(folder, "claims_of_all_ones")
+    d, _, r = tell(folder, "claims_of_all_ones")
     equal((d["class"], d["status"], r.returncode), ("exited", 7, 7), d.get("error"))
     equal((d["guest_cpu_us"], d["guest_peak_bytes"], d["guest_oom_kills"]), (2**64 - 1, 2**64 - 1, 2**32 - 1))
     check(d["boot_ms"] < 60000 and d["job_ms"] < 60000, d)  # these are the host's
 
 
 def a_flood_of_the_console_is_cut_and_escaped(folder):
-    d, logs, r = _lie(folder, "flood_of_the_console")
+    d, logs, r = tell(folder, "flood_of_the_console")
     equal(r.returncode, 120, d)
     with open(f"{logs}/{d['id']}/console.log", "rb") as f:
         text = f.read()
