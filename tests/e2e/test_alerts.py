@@ -133,6 +133,20 @@ def _counted(name):
     check(value and value[0] * 1e9 >= rows[0]["cpu_ns"], metrics)
 
 
+def output_over_its_alert_is_not_handed_out(folder):
+    """A run's folder before anything is made in it; of a sandbox what is copied counts, too."""
+    rules = _policy(folder, {"when": "output", "above": "1M", "action": "kill"})
+    with Nothing():
+        few = sh("head -c 500000 /dev/zero; head -c 500000 /dev/zero > /out/x", "--out", f"{folder}/few", *SMALL,
+                 "--policy", rules)
+        equal((len(finished(few)), os.listdir(f"{folder}/few")), (500000, ["x"]))
+        many = sh("head -c 900000 /dev/zero; head -c 900000 /dev/zero > /out/x", "--out", f"{folder}/many", *SMALL,
+                  "--policy", rules)
+        equal((len(finished(many, 121)), os.listdir(f"{folder}/many")), (900000, []))
+        check(re.search(rf"an alert of {re.escape(rules)}:1 ended it: output: 1\d+ is above 1048576",
+                        many.stderr.decode()), many.stderr)
+
+
 def a_run_that_opens_a_canary_ends_frozen_with_evidence_whose_hashes_match(folder):
     os.makedirs(f"{folder}/home/.aws")
     for name in (".aws/credentials", "notes"):

@@ -131,6 +131,23 @@ START_TEST(a_number_that_began_anew_is_no_growth)
 }
 END_TEST
 
+/* 100 KB a second. */
+static void leaking(unsigned second, struct alert_sample *s)
+{
+    s->output_bytes = second * 100000ull;
+}
+
+START_TEST(output_is_judged_in_all_or_within_a_span)
+{
+    const char *all = "{\"when\":\"output\",\"above\":\"1M\",\"action\":\"kill\"}";
+    const char *span = "{\"when\":\"output\",\"above\":\"1M\",\"for\":\"5s\",\"action\":\"kill\"}";
+
+    ck_assert_uint_eq(watch(all, 10, leaking).times, 0);
+    ck_assert_str_eq(watch(all, 11, leaking).text, "output: 1100000 is above 1048576");
+    ck_assert_uint_eq(watch(span, 300, leaking).times, 0);
+}
+END_TEST
+
 START_TEST(what_is_as_it_is_is_judged_at_once)
 {
     ck_assert_uint_eq(
@@ -338,8 +355,9 @@ START_TEST(rules_are_read_back_as_they_were)
 END_TEST
 
 SUITE("alert", a_share_of_cpu_is_of_the_whole_span, growth_is_counted_within_its_span_only,
-      a_number_that_began_anew_is_no_growth, what_is_as_it_is_is_judged_at_once,
-      one_that_stays_met_is_told_now_and_then, silence_is_neither_bytes_nor_work,
-      a_canary_is_met_each_time_and_nothing_else_is, a_canary_file_is_met_by_its_name_or_by_none,
+      output_is_judged_in_all_or_within_a_span, a_number_that_began_anew_is_no_growth,
+      what_is_as_it_is_is_judged_at_once, one_that_stays_met_is_told_now_and_then,
+      silence_is_neither_bytes_nor_work, a_canary_is_met_each_time_and_nothing_else_is,
+      a_canary_file_is_met_by_its_name_or_by_none,
       more_canary_files_than_a_guest_watches_are_refused, what_was_paused_was_not_silent,
       a_rule_that_says_too_much_or_too_little_is_refused, rules_are_read_back_as_they_were)

@@ -104,13 +104,15 @@ static long rss_kib(pid_t pid)
     return kib;
 }
 
-static uint64_t ask_moved(uint32_t exec)
+/* `wrote`: those of them that came from the guest. */
+static uint64_t ask_moved(uint32_t exec, uint64_t wrote)
 {
     struct channel_event ev;
 
     ck_ok(channel_moved(rig.ch, exec, &rig_err));
     ev = expect_event(&rig, CHANNEL_MOVED);
     ck_assert_uint_eq(ev.exec, exec);
+    ck_assert_uint_eq(ev.wrote, wrote);
     return ev.bytes;
 }
 
@@ -128,23 +130,23 @@ START_TEST(what_a_jobs_streams_moved_is_counted_both_ways_and_for_each)
     start(&rig,
           (struct channel_exec){.exec = 2, .stdin_fd = -1, .stdout_fd = null, .stderr_fd = null});
     close(in[0]);
-    ck_assert_uint_eq(ask_moved(1), 0);
+    ck_assert_uint_eq(ask_moved(1, 0), 0);
     guest_send(&rig, WIRE_DATA, out_of(1), "abc", 3);
     guest_send(&rig, WIRE_DATA, wire_stream(2, WIRE_STDERR), "abcd", 4);
     guest_send(&rig, WIRE_LOG, 0, "mark", 4);
     expect_event(&rig, CHANNEL_LOG);
-    ck_assert_uint_eq(ask_moved(1), 3);
-    ck_assert_uint_eq(ask_moved(2), 4);
+    ck_assert_uint_eq(ask_moved(1, 3), 3);
+    ck_assert_uint_eq(ask_moved(2, 4), 4);
     ck_assert_int_eq(write(in[1], "in", 2), 2);
     guest_expect(&rig, WIRE_DATA, wire_stream(1, WIRE_STDIN), &p);
-    ck_assert_uint_eq(ask_moved(1), 5);
+    ck_assert_uint_eq(ask_moved(1, 3), 5);
     /* Once asked, it is told at the end, too: what a short job moved counts. */
     send_exit(&rig, 1, 0);
     ck_assert_uint_eq(expect_event(&rig, CHANNEL_MOVED).bytes, 5);
-    expect_event(&rig, CHANNEL_EXIT);
+    ck_assert_uint_eq(expect_event(&rig, CHANNEL_EXIT).wrote, 3);
     /* Of one that has ended nobody says anything. */
     ck_ok(channel_moved(rig.ch, 1, &rig_err));
-    ck_assert_uint_eq(ask_moved(2), 4);
+    ck_assert_uint_eq(ask_moved(2, 4), 4);
     close(in[1]);
     rig_close(&rig);
 }

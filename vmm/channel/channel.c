@@ -127,8 +127,9 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
         return ev->exec == 0 || is_busy(ch, ev->exec);
     case CHANNEL_STARTED:
     case CHANNEL_GONE:
-    case CHANNEL_MOVED:
         return is_busy(ch, ev->exec);
+    case CHANNEL_MOVED:
+        return is_busy(ch, ev->exec) && ev->wrote <= ev->bytes;
     case CHANNEL_UNSTARTED:
         return is_busy(ch, ev->exec) && ev->why >= WIRE_WHY_NOT_FOUND &&
                ev->why <= WIRE_WHY_RUNTIME;
@@ -140,7 +141,7 @@ static bool event_is_sane(const struct channel *ch, const struct channel_event *
     case CHANNEL_SEEN:
         return is_busy(ch, ev->exec) && seen_is_sane(ev);
     case CHANNEL_EXIT:
-        return is_busy(ch, ev->exec) && ev->exit.signaled <= 1 &&
+        return is_busy(ch, ev->exec) && ev->wrote <= ev->bytes && ev->exit.signaled <= 1 &&
                (ev->exit.signaled ? ev->exit.code >= 1 && ev->exit.code <= 64
                                   : ev->exit.code <= 255);
     case CHANNEL_COLLECTED:

@@ -31,21 +31,22 @@ struct channel_config {
 };
 
 enum channel_event_type {
-    CHANNEL_READY = 1,   /* the guest answered HELLO with our nonce and version */
-    CHANNEL_PARKED,      /* the same, of a HELLO with `park`: it may be saved now */
-    CHANNEL_FAILED,      /* text: bring-up failed in the guest */
-    CHANNEL_LOG,         /* text: the agent's word */
-    CHANNEL_STARTED,     /* exec */
-    CHANNEL_UNSTARTED,   /* exec, why, text */
-    CHANNEL_DENIED,      /* exec, denied: one row of what it was refused; a later one counts */
-    CHANNEL_SEEN,        /* exec, seen, text: one row of what it did to files; text is the path */
-    CHANNEL_EXIT,        /* exec, exit, bytes: as MOVED; every byte of output has been written to
-                            its sink */
-    CHANNEL_GONE,        /* exec: was adopted and is not in the guest; comes after READY */
+    CHANNEL_READY = 1, /* the guest answered HELLO with our nonce and version */
+    CHANNEL_PARKED,    /* the same, of a HELLO with `park`: it may be saved now */
+    CHANNEL_FAILED,    /* text: bring-up failed in the guest */
+    CHANNEL_LOG,       /* text: the agent's word */
+    CHANNEL_STARTED,   /* exec */
+    CHANNEL_UNSTARTED, /* exec, why, text */
+    CHANNEL_DENIED,    /* exec, denied: one row of what it was refused; a later one counts */
+    CHANNEL_SEEN,      /* exec, seen, text: one row of what it did to files; text is the path */
+    CHANNEL_EXIT, /* exec, exit, bytes, wrote: as MOVED; every byte of output has been written to
+                     its sink */
+    CHANNEL_GONE, /* exec: was adopted and is not in the guest; comes after READY */
     CHANNEL_COLLECTED,   /* how (enum wire_collected_how), bytes: the spool is complete */
     CHANNEL_SYNCED,      /* how (enum wire_synced_how): the guest is held */
     CHANNEL_USED,        /* used: the guest's word */
-    CHANNEL_MOVED,       /* exec, bytes: that its streams have moved so far, by the relay's count */
+    CHANNEL_MOVED,       /* exec, bytes: that its streams have moved so far, by the relay's count;
+                            wrote: those of them that came from it */
     CHANNEL_HOST_FAILED, /* text, exec (0: the spool or the relay itself): the host could not write
                             a file (out of space); that stream's rest is lost, COLLECTED will not
                             come */
@@ -64,7 +65,7 @@ struct channel_event {
     uint32_t exec;
     uint32_t why; /* enum wire_unstarted_why */
     uint32_t how;
-    uint64_t bytes;
+    uint64_t bytes, wrote;
     uint64_t boot_us; /* READY: the guest's word */
     struct wire_exit exit;
     struct wire_denied denied; /* the guest's word */

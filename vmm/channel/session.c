@@ -17,7 +17,7 @@ static void job_init(struct session_job *j)
     j->config_size = j->config_sent = j->stdin_credit = j->held_signal = 0;
     j->held_rows = j->held_cols = 0;
     j->moved_asked = j->moved_due = false;
-    j->moved = 0;
+    j->moved = j->wrote = 0;
     j->n_denied = 0;
     j->seen = (struct session_seen){0};
     j->n_secrets = j->secrets_sent = 0;
@@ -183,7 +183,10 @@ static void settle(struct session *s)
         if (j->moved_asked && j->exited && is_written(j))
             j->moved_due = true;
         if (j->moved_due && session_has_event_room(s)) {
-            session_add_event(s, CHANNEL_MOVED, i + 1)->bytes = j->moved;
+            struct channel_event *ev = session_add_event(s, CHANNEL_MOVED, i + 1);
+
+            ev->bytes = j->moved;
+            ev->wrote = j->wrote;
             j->moved_due = false;
         }
         if (j->gone && session_has_event_room(s)) {
@@ -195,6 +198,7 @@ static void settle(struct session *s)
 
             ev->exit = j->exit;
             ev->bytes = j->moved;
+            ev->wrote = j->wrote;
             session_job_done(j);
         }
     }

@@ -71,6 +71,7 @@ struct session_job {
     bool moved_asked;     /* the keeper has asked, and is told once more before the end */
     bool moved_due;       /* it asks now, for: */
     uint64_t moved;       /* bytes of its streams, both ways */
+    uint64_t wrote;       /* those from the guest */
     uint32_t held_signal; /* SIGNAL and RESIZE wait for STARTED */
     uint16_t held_rows, held_cols;
     struct sink out, err;

@@ -134,6 +134,7 @@ static const char *on_data(struct session *s, const struct wire_header *h, const
     if (!sink_put(is_err ? &j->err : &j->out, p, h->length))
         return "more than its credit";
     j->moved += h->length;
+    j->wrote += h->length;
     return NULL;
 }
 

@@ -23,6 +23,7 @@ static const struct {
     [ALERT_DISK] = {"disk", "", .size = true, .above = true, .span = true, .needs_span = true},
     [ALERT_STREAMS] = {"streams", "", .size = true, .above = true, .span = true,
                        .needs_span = true},
+    [ALERT_OUTPUT] = {"output", "", .size = true, .above = true, .span = true},
     [ALERT_DENIALS] = {"denials", "", .above = true, .span = true, .needs_span = true},
     [ALERT_PROCESSES] = {"processes", "", .above = true},
     [ALERT_EGRESS] = {"egress", "", .above = true, .span = true, .needs_span = true},

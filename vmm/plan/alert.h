@@ -7,6 +7,7 @@
  *     {"when": "memory", "above": "600M", "action": "notify", "socket": "/run/pager"}
  *     {"when": "disk", "above": "1G", "for": "10s", "action": "pause"}      what its disks grew by
  *     {"when": "streams", "above": "50M", "for": "10s", ...}               what jobs read and wrote
+ *     {"when": "output", "above": "50M", ...}                              what left the guest
  *     {"when": "denials", "above": 100, "for": "10s", ...}                 the guest's word
  *     {"when": "processes", "above": 200, ...}                             the guest's word
  *     {"when": "egress", "above": 20, "for": "60s", ...}                   refused tries
@@ -36,6 +37,7 @@ enum alert_when {
     ALERT_MEMORY,
     ALERT_DISK,
     ALERT_STREAMS,
+    ALERT_OUTPUT,
     ALERT_DENIALS,
     ALERT_PROCESSES,
     ALERT_EGRESS,

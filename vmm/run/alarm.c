@@ -15,7 +15,8 @@ struct alarm {
     struct alert_state state;
     struct alert_sample now;
     uint64_t next_ms;
-    uint64_t seen_moved[WIRE_EXEC_MAX], seen_denied[WIRE_EXEC_MAX]; /* of the job there */
+    /* Of the job there. */
+    uint64_t seen_moved[WIRE_EXEC_MAX], seen_wrote[WIRE_EXEC_MAX], seen_denied[WIRE_EXEC_MAX];
     bool asks_moved, asks_guest;
     enum alert_action due; /* of those that were met since alarm_act() */
     const struct alert_rule *by;
@@ -41,7 +42,8 @@ void alarm_begin(struct keeper *k)
     if (!k->alarm)
         abort(); /* as str.h: the host is out of memory */
     alert_begin(&k->alarm->state, rules);
-    k->alarm->asks_moved = any(rules, ALERT_STREAMS, ALERT_SILENCE);
+    k->alarm->asks_moved =
+        any(rules, ALERT_STREAMS, ALERT_SILENCE) || any(rules, ALERT_OUTPUT, ALERT_OUTPUT);
     k->alarm->asks_guest = any(rules, ALERT_PROCESSES, ALERT_PROCESSES);
 }
 
@@ -125,6 +127,7 @@ static uint64_t denied_of(const struct job *j)
 static void count(struct alarm *a, unsigned i, const struct job *j)
 {
     a->now.moved_bytes += grown(&a->seen_moved[i], j->moved);
+    a->now.output_bytes += grown(&a->seen_wrote[i], j->wrote);
     a->now.denials += grown(&a->seen_denied[i], denied_of(j));
 }
 
@@ -135,7 +138,7 @@ void alarm_job(struct keeper *k, uint32_t exec, bool over)
     if (!a)
         return;
     if (!over) {
-        a->seen_moved[exec - 1] = a->seen_denied[exec - 1] = 0;
+        a->seen_moved[exec - 1] = a->seen_wrote[exec - 1] = a->seen_denied[exec - 1] = 0;
         if (a->asks_moved)
             (void)channel_moved(k->channel, exec, &(struct err){0});
         return;
@@ -191,6 +194,16 @@ void alarm_turn(struct keeper *k)
     if (a->asks_guest)
         look_at_guest(k);
     alert_look(&a->state, &k->plan->alerts, &a->now, met, k);
+}
+
+void alarm_output(struct keeper *k, uint64_t bytes)
+{
+    struct alarm *a = k->alarm;
+
+    if (!a)
+        return;
+    a->now.output_bytes += bytes;
+    a->next_ms = 0; /* before it is anybody's */
 }
 
 void alarm_egress(struct keeper *k, const struct gateway_event *ev)

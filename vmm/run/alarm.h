@@ -32,6 +32,8 @@ uint64_t alarm_due_ms(const struct keeper *k);
 void alarm_turn(struct keeper *k);
 /* A job has started, or it is over: before its place is free. */
 void alarm_job(struct keeper *k, uint32_t exec, bool over);
+/* So much left the guest otherwise than as output of a job. */
+void alarm_output(struct keeper *k, uint64_t bytes);
 /* A destination was tried. */
 void alarm_egress(struct keeper *k, const struct gateway_event *ev);
 /* A canary file was opened, as the guest says; NULL: it is not known which. */

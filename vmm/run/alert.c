@@ -32,6 +32,8 @@ static uint64_t number(enum alert_when when, const struct alert_sample *now)
         return now->disk_bytes;
     case ALERT_STREAMS:
         return now->moved_bytes;
+    case ALERT_OUTPUT:
+        return now->output_bytes;
     case ALERT_DENIALS:
         return now->denials;
     case ALERT_PROCESSES:

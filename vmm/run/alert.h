@@ -20,7 +20,7 @@
 /* What a guest has used and done so far. */
 struct alert_sample {
     uint64_t now_ms; /* monotonic */
-    uint64_t cpu_ns, resident_bytes, disk_bytes, moved_bytes;
+    uint64_t cpu_ns, resident_bytes, disk_bytes, moved_bytes, output_bytes;
     uint64_t denials, processes; /* the guest's word */
     uint64_t egress_refused, egress_bytes;
 };

@@ -177,6 +177,7 @@ static void take_exit(struct job *j, const struct channel_event *ev)
     struct run_result *r = j->result;
 
     r->stream_bytes = j->moved = ev->bytes;
+    j->wrote = ev->wrote;
     r->job_ms = clock_mono_ms() - j->started_ms;
     r->end = m->signaled ? RUN_ENDED_SIGNAL : RUN_ENDED_EXIT;
     if (m->signaled)
@@ -221,6 +222,7 @@ void job_take_event(struct job *j, const struct channel_event *ev)
             run_from_now(j);
     } else if (ev->type == CHANNEL_MOVED) {
         j->moved = ev->bytes;
+        j->wrote = ev->wrote;
     } else if (ev->type == CHANNEL_DENIED) {
         denied_add(&j->result->denied, &ev->denied);
     } else if (ev->type == CHANNEL_EXIT) {

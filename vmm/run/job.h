@@ -31,6 +31,7 @@ struct job {
     uint64_t until_ms;    /* when job_tick() has to look again; UINT64_MAX: never */
     struct budget budget;
     uint64_t moved;    /* bytes of its streams: what the relay last said */
+    uint64_t wrote;    /* those of them that came from it */
     unsigned blind;    /* looks in a row that failed */
     uint32_t n_denied; /* rows of the result that job_next_denied() has handed out */
 };

@@ -367,6 +367,7 @@ static int take_channel_event(struct keeper *k, const struct channel_event *ev, 
     case CHANNEL_COLLECTED:
         k->collected = true;
         k->collected_how = ev->how;
+        alarm_output(k, ev->bytes);
         return 0;
     case CHANNEL_USED:
         k->used_new = true;
