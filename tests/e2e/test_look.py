@@ -1,5 +1,6 @@
 """What goes in and out of a sandbox beside commands: tars, and what it says of itself."""
 import atexit
+import hashlib
 import io
 import json
 import os
@@ -8,7 +9,7 @@ import subprocess
 import tarfile
 
 from e2e import *
-from live import execute, family, jobs, started, state, up
+from live import execute, family, jobs, recorded, started, state, up
 
 BOX = "looked"  # the one that these tests share
 
@@ -74,7 +75,43 @@ def a_tar_goes_in_and_comes_out_again(folder):
     r = lazaret("cp", f"{box}:/work/to/run.sh", "-")
     with tarfile.open(fileobj=io.BytesIO(finished(r))) as t:
         equal(t.getnames(), ["run.sh"])
+    equal(_taken(box)[-1], ("tar", None, len(r.stdout), _sha256(r.stdout)))
     equal(sorted(os.listdir(DATA)), before, "spools left:")
+
+
+def _sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+def _taken(box):
+    """What came out of it, by its record."""
+    return [(d["taken"], d.get("guest_name"), d["bytes"], d["sha256"]) for d in recorded("output", box)[1]]
+
+
+def what_is_taken_out_is_on_record_with_its_digest(folder):
+    box = _box()
+    finished(execute(box, "--", "sh", "-c", "rm -rf /work/*"))
+    finished(lazaret("snapshot", box, "empty"))
+    finished(execute(box, "--", "sh", "-c", "mkdir -p /work/d/e; echo one > /work/d/a; echo two > /work/d/e/b; "
+                                            "ln -s a /work/d/link"))
+    before = len(_taken(box))
+    finished(lazaret("cp", f"{box}:/work/d", f"{folder}/mine"))
+    finished(lazaret("diff", box, "empty", "--out", f"{folder}/out"))
+    finished(lazaret("forget", box, "empty"))
+    files = [("a", b"one\n"), ("e/b", b"two\n")]
+    equal(sorted(_taken(box)[before:]),
+          [(how, f"{top}/{name}", len(text), _sha256(text))
+           for how, top in (("copy", "d"), ("diff", "work/d")) for name, text in files])
+    sums = [{k: d[k] for k in ("taken", "files", "folders", "bytes", "refused", "listed")}
+            for d in recorded("outputs", box)[1][-2:]]
+    equal(sums[0], {"taken": "copy", "files": 2, "folders": 2, "bytes": 8, "refused": 1, "listed": 2})
+    equal((sums[1]["taken"], sums[1]["files"], sums[1]["bytes"]), ("diff", 2, 8))
+    # What the keeper does not take gets no name.
+    finished(lazaret("pause", box))
+    r = lazaret("cp", f"{box}:/work/d", f"{folder}/other")
+    finished(lazaret("resume", box))
+    one_line_error(r, 125, "paused")
+    check(not os.path.exists(f"{folder}/other"), "a copy that is not on record has a name")
 
 
 def a_hostile_tar_puts_nothing_in():

@@ -35,11 +35,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     own_close int tree = memfd_create("tree", MFD_CLOEXEC);
     own_close int tar = memfd_create("tar", MFD_CLOEXEC);
+    struct copy_tar_made made;
     struct run_result notes = {0};
     struct err e;
 
     MUST(tree >= 0 && tar >= 0 && write(tree, data, len) == (ssize_t)len);
-    if (copy_tree_to_tar(tree, "top", 10000, tar, &notes, &e) == 0)
+    if (copy_tree_to_tar(tree, "top", 10000, tar, &made, &notes, &e) == 0)
         check_tar(tar);
     else
         MUST(str_is_printable(e.text, sizeof(e.text)));

@@ -244,10 +244,16 @@ START_TEST(a_tree_becomes_a_tar_under_our_name)
 {
     own_close int in = tree_of("d guest\nf guest/a one\nd guest/b\nf guest/b/c two\ns guest/link");
     own_close int out = memfd_create("tar", MFD_CLOEXEC);
+    struct copy_tar_made made;
     struct run_result notes = {0};
+    char sha256[DIGEST_HEX_SIZE];
     own_free char *seen = NULL;
+    uint64_t bytes;
 
-    ck_assert_int_eq(copy_tree_to_tar(in, "mine", 100, out, &notes, &err), 0);
+    ck_assert_int_eq(copy_tree_to_tar(in, "mine", 100, out, &made, &notes, &err), 0);
+    ck_assert_int_eq(digest_fd(out, sha256, &bytes, &err), 0);
+    ck_assert_str_eq(made.sha256, sha256);
+    ck_assert_uint_eq(made.bytes, bytes);
     seen = tell_tar(out);
     ck_assert_str_eq(seen, "d0700 mine/\nf0755 mine/a one\nd0700 mine/b/\nf0755 mine/b/c two\n");
     ck_assert_ptr_nonnull(strstr(notes.notes, "'guest/link': symbolic link"));
@@ -271,9 +277,10 @@ START_TEST(a_hostile_tree_becomes_no_whole_tar)
 
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         own_close int in = tree_of(rows[i].spec), out = memfd_create("tar", MFD_CLOEXEC);
+        struct copy_tar_made made;
         struct run_result notes = {0};
 
-        ck_assert_int_eq(copy_tree_to_tar(in, "t", 9, out, &notes, &err), -1);
+        ck_assert_int_eq(copy_tree_to_tar(in, "t", 9, out, &made, &notes, &err), -1);
         ck_assert_msg(strstr(err.text, rows[i].said) && err.class == rows[i].class, "%s: %s",
                       rows[i].spec, err.text);
     }
@@ -284,10 +291,11 @@ START_TEST(names_of_the_guest_that_lead_out_or_come_twice_stay_out_of_the_tar)
 {
     own_close int in = tree_of("d a\nf a/../x 1\nf /etc/passwd 2\nf a/b 3\nf a/b 4\nd a/b");
     own_close int out = memfd_create("tar", MFD_CLOEXEC);
+    struct copy_tar_made made;
     struct run_result notes = {0};
     own_free char *seen = NULL;
 
-    ck_assert_int_eq(copy_tree_to_tar(in, "t", 9, out, &notes, &err), 0);
+    ck_assert_int_eq(copy_tree_to_tar(in, "t", 9, out, &made, &notes, &err), 0);
     seen = tell_tar(out);
     ck_assert_str_eq(seen, "d0700 t/\nf0755 t/b 3\n");
     ck_assert_ptr_nonnull(strstr(notes.notes, "'a/../x'"));

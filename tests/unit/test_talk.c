@@ -79,6 +79,7 @@ static const struct {
     {{.what = TALK_FILES}, 0, false},
     {{.what = TALK_EXEC, .n_args = 1, .n_secrets = 2, .n_secret_env = 1}, 6, false},
     {{.what = TALK_EXEC, .flags = TALK_DETACH, .n_args = 1, .n_secrets = 1}, 2, false},
+    {{.what = TALK_TOOK, .n_args = 5}, 1, false},
     {{.what = TALK_NETWORK, .n_args = 1}, 1, false},
     {{.what = TALK_NETWORK, .n_args = 1, .n_env = 2, .n_secrets = 2}, 3, false},
 };
@@ -111,7 +112,7 @@ START_TEST(a_field_that_is_not_the_requests_own_makes_it_illegal)
     for (size_t i = 0; i < COUNT(legal); i++) {
         for (int field = 0; field < 12; field++) {
             struct talk_request r = legal[i].r, got;
-            bool exec = r.what == TALK_EXEC, words = exec || r.what == TALK_NETWORK;
+            bool exec = r.what == TALK_EXEC, rules = exec || r.what == TALK_NETWORK;
 
             r.version = TALK_VERSION;
             switch (field) {
@@ -132,17 +133,17 @@ START_TEST(a_field_that_is_not_the_requests_own_makes_it_illegal)
                 r.what = exec || r.what == TALK_RESIZE ? TALK_WHAT_END : r.what;
                 break;
             case 5:
-                r.n_args = words ? TALK_STRINGS_MAX + 1 : 1;
+                r.n_args = rules || r.what == TALK_TOOK ? TALK_STRINGS_MAX + 1 : 1;
                 break;
             case 6:
-                r.n_env = words ? UINT32_MAX : 1;
+                r.n_env = rules ? UINT32_MAX : 1;
                 break;
             case 7:
                 r.timeout_ms = exec ? 0 : 1;
                 r.what = exec ? 0 : r.what;
                 break;
             case 10:
-                r.n_secrets = words ? WIRE_SECRETS_MAX + 1 : 1;
+                r.n_secrets = rules ? WIRE_SECRETS_MAX + 1 : 1;
                 break;
             case 11:
                 r.n_secret_env = exec ? UINT32_MAX : 1;

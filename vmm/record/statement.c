@@ -69,6 +69,15 @@ static void take_up(struct said *s, const struct doc *d)
         doc_set_str(s->internal, keys[i], text_of(d, keys[i]));
 }
 
+/* Returns new: how it came out, and its name, if it has one. */
+static char *output_name(const struct doc *d)
+{
+    const char *how = doc_has(d, "taken") ? text_of(d, "taken") : "out";
+
+    return doc_has(d, "guest_name") ? str_printf("%s/%s", how, text_of(d, "guest_name"))
+                                    : str_dup(how);
+}
+
 static int take_line(const struct record_line *line, void *arg, struct err *e)
 {
     struct said *s = arg;
@@ -86,7 +95,7 @@ static int take_line(const struct record_line *line, void *arg, struct err *e)
         name = str_printf("%s/%s", text_of(line->d, "role"), text_of(line->d, "name"));
         add_digest(s->needs, name, text_of(line->d, "sha256"));
     } else if (strcmp(line->type, "output") == 0) {
-        name = str_printf("out/%s", text_of(line->d, "guest_name"));
+        name = output_name(line->d);
         add_digest(s->subjects, name, text_of(line->d, "sha256"));
     }
     return 0;

@@ -113,8 +113,9 @@ static void about_sample(const struct doc *d, struct str *s)
 
 static void about_any(const struct doc *d, struct str *s)
 {
-    static const char *const texts[] = {"name", "action", "mark",   "guest_name", "class", "error",
-                                        "text", "rule",   "folder", "why",        "path",  NULL};
+    static const char *const texts[] = {"taken", "name",  "action", "mark", "guest_name",
+                                        "class", "error", "text",   "rule", "folder",
+                                        "why",   "path",  NULL};
     static const char *const numbers[] = {"status", "files",   "bytes",     "refused", "guest",
                                           "host",   "boot_ms", "frozen_ms", NULL};
 

@@ -270,12 +270,15 @@ void report_outputs(const struct report_lines *l, struct str *page)
     struct table t = {page,
                       "What came out",
                       "Names are the guest's; sizes and digests are of what the host wrote.",
-                      "<th>name<th>bytes<th>sha256",
+                      "<th>how<th>name<th>bytes<th>sha256",
                       0,
                       0};
 
     for (size_t i = 0; i < l->n; i++)
         if (report_is(&l->items[i], "output") && begin_row(&t)) {
+            const char *taken = report_text(l->items[i].d, "taken");
+
+            word_cell(&t, *taken ? taken : "folder");
             cell(&t, report_text(l->items[i].d, "guest_name"));
             number_cell(&t, l->items[i].d, "bytes");
             html_raw(page, "<td><code>");

@@ -9,6 +9,7 @@
 #include "run/copy_tar.h"
 #include "run/folder.h"
 #include "run/sandbox.h"
+#include "run/taken.h"
 #include "shared/guest.h"
 #include "shared/walk.h"
 
@@ -190,6 +191,7 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     own_free char *dir = NULL, *name = NULL, *temp = NULL;
     own_close int dir_fd = -1, temp_fd = -1;
     struct unpack_result u = {0};
+    own_taken struct taken t = {0};
     int rc;
 
     if (find_place(c, &dir, &name, e) < 0)
@@ -200,10 +202,17 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
         return err_sys(e, ERR_USAGE, errno, "cannot write to folder '%s'", dir);
     rc = file_open_dir(temp, &temp_fd, e);
     if (rc == 0)
-        rc = unpack_run(c->unpack_path, spool, temp_fd, c->max_bytes, UNPACK_MS, &u, e);
+        rc = unpack_listed(c->unpack_path, spool, temp_fd, &(struct strv){0}, c->max_bytes,
+                           UNPACK_MS, &(struct unpack_list){.made = taken_add, .arg = &t}, &u, e);
     if (rc == 0)
         note_refused(r, &u);
     doc_free(u.refused_list);
+    t.files = u.files;
+    t.folders = u.folders;
+    t.bytes = u.bytes;
+    t.refused = u.refused;
+    if (rc == 0)
+        rc = taken_tell(c->data_dir, c->sandbox, TAKEN_COPY, &t, e);
     if (rc == 0)
         rc = name_it(c, temp_fd, dir_fd, name, e);
     file_remove_tree(AT_FDCWD, temp, &(struct err){0});
@@ -214,12 +223,17 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
 static int give_tar(const struct copy *c, int spool, struct run_result *r, struct err *e)
 {
     own_free char *top = last_part(c->inside);
+    own_taken struct taken t = {0};
+    struct copy_tar_made made;
 
     if (!top)
         return err_set(e, ERR_USAGE, "'%s' has no name for the top of the tar", c->inside);
-    if (copy_tree_to_tar(spool, top, c->max_bytes, STDOUT_FILENO, r, e) < 0)
+    if (copy_tree_to_tar(spool, top, c->max_bytes, STDOUT_FILENO, &made, r, e) < 0)
         return err_wrap(e, "'%s:%s'", c->sandbox, c->inside);
-    return 0;
+    t.files = 1;
+    t.bytes = made.bytes;
+    taken_add(&t, "", made.bytes, made.sha256);
+    return taken_tell(c->data_dir, c->sandbox, TAKEN_TAR, &t, e);
 }
 
 int copy_out(const struct copy *c, struct run_result *ret, struct err *e)

@@ -16,8 +16,9 @@
 
 /* What the reader says of an entry that it left out; one without a reason ends them. */
 struct left_out {
-    uint32_t why; /* enum tree_why */
-    uint32_t any; /* at their end: something was not left out */
+    uint32_t why;              /* enum tree_why */
+    uint32_t any;              /* at their end: something was not left out */
+    struct copy_tar_made made; /* the same, of a tar */
     char name[256];
 };
 
@@ -29,17 +30,19 @@ static void say_left_out(int to_fd, enum tree_why why, const char *name, size_t 
     file_write_all(to_fd, &l, sizeof(l)); /* nobody to tell if it fails */
 }
 
-static void say_end(int to_fd, bool any, const struct err *e)
+static void say_end(int to_fd, bool any, const struct copy_tar_made *made, const struct err *e)
 {
-    const struct left_out end = {.why = TREE_WHY_NONE, .any = any};
+    struct left_out end = {.why = TREE_WHY_NONE, .any = any};
 
+    if (made)
+        end.made = *made;
     file_write_all(to_fd, &end, sizeof(end));
     reader_put_err(to_fd, e);
 }
 
 /* What the reader says, to its end; `class` is of what is wrong with what it read. */
 static int hear(struct reader *r, enum err_class class, struct run_result *notes, bool *ret_any,
-                struct err *e)
+                struct copy_tar_made *ret_made, struct err *e)
 {
     uint64_t n = 0;
     struct left_out l;
@@ -58,6 +61,12 @@ static int hear(struct reader *r, enum err_class class, struct run_result *notes
     if (rc < 0 && e->class == ERR_IMAGE)
         e->class = class;
     *ret_any = rc == 0 && l.any;
+    if (rc == 0 && ret_made) {
+        l.made.sha256[sizeof(l.made.sha256) - 1] = '\0';
+        if (!digest_is_hex(l.made.sha256))
+            return err_set(e, class, "broke the process that read it, which lies");
+        *ret_made = l.made;
+    }
     if (rc == 0 && n > COPY_SHOWN)
         run_note(notes, "not copied: %" PRIu64 " entries in all", n);
     return rc;
@@ -207,7 +216,7 @@ static void take_in(void *arg, int to_fd)
         rc = take_entry(in, &en, to_fd, &e);
     if (rc == 0)
         rc = put_entry(in, &end, &e);
-    say_end(to_fd, in->n > 0, rc < 0 ? &e : NULL);
+    say_end(to_fd, in->n > 0, NULL, rc < 0 ? &e : NULL);
     tar_entry_done(&en);
     tar_reader_done(&t);
 }
@@ -227,7 +236,7 @@ int copy_tar_to_tree(int tar_fd, int tree_fd, struct run_result *notes, struct e
     if (reader_start(&r, take_in, &in, fds, 2,
                      in.size + (uint64_t)TREE_ENTRIES_MAX * sizeof(struct tree_entry), e) < 0)
         return -1;
-    return hear(&r, ERR_REFUSED, notes, &any, e);
+    return hear(&r, ERR_REFUSED, notes, &any, NULL, e);
 }
 
 /* ---- a tree becomes a tar -------------------------------------------------------------------- */
@@ -241,6 +250,8 @@ struct named {
 struct output {
     int tree_fd, tar_fd;
     const char *top;
+    struct digest *digest; /* of what was written: */
+    struct copy_tar_made made;
     uint64_t max_bytes;       /* that are left */
     uint64_t uid, gid, now_s; /* what entries have */
     void *names; /* of all that was written, as the guest has them: struct named, tsearch(3) */
@@ -279,11 +290,12 @@ static int next_entry(struct output *o, struct tree_entry *ret, struct err *e)
     return 0;
 }
 
-static int put(const struct output *o, const void *data, size_t len, struct err *e)
+static int put(struct output *o, const void *data, size_t len, struct err *e)
 {
     if (file_write_all(o->tar_fd, data, len) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot write the tar");
-    return 0;
+    o->made.bytes += len;
+    return digest_add(o->digest, data, len, e);
 }
 
 /* Everything is below one entry at the top; that gets another name. */
@@ -335,7 +347,7 @@ static int check_new(struct output *o, const struct tree_entry *en, enum tree_wh
     return tsearch(mine, &o->names, by_name) ? 0 : err_set(e, ERR_HOST, "out of memory");
 }
 
-static int put_header(const struct output *o, const struct tree_entry *en, struct err *e)
+static int put_header(struct output *o, const struct tree_entry *en, struct err *e)
 {
     bool folder = en->kind == TREE_DIR;
     own_str struct str bytes = {0};
@@ -426,20 +438,26 @@ static void give_out(void *arg, int to_fd)
         rc = err_set(&e, ERR_IMAGE, "the tree goes on after its end");
     if (rc == 0)
         rc = put(o, zeros, sizeof(zeros), &e);
-    say_end(to_fd, o->top_len > 0, rc < 0 ? &e : NULL);
+    if (rc == 0)
+        rc = digest_finish(o->digest, o->made.sha256, &e);
+    say_end(to_fd, o->top_len > 0, &o->made, rc < 0 ? &e : NULL);
     forget_names(o);
 }
 
 int copy_tree_to_tar(int tree_fd, const char *top, uint64_t max_bytes, int tar_fd,
-                     struct run_result *notes, struct err *e)
+                     struct copy_tar_made *ret, struct run_result *notes, struct err *e)
 {
     own_reader_child struct reader r = {.fd = -1};
+    own_digest struct digest *digest = NULL;
     own_free struct output *o = calloc(1, sizeof(*o));
     const int fds[] = {tree_fd, tar_fd};
     bool any = false;
 
     if (!o)
         return err_set(e, ERR_HOST, "out of memory");
+    if (digest_new(&digest, e) < 0)
+        return -1;
+    o->digest = digest;
     o->tree_fd = tree_fd;
     o->tar_fd = tar_fd;
     o->top = top;
@@ -449,7 +467,7 @@ int copy_tree_to_tar(int tree_fd, const char *top, uint64_t max_bytes, int tar_f
     o->now_s = clock_real_ns() / 1000000000u;
     if (reader_start(&r, give_out, o, fds, 2, UINT64_MAX, e) < 0)
         return -1;
-    if (hear(&r, ERR_PROTOCOL, notes, &any, e) < 0)
+    if (hear(&r, ERR_PROTOCOL, notes, &any, ret, e) < 0)
         return -1;
     return any ? 0 : err_set(e, ERR_REFUSED, "it is neither a file nor a folder");
 }

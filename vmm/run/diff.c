@@ -6,6 +6,7 @@
 #include "run/amnesia.h"
 #include "run/fork.h"
 #include "run/sandbox.h"
+#include "run/taken.h"
 
 #include <errno.h>
 #include <string.h>
@@ -48,6 +49,7 @@ static int find_newest(const struct diff *d, char **ret, struct err *e)
 static int compare(const struct diff *d, int earlier, int later, int rows_fd,
                    struct look_result *ret, struct unpack_result *ret_out, struct err *e)
 {
+    own_taken struct taken t = {0};
     own_close int tree = -1;
 
     if (d->out_fd < 0)
@@ -57,7 +59,15 @@ static int compare(const struct diff *d, int earlier, int later, int rows_fd,
         return err_sys(e, ERR_HOST, errno, "memfd_create");
     if (look_diff(d->look_path, earlier, later, rows_fd, tree, d->out_max_bytes, LOOK_MS, ret, e) <
             0 ||
-        unpack_run(d->unpack_path, tree, d->out_fd, d->out_max_bytes, UNPACK_MS, ret_out, e) < 0)
+        unpack_listed(d->unpack_path, tree, d->out_fd, &(struct strv){0}, d->out_max_bytes,
+                      UNPACK_MS, &(struct unpack_list){.made = taken_add, .arg = &t}, ret_out,
+                      e) < 0)
+        return -1;
+    t.files = ret_out->files;
+    t.folders = ret_out->folders;
+    t.bytes = ret_out->bytes;
+    t.refused = ret_out->refused;
+    if (taken_tell(d->data_dir, d->sandbox, TAKEN_DIFF, &t, e) < 0)
         return -1;
     if (ret->over)
         return err_set(e, ERR_LIMIT,

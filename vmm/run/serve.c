@@ -7,6 +7,7 @@
 #include "run/alarm.h"
 #include "run/control.h"
 #include "run/recording.h"
+#include "run/taken.h"
 #include "run/talk.h"
 #include "run/watch.h"
 
@@ -403,6 +404,9 @@ static int take(struct keeper *k, struct client *c, const struct talk_request *r
         break;
     case TALK_NETWORK:
         rc = serve_change_network(k, r, fds, &why);
+        break;
+    case TALK_TOOK:
+        rc = taken_put(k, r, fds[TALK_FD_ARGS], &why);
         break;
     case TALK_PAUSE:
     case TALK_RESUME:

@@ -29,7 +29,8 @@ enum {
     HAS_SIZE = 8,
     HAS_COMMAND = 16,
     HAS_NAME = 32,
-    HAS_RULES = 64
+    HAS_RULES = 64,
+    HAS_WORDS = 128
 };
 static const struct rule {
     uint32_t what;
@@ -56,6 +57,7 @@ static const struct rule {
     {TALK_NETWORK, false, HAS_RULES},
     {TALK_COUNTS, false, 0},
     {TALK_DRAIN, false, 0},
+    {TALK_TOOK, false, HAS_WORDS},
 };
 
 static void address(int folder_fd, struct sockaddr_un *ret)
@@ -137,8 +139,9 @@ static bool name_fits(const char name[MARK_NAME_SIZE], bool has)
 static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fds)
 {
     bool tty = r->flags & TALK_TTY, detach = r->flags & TALK_DETACH;
-    bool words = u->has & (HAS_COMMAND | HAS_RULES);
-    size_t want = detach || u->has & HAS_RULES ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
+    bool words = u->has & (HAS_COMMAND | HAS_RULES | HAS_WORDS);
+    size_t want =
+        detach || u->has & (HAS_RULES | HAS_WORDS) ? 1u : 3u - tty + !!(r->flags & TALK_STDIN);
 
     if (r->n_secrets > WIRE_SECRETS_MAX || r->n_secret_env > WIRE_SECRETS_MAX - r->n_secrets)
         return false;
@@ -150,7 +153,8 @@ static bool fits(const struct talk_request *r, const struct rule *u, size_t n_fd
     if ((r->flags && !(u->has & HAS_FLAGS)) || (r->serial && !(u->has & HAS_SERIAL)) ||
         (r->signo && !(u->has & HAS_SIGNO)) || ((r->rows || r->cols) && !(u->has & HAS_SIZE)))
         return false;
-    if ((r->n_args || r->n_env || r->n_secrets) && !words)
+    if ((r->n_args && !words) ||
+        ((r->n_env || r->n_secrets) && !(u->has & (HAS_COMMAND | HAS_RULES))))
         return false;
     if ((r->n_secret_env || r->timeout_ms || r->max_bytes) && !(u->has & HAS_COMMAND))
         return false;

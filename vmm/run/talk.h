@@ -13,8 +13,8 @@
  *   The command of TALK_EXEC travels in a sealed memfd: strings, each with its NUL, in the order
  *   workdir, user (both "" for the plan's own), arguments, environment, names of secrets that are
  *   files, and of those for the environment; their values are in fds that only the relay reads. The
- * seals are what keeps reading it from blocking or changing. The rules of TALK_NETWORK (plan/net.h)
- * travel in the same way, with the gateway's new secrets, which only the gateway reads.
+ * seals are what keeps reading it from blocking or changing. What TALK_TOOK says, and the rules of
+ * TALK_NETWORK (plan/net.h), travel in the same way, the latter with the gateway's new secrets, which only the gateway reads.
  *
  * Must: the keeper checks everything in a request (talk_take_request() does), and never blocks on a
  * client; what a client says can end its own job and no other's. Client and keeper may be different
@@ -35,7 +35,7 @@
 #include <stdint.h>
 
 #define TALK_SOCKET      "socket" /* in the sandbox's folder */
-#define TALK_VERSION     6u
+#define TALK_VERSION     7u
 #define TALK_ARGS_MAX    (1u << 20) /* bytes of the memfd; the plan's own limit is lower */
 #define TALK_STRINGS_MAX 16384u     /* arguments, and variables */
 
@@ -61,6 +61,7 @@ enum talk_what {
     TALK_NETWORK,  /* n_args rules to be allowed, n_env to be denied, n_secrets; fds */
     TALK_COUNTS,   /* of TALK_STATS the host's part: nobody waits for the guest */
     TALK_DRAIN,    /* as TALK_DOWN, of one of the pool's that nobody has taken; else refused */
+    TALK_TOOK,     /* n_args words about what came out (taken.c); fds: only the first one */
     TALK_WHAT_END
 };
 
