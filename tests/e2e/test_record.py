@@ -212,6 +212,51 @@ def a_run_waits_for_the_disk_twice_and_for_its_record_only(folder):
     equal(names, [f"{new.id}.jsonl", "heads.jsonl"] * times)
 
 
+def _changes(record):
+    """Rows by path, and the sum."""
+    lines = _lines(record)
+    rows = {r["guest_path"]: (r["change"], r.get("kind"), r.get("size")) for d in lines if d["type"] == "changes"
+            for r in d["rows"]}
+    return rows, _one(lines, "changes_sum")
+
+
+def what_changed_on_the_disk_is_on_record_as_the_host_read_it(folder):
+    """Of a run that its deadline ended, of a sandbox, and of a fork: since its mark."""
+    odd = "/work/<b>\\x1b[2J"
+    with _New() as new, Nothing():
+        finished(sh("echo one > /work/a; mkdir /work/d; ln -s a /work/l; : > \"$(printf '/work/<b>\\033[2J')\"; exec sleep 100",
+                    "--record-changes", "--timeout", "3"), 124)
+    rows, total = _changes(new.id)
+    equal({p: row for p, row in rows.items() if p.startswith("/work/")},
+          {"/work/a": ("added", "file", 4), "/work/d": ("added", "folder", None), "/work/l": ("added", "link", 1),
+           odd: ("added", "file", 0)})
+    equal((total["since"], total["settled"], total["whole"], total["listed"]), ("empty", True, True, len(rows)))
+    page = f"{folder}/page.html"
+    finished(lazaret("report", "-o", page, new.id))
+    with open(page, encoding="utf-8") as f:
+        text = f.read()
+    check("What changed on its disk" in text and "&lt;b&gt;\\x1b" in text and "/work/<b>" not in text, "the page")
+    with Nothing():
+        with _New() as new:
+            finished(lazaret("up", "changing", "--accel", "tcg", "--record-changes"))
+            check(new.id, "no record")
+        finished(lazaret("exec", "changing", "--", "sh", "-c", "echo one > /work/a; echo two > /work/b"))
+        finished(lazaret("snapshot", "changing", "first"))
+        with _New() as child:
+            finished(lazaret("fork", "changing", "changed"))
+            check(child.id, "no record")
+        finished(lazaret("exec", "changed", "--", "sh", "-c", "rm /work/a; echo three > /work/b"))
+        finished(lazaret("down", "changed"))
+        finished(lazaret("down", "changing"))
+    rows, total = _changes(child.id)
+    equal((rows["/work/a"][0], rows["/work/b"], total["since"], total["settled"]),
+          ("removed", ("changed", "file", 6), "mark", True))
+    rows, total = _changes(new.id)
+    equal((rows["/work/a"], rows["/work/b"], total["since"]), (("added", "file", 4), ("added", "file", 4), "empty"))
+    for options in (("--no-record",), ("--amnesic",)):
+        one_line_error(run(["true"], "--record-changes", *options), 125, "--record-changes excludes")
+
+
 def a_killed_keeper_or_launcher_leaves_an_incomplete_record():
     for who in ("keeper", "launcher"):
         with _New() as new, Nothing():

@@ -37,7 +37,7 @@ GOOD = {
                 "network_ranges": ["10.0.0.0/8", "fd00::/8"]},
                {"egress_proxies": ["proxy.example.org:3128", "[fd00::1]:80"]},
                {"alerts": [{"when": "cpu", "above": 90, "for": "1m", "action": "kill"}]},
-               {"require_record": True, "record_content": False, "redact": ["sk-*", "my name"]},
+               {"require_record": True, "record_content": False, "record_changes": True, "redact": ["sk-*", "my name"]},
                {"record_max_age": "30d", "records_max_size": "1G"}, {"record_max_age": 90, "records_max_size": 1},
                {"alerts": [{"when": "canary", "files": ["/in/a"], "action": "freeze"}]},
                {"alerts": [{"when": "memory", "above": 1, "action": "notify", "socket": "/run/pager"}]}],

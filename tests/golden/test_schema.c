@@ -254,6 +254,8 @@ static char *policy_schema(void)
     doc_set(p, "alerts", alerts("what is told or ended while a guest runs"));
     doc_set(p, "require_record", typed("boolean", "whether every run must have a record"));
     doc_set(p, "record_content", typed("boolean", "whether records say what, not only how much"));
+    doc_set(p, "record_changes",
+            typed("boolean", "whether records say what changed on a guest's disk"));
     doc_set(p, "redact", texts("what is taken out of records", "^[^*]{2}"));
     doc_set(p, "record_max_age",
             age = ranged("how long a record is kept", KEY_KIND_TIME, 1000,

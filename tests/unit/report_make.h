@@ -54,6 +54,9 @@ static inline void fill(struct record *r, const char *text)
     struct doc *exec = with_text(one_number(1), "argv", text);
     struct doc *denials = with_list(one_number(1), "rows", texts(text, KEYS("kind", "path")));
     struct doc *wrote = with_list(one_number(1), "rows", texts(text, KEYS("path")));
+    struct doc *changes = with_list(
+        doc_new_object(), "rows",
+        with_text(texts(text, KEYS("change", "guest_path", "kind", "old_kind")), "what", text));
     struct doc *secret = with_text(with_text(one_number(1), "files", text), "variables", text);
     struct doc *layers =
         with_list(doc_new_object(), "rows", texts(text, KEYS("name", "verdict", "text")));
@@ -69,6 +72,8 @@ static inline void fill(struct record *r, const char *text)
         OK(record_add(r, RECORD_HOST, "sample", sample(i), &err));
     OK(record_add(r, RECORD_GUEST, "denials", denials, &err));
     OK(record_add(r, RECORD_GUEST, "wrote", wrote, &err));
+    OK(record_add(r, RECORD_HOST, "changes", changes, &err));
+    OK(record_add(r, RECORD_HOST, "changes_sum", texts(text, KEYS("error")), &err));
     OK(record_add(r, RECORD_GUEST, "unwatched", texts(text, KEYS("path")), &err));
     OK(record_add(r, RECORD_GUEST, "words", texts(text, KEYS("text")), &err));
     OK(record_add(r, RECORD_HOST, "egress", texts(text, KEYS("destination", "verdict", "why")),

@@ -273,7 +273,8 @@ START_TEST(a_policy_may_require_records_and_say_what_is_on_them)
     own_policy struct policy first =
         policy(P(",\n\"redact\": [\"sk-*\", \"a name\"]"), "host.json");
     own_policy struct policy second =
-        policy(P(",\n\"require_record\": true, \"record_content\": false, \"redact\": [\"sk-*\"]"),
+        policy(P(",\n\"require_record\": true, \"record_content\": false, "
+                 "\"record_changes\": true, \"redact\": [\"sk-*\"]"),
                "own.json");
     const struct policy both[] = {first, second};
     own_plan struct plan *plan = NULL, *read = NULL, *none = NULL, *derived = NULL, *off = NULL;
@@ -284,12 +285,12 @@ START_TEST(a_policy_may_require_records_and_say_what_is_on_them)
 
     request_add(&r, KEY_COMMAND, "true");
     ck_assert_msg(plan_resolve(&w, &plan, &e) == 0, "%s", e.text);
-    ck_assert(!plan->record.off && plan->record.no_content);
+    ck_assert(!plan->record.off && plan->record.no_content && plan->record.changes);
     ck_assert_uint_eq(plan->record.redact.n, 2);
     /* A fork finds it where its sandbox was written down. */
     d = plan_to_doc(plan);
     ck_assert_msg(plan_from_doc(d, &read, &e) == 0, "%s", e.text);
-    ck_assert(!read->record.off && read->record.no_content);
+    ck_assert(!read->record.off && read->record.no_content && read->record.changes);
     ck_assert_uint_eq(read->record.redact.n, 2);
     w.record.off = true;
     ck_assert_int_eq(plan_resolve(&w, &none, &e), -1);
@@ -299,7 +300,11 @@ START_TEST(a_policy_may_require_records_and_say_what_is_on_them)
     ck_assert_int_eq(e.class, ERR_REFUSED);
     w.policies.n = 1;
     ck_assert_msg(plan_resolve(&w, &off, &e) == 0, "%s", e.text);
-    ck_assert(off->record.off);
+    ck_assert(off->record.off && !off->record.changes);
+    w.record.changes = true;
+    ck_assert_int_eq(plan_resolve(&w, &none, &e), -1);
+    ck_assert_int_eq(e.class, ERR_USAGE);
+    w.record.changes = false;
     /* What a sandbox was not to have on record its fork has not either. */
     w.record.off = false;
     ck_assert_msg(plan_derive_wish(read, &w, &derived, &e) == 0, "%s", e.text);

@@ -53,6 +53,7 @@ START_TEST(the_page_has_every_part_of_the_record)
         "Refused in the guest",
         "Egress",
         "Alerts",
+        "What changed on its disk",
         "What came out",
         "Layers of",
         "What decided it",

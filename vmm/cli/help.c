@@ -106,6 +106,7 @@ const char help_main[] =
     "  --keep-logs        keep the run's folder: journal, domain XML, console, result\n"           \
     "  --no-record        keep no record of it, if no policy requires one\n"                       \
     "  --no-output-content  nothing that the job says or is called is on its record\n"             \
+    "  --record-changes   what changed on the guest's disk is on its record\n"                     \
     "  --record-recipient KEY  seal its record to KEY (age1...) at the end (repeatable)\n"         \
     "  --cold             boot, do not begin with a saved guest, and save none\n"                  \
     "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n" \
@@ -242,6 +243,7 @@ const char help_up[] =
     "  --amnesic          what the guest may change stays in the host's memory, never on a disk\n"
     "  --no-record        keep no record of it, if no policy requires one\n"
     "  --no-output-content  nothing that its commands say or are called is on its record\n"
+    "  --record-changes   what changed on its disk is on its record, when it goes down\n"
     "  --record-recipient KEY  seal its record to KEY (age1...) at the end (repeatable)\n"
     "  --keep-logs        if it cannot come up, keep its folder, to see why\n"
     "  --json             one JSON object on stdout\n"

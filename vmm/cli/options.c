@@ -35,6 +35,7 @@ enum {
     OPT_NO_RECORD,
     OPT_NO_CONTENT,
     OPT_RECORD_TO,
+    OPT_RECORD_CHANGES,
     OPT_EGRESS_PROXY,
     OPT_HELP,
 };
@@ -58,6 +59,7 @@ static const struct option switches[] = {
     {"secret-env", required_argument, NULL, OPT_SECRET_ENV},
     {"no-record", no_argument, NULL, OPT_NO_RECORD},
     {"no-output-content", no_argument, NULL, OPT_NO_CONTENT},
+    {"record-changes", no_argument, NULL, OPT_RECORD_CHANGES},
     {"record-recipient", required_argument, NULL, OPT_RECORD_TO},
     {"egress-proxy", no_argument, NULL, OPT_EGRESS_PROXY},
     {"help", no_argument, NULL, OPT_HELP},
@@ -85,6 +87,7 @@ struct run_config options_run_config(const struct cli_paths *paths)
         .data_dir = paths->data_dir,
         .relay_path = paths->relay,
         .unpack_path = paths->unpack,
+        .look_path = paths->look,
         .gateway_path = paths->gateway,
         .preload_path = paths->preload,
         .wrap_path = paths->wrap,
@@ -154,6 +157,9 @@ static int take(struct options *o, int opt, const char *help)
         return -1;
     case OPT_NO_CONTENT:
         o->wish.record.no_content = true;
+        return -1;
+    case OPT_RECORD_CHANGES:
+        o->wish.record.changes = true;
         return -1;
     case OPT_RECORD_TO:
         strv_add(&o->record_to, optarg);

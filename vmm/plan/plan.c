@@ -260,6 +260,8 @@ static void add_others(struct str *s, const struct plan *p)
         str_addf(s, "%-17s %-40s %s\n", "learn", "true", "command line");
     if (p->record.off || p->record.no_content)
         str_addf(s, "%-17s %s\n", "record", p->record.off ? "none" : "without content");
+    if (p->record.changes && !p->record.off && !p->amnesic)
+        str_addf(s, "%-17s %s\n", "record_changes", "true");
     if (p->amnesic) {
         str_format_size(size, sizeof(size), p->amnesic_bytes);
         str_addf(s, "%-17s %-40s %s\n", "amnesic_bytes", size, p->decided[KEY_AMNESIC]);

@@ -180,7 +180,8 @@ static int take_bools(const struct text *t, struct policy *p, struct err *e)
         take_bool(t, "allow_debug", &debug, &p->debug_line, e) < 0 ||
         take_bool(t, "require_amnesic", &p->amnesic, &p->amnesic_line, e) < 0 ||
         take_bool(t, "require_record", &p->record, &p->record_line, e) < 0 ||
-        take_bool(t, "record_content", &content, &line, e) < 0)
+        take_bool(t, "record_content", &content, &line, e) < 0 ||
+        take_bool(t, "record_changes", &p->changes, &line, e) < 0)
         return -1;
     p->no_content = !content;
     p->no_writable = !writable;
@@ -228,6 +229,7 @@ static int take_keys(const struct text *t, struct policy *p, struct err *e)
                                        "alerts",
                                        "require_record",
                                        "record_content",
+                                       "record_changes",
                                        "redact",
                                        "record_max_age",
                                        "records_max_size",

@@ -18,7 +18,8 @@
  *      "alerts": [...],                     what is to be told or ended: alert.h
  *      "require_record": true,              no run without a record
  *      "record_content": false,             records say how much, and not what
- *      "redact": ["sk-*"],                  what is taken out of records: record/redact.h
+ *      "record_changes": true,              ... and what changed on the disk, but of an amnesic
+ * guest "redact": ["sk-*"],                  what is taken out of records: record/redact.h
  *      "record_max_age": "30d",             gc removes what was closed before
  *      "records_max_size": "1G"}            and the oldest, until the rest fits
  *
@@ -63,7 +64,7 @@ struct policy {
         struct net_ranges ranges;
     } ranges;
     struct alert_rules alerts;
-    bool no_writable, no_debug, amnesic, record, no_content;
+    bool no_writable, no_debug, amnesic, record, no_content, changes;
     unsigned writable_line, debug_line, amnesic_line, record_line;
     uint64_t record_age_ms, records_bytes; /* that records may have; 0: any */
 };

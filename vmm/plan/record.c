@@ -29,14 +29,20 @@ int plan_resolve_record(const struct plan_wish *w, struct plan *p, struct err *e
 
     r->off |= w->build || w->prove || w->record.off;
     r->no_content |= w->record.no_content;
+    r->changes |= w->record.changes;
     if (w->build || w->prove)
         return 0;
     if (r->off && policy_check_record(&w->policies, "--no-record", e) < 0)
         return -1;
     for (size_t i = 0; i < w->policies.n; i++) {
         r->no_content |= w->policies.items[i].no_content;
+        r->changes |= w->policies.items[i].changes;
         strv_add_new(&r->redact, &w->policies.items[i].redact.texts);
     }
+    if (w->record.changes && (r->off || p->amnesic))
+        return err_set(
+            e, ERR_USAGE,
+            "--record-changes excludes --no-record, --amnesic, and input or output that is sealed");
     if (r->redact.n > REDACT_MAX)
         return err_set(e, ERR_USAGE, "policy: more than %d patterns to redact", REDACT_MAX);
     return take_recipients(w->record.recipients, r, e);
@@ -44,7 +50,8 @@ int plan_resolve_record(const struct plan_wish *w, struct plan *p, struct err *e
 
 void plan_record_copy(struct plan_record *to, const struct plan_record *from)
 {
-    *to = (struct plan_record){.off = from->off, .no_content = from->no_content};
+    *to = (struct plan_record){
+        .off = from->off, .no_content = from->no_content, .changes = from->changes};
     strv_add_all(&to->redact, &from->redact);
     strv_add_all(&to->recipients, &from->recipients);
 }
@@ -61,6 +68,7 @@ struct doc *plan_record_to_doc(const struct plan_record *r)
 
     doc_set_bool(d, "on", !r->off);
     doc_set_bool(d, "content", !r->no_content);
+    doc_set_bool(d, "changes", r->changes);
     doc_set_strv(d, "redact", (const char *const *)r->redact.items);
     doc_set_strv(d, "recipients", (const char *const *)r->recipients.items);
     return d;
@@ -69,16 +77,18 @@ struct doc *plan_record_to_doc(const struct plan_record *r)
 int plan_record_from_doc(const struct doc *plan, struct plan_record *ret, struct err *e)
 {
     const struct doc *d;
-    bool on, content;
+    bool on, content, changes = false;
 
     if (!doc_has(plan, "record"))
         return 0;
     if (doc_get_object(plan, "record", &d, e) < 0 || doc_get_bool(d, "on", &on, e) < 0 ||
         doc_get_bool(d, "content", &content, e) < 0 ||
+        (doc_has(d, "changes") && doc_get_bool(d, "changes", &changes, e) < 0) ||
         doc_get_strv(d, "redact", &ret->redact, e) < 0 ||
         doc_get_strv(d, "recipients", &ret->recipients, e) < 0)
         return -1;
     ret->off = !on;
     ret->no_content = !content;
+    ret->changes = changes;
     return 0;
 }

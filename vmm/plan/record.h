@@ -11,13 +11,14 @@
 struct plan_record {
     bool off;
     bool no_content;        /* no arguments, names of variables and outputs, words of the guest */
+    bool changes;           /* what it changed on its disk is on it, at its end */
     struct strv redact;     /* patterns: record/redact.h */
     struct strv recipients; /* public keys that it is sealed to at the end; empty: to nobody */
 };
 
 /* Of the command line only: it is not for a manifest to say. */
 struct plan_record_wish {
-    bool off, no_content;
+    bool off, no_content, changes;
     const struct strv *recipients; /* borrowed; NULL: none */
 };
 

@@ -111,6 +111,15 @@ static void about_sample(const struct doc *d, struct str *s)
     add_number(s, d, "disk_bytes");
 }
 
+static void about_changes(const struct doc *d, struct str *s)
+{
+    static const char *const names[] = {"added", "changed", "removed", "unread"};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        add_number(s, d, names[i]);
+    add_text(s, d, "error");
+}
+
 static void about_any(const struct doc *d, struct str *s)
 {
     static const char *const texts[] = {"taken", "name",  "action", "mark", "guest_name",
@@ -141,6 +150,7 @@ static const struct kind {
     {"dropped", REPORT_CARE, about_any},    {"mark", REPORT_GOOD, about_any},
     {"revert", REPORT_GOOD, about_any},     {"fork", REPORT_GOOD, about_any},
     {"file", REPORT_PLAIN, about_file},     {"sample", REPORT_PLAIN, about_sample},
+    {"changes", REPORT_WORK, about_rows},   {"changes_sum", REPORT_WORK, about_changes},
     {"wrote", REPORT_WORK, about_rows},     {"unwatched", REPORT_CARE, about_any},
     {"rules", REPORT_CARE, about_rules},    {"held", REPORT_BAD, about_any},
 };

@@ -97,6 +97,13 @@ uint64_t report_number(const struct doc *d, const char *key)
     return doc_get_u64(d, key, &n, &(struct err){0}) < 0 ? 0 : n;
 }
 
+bool report_flag(const struct doc *d, const char *key)
+{
+    bool flag;
+
+    return doc_get_bool(d, key, &flag, &(struct err){0}) == 0 && flag;
+}
+
 const struct doc *report_list(const struct doc *d, const char *key)
 {
     const struct doc *list;

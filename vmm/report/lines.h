@@ -5,6 +5,7 @@
 #include "base/doc.h"
 #include "base/err.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,9 +31,10 @@ void report_lines_done(struct report_lines *l);
 
 /* The first line of a type, or NULL. */
 const struct report_line *report_lines_first(const struct report_lines *l, const char *type);
-/* Members of a line; "" or 0 where there is none. */
+/* Members of a line; "", 0 or false where there is none. */
 const char *report_text(const struct doc *d, const char *key);
 uint64_t report_number(const struct doc *d, const char *key);
+bool report_flag(const struct doc *d, const char *key);
 /* An array, or NULL. */
 const struct doc *report_list(const struct doc *d, const char *key);
 

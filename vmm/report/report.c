@@ -190,6 +190,7 @@ void report_format(const struct report_lines *l, const struct verify_report *v, 
     report_resources(l, page);
     report_denials(l, page);
     report_wrote(l, page);
+    report_changes(l, page);
     report_egress(l, page);
     report_outputs(l, page);
     report_layers(l, page);

@@ -16,6 +16,7 @@ void report_layers(const struct report_lines *l, struct str *page);
 void report_commands(const struct report_lines *l, struct str *page);
 void report_denials(const struct report_lines *l, struct str *page);
 void report_wrote(const struct report_lines *l, struct str *page);
+void report_changes(const struct report_lines *l, struct str *page);
 void report_egress(const struct report_lines *l, struct str *page);
 void report_alerts(const struct report_lines *l, struct str *page);
 void report_outputs(const struct report_lines *l, struct str *page);

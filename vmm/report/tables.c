@@ -212,6 +212,56 @@ void report_wrote(const struct report_lines *l, struct str *page)
     end_table(&t, NULL);
 }
 
+static void change_row(struct table *t, const struct doc *line, const struct doc *d)
+{
+    const char *kind = report_text(d, *report_text(d, "kind") ? "kind" : "old_kind");
+    const struct doc *what = report_list(d, "what");
+    own_str struct str words = {0};
+
+    (void)line;
+    for (size_t i = 0; i < doc_len(what); i++)
+        str_addf(&words, "%s%s", i ? ", " : "", doc_str_at(what, i) ? doc_str_at(what, i) : "?");
+    word_cell(t, report_text(d, "change"));
+    cell(t, report_text(d, "guest_path"));
+    word_cell(t, kind);
+    number_cell(t, d, "old_size");
+    number_cell(t, d, "size");
+    cell(t, words.len > 0 ? words.data : report_text(d, "why"));
+}
+
+/* How many there are, and why it may be other than the truth. */
+static void changes_sum(const struct doc *d, struct str *page)
+{
+    static const char *const names[] = {"added", "changed", "removed", "unread", "listed"};
+
+    html_raw(page, "<section><h2>What changed on its disk: in all</h2><p>");
+    for (size_t i = 0; !doc_has(d, "error") && i < sizeof(names) / sizeof(names[0]); i++)
+        str_addf(page, "%s%" PRIu64 " %s", i ? ", " : "", report_number(d, names[i]), names[i]);
+    html_text(page, report_text(d, "error"));
+    if (!report_flag(d, "settled"))
+        html_raw(page, ". The guest did not write it out: what was in its memory only is missing");
+    if (!doc_has(d, "error") && !report_flag(d, "whole"))
+        html_raw(page, ". Not all of it could be read");
+    html_raw(page, ".</p></section>\n");
+}
+
+void report_changes(const struct report_lines *l, struct str *page)
+{
+    struct table t = {page,
+                      "What changed on its disk",
+                      "Read from the disk by the host when the guest was gone; names are the "
+                      "guest's.",
+                      "<th>change<th>path<th>kind<th>bytes before<th>bytes after<th>what",
+                      0,
+                      0};
+    const struct report_line *sum = report_lines_first(l, "changes_sum");
+
+    each_row(l, "changes", "rows", change_row, &t);
+    end_table(&t, NULL);
+    if (sum)
+        changes_sum(sum->d, page);
+}
+
 static void egress_row(struct table *t, const struct doc *line, const struct doc *d)
 {
     bool allowed = strcmp(report_text(d, "verdict"), "allowed") == 0;

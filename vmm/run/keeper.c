@@ -16,6 +16,7 @@
 #include "run/alarm.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
+#include "run/changes.h"
 #include "run/control.h"
 #include "run/fork.h"
 #include "run/observe.h"
@@ -214,6 +215,7 @@ int keeper_main(struct keeper *k)
     memcpy(k->result.id, k->folder->id, sizeof(k->result.id));
     if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);
+    changes_settle(k);
     go_down(k, begun);
     hear_last(k);
     alarm_done(k);

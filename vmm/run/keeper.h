@@ -91,6 +91,7 @@ struct keeper {
     unsigned seen_stopped;          /* readings in a row that found QEMU stopped by a signal */
     bool held;                      /* a sandbox's fence does not hold: its guest is stopped */
     bool ending;                    /* a sandbox was told to end by a signal */
+    bool settled;                   /* its disk is written out, and it is held (changes.h) */
     uint64_t up_ms;                 /* monotonic */
     unsigned guest_lines;           /* of the guest's own words in the notes */
     struct run_result result;

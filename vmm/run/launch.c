@@ -258,7 +258,8 @@ static int check_files(struct err *e)
 
 int launch_check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
-    const char *const programs[] = {c->relay_path, c->unpack_path, c->wrap_path, c->gateway_path};
+    const char *const programs[] = {c->relay_path, c->unpack_path, c->look_path, c->wrap_path,
+                                    c->gateway_path};
 
     if (plan->inputs.n > KEEPER_INPUTS_MAX)
         return err_set(e, ERR_USAGE, "--in: more than %d folders", KEEPER_INPUTS_MAX);

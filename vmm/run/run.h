@@ -65,7 +65,7 @@ struct recording_files;
 
 struct run_config {
     const char *data_dir; /* absolute: images/ runs/ cache/ */
-    const char *relay_path, *unpack_path, *gateway_path;
+    const char *relay_path, *unpack_path, *look_path, *gateway_path;
     const char *preload_path; /* library for QEMU: hv/preload.c */
     const char *wrap_path;    /* of the program lazaret-qemu */
     bool warm;                /* begin with a saved guest, and save one where there is none */

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/spawn.h"
+#include "run/changes.h"
 #include "run/control.h"
 #include "run/fork.h"
 #include "run/launch.h"
@@ -233,10 +234,10 @@ int sandbox_hold_supervisor(int folder_fd)
 }
 
 /* Asks the keeper, which answers by closing. */
-static void ask_down(int folder_fd)
+static void ask_down(int folder_fd, uint64_t patience_ms)
 {
     const struct talk_request r = {.version = TALK_VERSION, .what = TALK_DOWN};
-    uint64_t until = clock_mono_ms() + DOWN_MS;
+    uint64_t until = clock_mono_ms() + patience_ms;
     own_close int fd = -1;
     struct pollfd p = {.events = POLLIN};
     struct err e;
@@ -291,16 +292,19 @@ static int see_end(const char *data_dir, const char *name, int folder_fd, int su
 int sandbox_down(const char *data_dir, const char *name, bool hard, struct err *e)
 {
     own_close int fd = -1, supervisor = -1;
+    uint64_t patience_ms = DOWN_MS;
     const char *state;
 
     if (sandbox_open(data_dir, name, &fd, &state, e) < 0)
         return -1;
     if (strcmp(state, "dead") != 0) {
+        if (changes_are_asked_of(fd))
+            patience_ms += CHANGES_DOWN_MS;
         supervisor = sandbox_hold_supervisor(fd);
         if (!hard && strcmp(state, "starting") == 0 && supervisor >= 0)
             pidfd_send_signal(supervisor, SIGTERM, NULL, 0);
         else if (!hard)
-            ask_down(fd);
+            ask_down(fd, patience_ms);
         /* Init dies with the supervisor, and everything with init. */
         if ((hard || !wait_until_dead(fd, clock_mono_ms() + DOWN_MS)) && supervisor >= 0)
             pidfd_send_signal(supervisor, SIGKILL, NULL, 0);

@@ -10,6 +10,7 @@
 #include "images/sealed_tar.h"
 #include "run/amnesia.h"
 #include "run/cage.h"
+#include "run/changes.h"
 #include "run/fork.h"
 #include "run/recording.h"
 #include "run/start.h"
@@ -153,6 +154,7 @@ int up_scratch(struct keeper *k, struct err *e)
 
 void up_scratch_undo(struct keeper *k)
 {
+    changes_put(k);
     remove_file(k, FOLDER_SCRATCH);
     remove_file(k, FOLDER_DISK);
     remove_file(k, FOLDER_BASE);
