@@ -59,7 +59,7 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION         8u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION         9u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */
@@ -308,8 +308,8 @@ enum wire_denied_kind {
 #define WIRE_FILE_WRITE 512u
 #define WIRE_FILE_EXEC  1024u
 #define WIRE_NAME_MAX   255u /* bytes of its name: what is longer is cut */
-/* One row. It may come twice while the job runs: when the first one was refused, and with a higher
- * count before EXIT. The guest's word. */
+/* One row. It comes when the first one was refused, again whenever its count is twice what was told
+ * last or more, and once before EXIT with any higher count. The guest's word. */
 struct wire_denied {
     uint32_t kind;
     uint32_t detail; /* 0 but for WIRE_DENIED_CALL and _FILE */

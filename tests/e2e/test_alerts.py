@@ -133,6 +133,24 @@ def _counted(name):
     check(value and value[0] * 1e9 >= rows[0]["cpu_ns"], metrics)
 
 
+def a_burst_of_denials_is_told_and_ends_the_job_while_it_runs(folder):
+    """By the guest's word, which comes again whenever there are twice as many."""
+    rules = _policy(folder, {"when": "denials", "above": 100, "for": "5m", "action": "kill"})
+    burst = "import ctypes, time\nc = ctypes.CDLL(None)\nwhile True: c.unshare(0x20000); time.sleep(0.001)"
+    before = set(os.listdir(f"{DATA}/records"))
+    with Nothing():
+        r = run(["python3", "-c", burst], *SMALL, "--policy", rules)
+    finished(r, 121)
+    said = r.stderr.decode()
+    equal(said.count("the job is refused unshare"), 1, said)
+    check(re.search(rf"an alert of {re.escape(rules)}:1 ended it: denials: \d+ is above 100", said), said)
+    (name,) = set(os.listdir(f"{DATA}/records")) - before
+    counts = [row["count"] for d in recorded("denied", name.removesuffix(".jsonl"))[1] for row in d["rows"]
+              if row.get("call") == "unshare"]
+    check(counts[-1] > 100, counts)
+    check(all(2 * a <= b for a, b in zip(counts, counts[1:])), counts)
+
+
 def output_over_its_alert_is_not_handed_out(folder):
     """A run's folder before anything is made in it; of a sandbox what is copied counts, too."""
     rules = _policy(folder, {"when": "output", "above": "1M", "action": "kill"})

@@ -58,13 +58,13 @@ static void output(enum wire_kind kind)
         put(WIRE_DATA, wire_stream(1, kind), "x", 1);
 }
 
-/* As the smallest and the largest they can be; each row twice, as it may be. */
+/* As the smallest and the largest they can be; each row as often as it may come. */
 static void denials(void)
 {
     const uint32_t control = wire_stream(1, WIRE_CONTROL);
     uint8_t raw[WIRE_DENIED_SIZE];
 
-    for (uint64_t count = 1; count <= 2; count++) {
+    for (uint64_t count = 1; count > 0; count *= 2) {
         for (uint32_t i = 0; i < WIRE_DENIED_MAX; i++) {
             struct wire_denied m = {.kind = WIRE_DENIED_CALL, .detail = i, .count = count};
 

@@ -158,7 +158,7 @@ static void flood_of_denials(void)
     expect_tampered();
 }
 
-/* A row may come twice, and the second time it is more. */
+/* A row may come again with twice its count, and once with a higher one. */
 static void deny_again(uint64_t first, uint64_t second, uint64_t third)
 {
     const uint64_t counts[] = {first, second, third};
@@ -179,9 +179,14 @@ static void denials_that_do_not_grow(void)
     deny_again(2, 2, 0);
 }
 
-static void denials_that_come_a_third_time(void)
+static void denials_that_grow_a_little_twice(void)
 {
-    deny_again(1, 2, 3);
+    deny_again(2, 3, 4);
+}
+
+static void denials_that_come_after_the_last(void)
+{
+    deny_again(2, 3, 600);
 }
 
 static void see(uint32_t kind, uint32_t detail, uint64_t size, const char *path)
@@ -385,7 +390,8 @@ static const struct relay_row rows[] = {
     ROW(flood_of_a_job_that_never_was, READY),
     ROW(flood_of_denials, RUNNING),
     ROW(denials_that_do_not_grow, RUNNING),
-    ROW(denials_that_come_a_third_time, RUNNING),
+    ROW(denials_that_grow_a_little_twice, RUNNING),
+    ROW(denials_that_come_after_the_last, RUNNING),
     ROW(flood_of_files_that_were_written, RUNNING),
     ROW(flood_of_files_that_were_opened, READY),
     ROW(files_of_a_job_that_nobody_watches, READY),

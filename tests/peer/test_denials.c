@@ -75,11 +75,12 @@ static void echo_mark(unsigned number)
 /* What was told of each job, in rising order. */
 static struct told {
     struct wire_denied rows[WIRE_DENIED_MAX];
-    bool twice[WIRE_DENIED_MAX];
+    bool last[WIRE_DENIED_MAX]; /* it came with less than twice its count */
     size_t n;
 } told[WIRE_EXEC_MAX + 1];
 
-/* One DENIED, into its place among those that came: once, or once more with a higher count. */
+/* One DENIED, into its place among those that came: again with twice its count, and once with a
+ * higher one. */
 static void take_row(struct told *t)
 {
     struct wire_denied m;
@@ -90,16 +91,16 @@ static void take_row(struct told *t)
     while (at < t->n && wire_denied_what(&t->rows[at]) < wire_denied_what(&m))
         at++;
     if (at < t->n && wire_denied_what(&t->rows[at]) == wire_denied_what(&m)) {
-        ck_assert(!t->twice[at] && m.count > t->rows[at].count);
-        t->twice[at] = true;
+        ck_assert(!t->last[at] && m.count > t->rows[at].count);
+        t->last[at] = m.count / 2 < t->rows[at].count;
         t->rows[at] = m;
         return;
     }
     ck_assert_uint_lt(t->n, WIRE_DENIED_MAX);
     memmove(t->rows + at + 1, t->rows + at, (t->n - at) * sizeof(t->rows[0]));
-    memmove(t->twice + at + 1, t->twice + at, (t->n - at) * sizeof(t->twice[0]));
+    memmove(t->last + at + 1, t->last + at, (t->n - at) * sizeof(t->last[0]));
     t->rows[at] = m;
-    t->twice[at] = false;
+    t->last[at] = false;
     t->n++;
 }
 
@@ -162,28 +163,29 @@ START_TEST(refused_calls_are_counted_by_number_and_told_before_the_end)
 }
 END_TEST
 
-START_TEST(the_first_of_a_kind_is_told_while_the_job_runs)
+START_TEST(the_first_of_a_kind_and_twice_as_many_are_told_while_the_job_runs)
 {
     struct wire_denied m;
     uint8_t raw[4];
     unsigned mark;
 
     begin("sleep\n300");
-    for (unsigned i = 0; i < 3; i++) {
-        static const unsigned numbers[] = {165, 165, 321};
+    for (unsigned i = 0; i < 5; i++) {
+        static const unsigned numbers[] = {165, 165, 165, 165, 321}, counts[] = {1, 2, 0, 4, 1};
 
         tell_refused(1, "\"x\"", X86_64, numbers[i]);
-        if (i == 1) /* told already: no frame */
+        if (counts[i] == 0) /* hardly more than was told: no frame */
             continue;
         peer_expect(&pe, WIRE_DENIED, &f);
         ck_assert_int_eq(wire_denied_parse(f.p, f.h.length, &m), 0);
-        ck_assert(m.kind == WIRE_DENIED_CALL && m.detail == numbers[i] && m.count == 1);
+        ck_assert(m.kind == WIRE_DENIED_CALL && m.detail == numbers[i] && m.count == counts[i]);
     }
+    tell_refused(1, "\"x\"", X86_64, 165);
     wire_u32_format(raw, SIGKILL);
     peer_send(&pe, WIRE_SIGNAL, wire_stream(1, WIRE_CONTROL), raw, sizeof(raw));
     mark = hear_mark();
     echo_mark(mark);
-    ck_rows("1:165*2 "); /* what has grown, and that only */
+    ck_rows("1:165*5 "); /* what has grown, and that only */
     peer_close(&pe);
 }
 END_TEST
@@ -406,7 +408,7 @@ START_TEST(limits_that_were_hit_are_told)
 }
 END_TEST
 
-SUITE("denials", the_first_of_a_kind_is_told_while_the_job_runs,
+SUITE("denials", the_first_of_a_kind_and_twice_as_many_are_told_while_the_job_runs,
       refused_calls_are_counted_by_number_and_told_before_the_end, each_job_has_its_own_count,
       more_calls_than_rows_are_summed_up, what_cannot_be_read_or_will_not_come_keeps_no_job_back,
       limits_that_were_hit_are_told, files_that_apparmor_refused_are_told_by_name,

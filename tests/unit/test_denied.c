@@ -80,7 +80,7 @@ static const struct {
 } lies[] = {
     {1, {{WIRE_DENIED_CALL, 165, 1}, {WIRE_DENIED_CALL, 165, 1}}}, /* twice the same */
     {1, {{WIRE_DENIED_CALL, 165, 2}, {WIRE_DENIED_CALL, 165, 1}}}, /* less than before */
-    {1, {{WIRE_DENIED_PIDS, 0, 1}, {WIRE_DENIED_PIDS, 0, 2}, {WIRE_DENIED_PIDS, 0, 3}}}, /* again */
+    {1, {{WIRE_DENIED_PIDS, 0, 2}, {WIRE_DENIED_PIDS, 0, 3}, {WIRE_DENIED_PIDS, 0, 4}}}, /* again */
     {1, {{0, 0, 1}}},                                /* no kind */
     {1, {{WIRE_DENIED_KIND_END, 0, 1}}},             /* an unknown one */
     {1, {{WIRE_DENIED_MEMORY, 1, 1}}},               /* detail of none */

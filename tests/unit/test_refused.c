@@ -85,11 +85,14 @@ START_TEST(what_finds_no_room_in_a_line_is_counted)
     for (uint32_t i = 0; i < REFUSED_ROWS + 9; i++)
         refused_add_call(&r, 8,
                          &(struct wire_denied){.kind = WIRE_DENIED_CALL, .detail = i, .count = 1});
+    refused_add_call(&r, 8, &(struct wire_denied){.kind = WIRE_DENIED_CALL, .count = 2});
     ck_assert_ptr_null(refused_take_calls(&r, 5000 + REFUSED_MS - 1));
     ck_assert_uint_eq(refused_due_ms(&r), 5000 + REFUSED_MS);
     next = refused_take_calls(&r, 5000 + REFUSED_MS);
     ck_assert_int_eq(doc_get_array(next, "rows", &rows, &err), 0);
     ck_assert_uint_eq(doc_len(rows), REFUSED_ROWS);
+    ck_assert_uint_eq(number(doc_at(rows, 0), "count"), 2); /* the newest, in its place */
+    ck_assert_uint_eq(number(doc_at(rows, 1), "count"), 1);
     ck_assert_uint_eq(number(next, "more"), 9);
 }
 END_TEST

@@ -162,7 +162,7 @@ static const char *on_exit(struct session *s, const struct wire_header *h, const
     return NULL;
 }
 
-/* A row comes once, and once more if there were more of it. */
+/* A row comes again when there are twice as many of it, and once if there are more. */
 static const char *on_denied(struct session *s, const struct wire_header *h, const uint8_t *p)
 {
     uint32_t exec = wire_stream_exec(h->stream), i = 0;
@@ -180,10 +180,10 @@ static const char *on_denied(struct session *s, const struct wire_header *h, con
         return "more of them than there may be";
     if (i == j->n_denied)
         j->denied[j->n_denied++] = (struct session_denied){.what = wire_denied_what(&m)};
-    else if (j->denied[i].twice || m.count <= j->denied[i].count)
+    else if (j->denied[i].last || m.count <= j->denied[i].count)
         return "told already";
     else
-        j->denied[i].twice = true;
+        j->denied[i].last = m.count / 2 < j->denied[i].count;
     j->denied[i].count = m.count;
     session_add_event(s, CHANNEL_DENIED, exec)->denied = m;
     return NULL;

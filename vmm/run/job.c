@@ -312,9 +312,18 @@ void job_shift(struct job *j, uint64_t ms)
         j->deadline_ms += ms;
 }
 
-const struct wire_denied *job_next_denied(struct job *j)
+const struct wire_denied *job_next_denied(struct job *j, bool *ret_new)
 {
     const struct run_denied *d = &j->result->denied;
 
-    return j->n_denied < d->n ? &d->rows[j->n_denied++] : NULL;
+    for (uint32_t i = 0; i < d->n; i++) {
+        uint64_t *told = &j->denied_told[i];
+
+        if (*told > d->rows[i].count / 2)
+            continue;
+        *ret_new = *told == 0;
+        *told = d->rows[i].count;
+        return &d->rows[i];
+    }
+    return NULL;
 }

@@ -33,7 +33,7 @@ struct job {
     uint64_t moved;    /* bytes of its streams: what the relay last said */
     uint64_t wrote;    /* those of them that came from it */
     unsigned blind;    /* looks in a row that failed */
-    uint32_t n_denied; /* rows of the result that job_next_denied() has handed out */
+    uint64_t denied_told[WIRE_DENIED_MAX]; /* counts that job_next_denied() has handed out */
 };
 
 /* Where its streams go; borrowed. */
@@ -54,8 +54,9 @@ void job_go_on(struct job *j, unsigned number, const struct plan *plan, struct r
 void job_take_event(struct job *j, const struct channel_event *ev);
 /* Kills it at its deadline or over its budget, and gives it up when it does not end. */
 int job_tick(struct job *j, struct channel *ch, struct hv *hv, struct err *e);
-/* What it is refused that it was not before, once each; NULL: nothing new. Borrows. */
-const struct wire_denied *job_next_denied(struct job *j);
+/* What it is refused that it was not before (*ret_new), or at least twice as often as it was when
+ * it was handed out last; NULL: nothing. Borrows. */
+const struct wire_denied *job_next_denied(struct job *j, bool *ret_new);
 /* Time stood still for it. */
 void job_shift(struct job *j, uint64_t ms);
 

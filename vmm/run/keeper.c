@@ -229,13 +229,13 @@ int keeper_main(struct keeper *k)
 }
 
 int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_denied *row,
-                       struct err *e)
+                       bool is_new, struct err *e)
 {
     struct doc *what;
 
     if (recording_has_content(k))
         refused_add_call(&k->refused, serial ? serial : 1, row);
-    if (k->plan->amnesic)
+    if (k->plan->amnesic || !is_new)
         return 0;
     what = denied_row_to_doc(row);
     if (serial)

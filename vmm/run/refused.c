@@ -16,23 +16,25 @@ void refused_add_try(struct refused *r, const struct gateway_event *try)
 
 void refused_add_call(struct refused *r, uint32_t serial, const struct wire_denied *row)
 {
-    struct doc *d;
+    uint32_t i = 0;
 
-    if (!r->calls.rows)
-        r->calls.rows = doc_new_array();
-    if (doc_len(r->calls.rows) == REFUSED_ROWS) {
+    while (i < r->calls.n && (r->calls.rows[i].serial != serial ||
+                              wire_denied_what(&r->calls.rows[i].row) != wire_denied_what(row)))
+        i++;
+    if (i == REFUSED_ROWS) {
         r->calls.more++;
         return;
     }
-    d = denied_row_to_doc(row);
-    doc_set_u64(d, "exec", serial);
-    doc_add(r->calls.rows, d);
+    r->calls.rows[i].serial = serial;
+    r->calls.rows[i].row = *row;
+    if (i == r->calls.n)
+        r->calls.n++;
 }
 
 uint64_t refused_due_ms(const struct refused *r)
 {
     uint64_t tries = r->tries.count ? r->tries.next_ms : UINT64_MAX;
-    uint64_t calls = r->calls.rows ? r->calls.next_ms : UINT64_MAX;
+    uint64_t calls = r->calls.n ? r->calls.next_ms : UINT64_MAX;
 
     return tries < calls ? tries : calls;
 }
@@ -67,14 +69,22 @@ struct doc *refused_take_tries(struct refused *r, uint64_t now_ms, bool content)
 
 struct doc *refused_take_calls(struct refused *r, uint64_t now_ms)
 {
-    struct doc *d;
+    struct doc *d, *rows;
 
-    if (!r->calls.rows || now_ms < r->calls.next_ms)
+    if (r->calls.n == 0 || now_ms < r->calls.next_ms)
         return NULL;
     d = doc_new_object();
-    doc_set(d, "rows", own_steal_ptr(r->calls.rows));
+    rows = doc_new_array();
+    for (uint32_t i = 0; i < r->calls.n; i++) {
+        struct doc *row = denied_row_to_doc(&r->calls.rows[i].row);
+
+        doc_set_u64(row, "exec", r->calls.rows[i].serial);
+        doc_add(rows, row);
+    }
+    doc_set(d, "rows", rows);
     if (r->calls.more)
         doc_set_u64(d, "more", r->calls.more);
+    r->calls.n = 0;
     r->calls.more = 0;
     begin_turn(&r->calls.next_ms, now_ms);
     return d;

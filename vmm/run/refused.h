@@ -3,10 +3,11 @@
  *
  * How it works
  *   A destination that the gateway refuses for the first time has its line (recording_egress());
- *   tries after that, and what a guest's kernel refused, are gathered here: the first is a line at
- *   once, what comes within REFUSED_MS of one goes into the next, and what is left when a command
- *   ends before its end. So a guest makes two lines a second of it, whatever it does. What a
- *   command was refused in all is said at its end (recording_exit()).
+ *   tries after that, and what a guest's kernel refused, for the first time or twice as often as
+ *   was told last, are gathered here: the first is a line at once, what comes within REFUSED_MS of
+ *   one goes into the next, of what comes more than once the newest, and what is left when a
+ *   command ends before its end. So a guest makes two lines a second of it, whatever it does.
+ *   What a command was refused in all is said at its end (recording_exit()).
  */
 #ifndef LZ_RUN_REFUSED_H
 #define LZ_RUN_REFUSED_H
@@ -26,7 +27,11 @@ struct refused {
         struct gateway_event last;
     } tries;
     struct refused_calls {
-        struct doc *rows; /* or NULL */
+        uint32_t n;
+        struct {
+            uint32_t serial;
+            struct wire_denied row;
+        } rows[REFUSED_ROWS];
         uint64_t more, next_ms;
     } calls;
 };
@@ -35,7 +40,8 @@ struct keeper;
 
 /* A try that has no line of its own. */
 void refused_add_try(struct refused *r, const struct gateway_event *try);
-/* The guest's word. `serial`: of the command. */
+/* The guest's word; in place of what it said before, if that is not told. `serial`: of the command.
+ */
 void refused_add_call(struct refused *r, uint32_t serial, const struct wire_denied *row);
 /* When the next line is due, or UINT64_MAX. */
 uint64_t refused_due_ms(const struct refused *r);

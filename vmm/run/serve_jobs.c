@@ -279,11 +279,12 @@ static int tell_denied(struct keeper *k, unsigned exec, struct err *e)
 {
     struct task *t = &k->serve->tasks[exec - 1];
     const struct wire_denied *row;
+    bool is_new;
 
-    while ((row = job_next_denied(&k->jobs[exec - 1]))) {
-        if (keeper_note_denied(k, t->serial, row, e) < 0)
+    while ((row = job_next_denied(&k->jobs[exec - 1], &is_new))) {
+        if (keeper_note_denied(k, t->serial, row, is_new, e) < 0)
             return -1;
-        t->denied_due = true;
+        t->denied_due |= is_new;
     }
     if (!t->denied_due || !t->client || !t->told_started || !talk_is_read(t->client->fd))
         return 0;

@@ -119,10 +119,13 @@ static int tell_denied(struct keeper *k, struct err *e)
 {
     struct control m = {.type = CONTROL_DENIED, .result.debug = k->plan->debug};
     const struct wire_denied *row;
+    bool is_new;
 
-    while ((row = job_next_denied(&k->jobs[0]))) {
-        if (keeper_note_denied(k, 0, row, e) < 0)
+    while ((row = job_next_denied(&k->jobs[0], &is_new))) {
+        if (keeper_note_denied(k, 0, row, is_new, e) < 0)
             return -1;
+        if (!is_new)
+            continue;
         m.denied = *row;
         control_hint(k->control_fd, &m);
     }
