@@ -58,8 +58,7 @@ void denials_add(struct denials *d, enum wire_denied_kind kind, uint64_t count)
 
 static bool is_due(const struct denial *d, bool last)
 {
-    return d->row.count > 0 &&
-           (d->told <= d->row.count / 2 || (last && d->told < d->row.count));
+    return d->row.count > 0 && (d->told <= d->row.count / 2 || (last && d->told < d->row.count));
 }
 
 struct denial *denials_due(struct denials *d, bool last)

@@ -29,8 +29,9 @@ void denials_add_call(struct denials *d, uint32_t number);
 void denials_add_file(struct denials *d, const char *name, uint32_t access);
 /* `count` more of a kind that is told by its count only. */
 void denials_add(struct denials *d, enum wire_denied_kind kind, uint64_t count);
-/* The next row that the host is to be told: one that it has not heard of, or half the count of, and,
- * at the `last`, one that it has another count of; NULL: there is none. Whoever tells it calls denials_told(). */
+/* The next row that the host is to be told: one that it has not heard of, or half the count of,
+ * and, at the `last`, one that it has another count of; NULL: there is none. Whoever tells it calls
+ * denials_told(). */
 struct denial *denials_due(struct denials *d, bool last);
 void denials_told(struct denial *row);
 /* Another host has been told nothing. */

@@ -39,16 +39,22 @@ static void add(const void *data, size_t len)
     batch.n += len;
 }
 
-static void put(uint16_t type, uint32_t stream, const void *payload, size_t length)
+/* Of either protocol: their headers are laid out alike. */
+static void put_frame(uint32_t magic, uint16_t type, uint32_t stream, const void *payload,
+                      size_t length)
 {
     uint8_t raw[WIRE_HEADER_SIZE];
-    const struct wire_header h = {.type = type, .stream = stream, .length = (uint32_t)length};
 
     if (batch.n + sizeof(raw) + length > sizeof(batch.bytes))
         flush();
-    wire_header_format(raw, &h);
+    wire_header_put(raw, magic, type, stream, (uint32_t)length);
     add(raw, sizeof(raw));
     add(payload, length);
+}
+
+static void put(uint16_t type, uint32_t stream, const void *payload, size_t length)
+{
+    put_frame(WIRE_MAGIC, type, stream, payload, length);
 }
 
 /* The whole of a window, a byte a frame. */
@@ -127,14 +133,7 @@ void liar_flood_of_events(void)
 
 static void put_net(uint16_t type, uint32_t stream, const void *payload, size_t length)
 {
-    uint8_t raw[NET_HEADER_SIZE];
-    const struct net_header h = {.type = type, .stream = stream, .length = (uint32_t)length};
-
-    if (batch.n + sizeof(raw) + length > sizeof(batch.bytes))
-        flush();
-    net_header_format(raw, &h);
-    add(raw, sizeof(raw));
-    add(payload, length);
+    put_frame(NET_MAGIC, type, stream, payload, length);
 }
 
 /* A frame of the host's, which is one that we expect. */

@@ -73,7 +73,7 @@ static inline void fill(struct record *r, const char *text)
     OK(record_add(r, RECORD_GUEST, "denials", denials, &err));
     OK(record_add(r, RECORD_GUEST, "wrote", wrote, &err));
     OK(record_add(r, RECORD_HOST, "changes", changes, &err));
-    OK(record_add(r, RECORD_HOST, "changes_sum", texts(text, KEYS("error")), &err));
+    OK(record_add(r, RECORD_HOST, "changes_sum", texts(text, KEYS("error", "guest_error")), &err));
     OK(record_add(r, RECORD_GUEST, "unwatched", texts(text, KEYS("path")), &err));
     OK(record_add(r, RECORD_GUEST, "words", texts(text, KEYS("text")), &err));
     OK(record_add(r, RECORD_HOST, "egress", texts(text, KEYS("destination", "verdict", "why")),

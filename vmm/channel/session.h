@@ -46,7 +46,7 @@ struct session_job {
     struct wire_exit exit;
     struct session_denied {
         uint64_t what, count; /* wire_denied_what() */
-        bool last; /* it came with less than twice its count, which it may once */
+        bool last;            /* it came with less than twice its count, which it may once */
     } denied[WIRE_DENIED_MAX];
     uint32_t n_denied;
     struct session_seen {

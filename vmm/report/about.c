@@ -118,6 +118,7 @@ static void about_changes(const struct doc *d, struct str *s)
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         add_number(s, d, names[i]);
     add_text(s, d, "error");
+    add_text(s, d, "guest_error");
 }
 
 static void about_any(const struct doc *d, struct str *s)

@@ -233,14 +233,18 @@ static void change_row(struct table *t, const struct doc *line, const struct doc
 static void changes_sum(const struct doc *d, struct str *page)
 {
     static const char *const names[] = {"added", "changed", "removed", "unread", "listed"};
+    const bool failed = doc_has(d, "error") || doc_has(d, "guest_error");
 
     html_raw(page, "<section><h2>What changed on its disk: in all</h2><p>");
-    for (size_t i = 0; !doc_has(d, "error") && i < sizeof(names) / sizeof(names[0]); i++)
+    for (size_t i = 0; !failed && i < sizeof(names) / sizeof(names[0]); i++)
         str_addf(page, "%s%" PRIu64 " %s", i ? ", " : "", report_number(d, names[i]), names[i]);
+    if (failed)
+        html_raw(page, "It could not be read: ");
     html_text(page, report_text(d, "error"));
+    html_text(page, report_text(d, "guest_error"));
     if (!report_flag(d, "settled"))
         html_raw(page, ". The guest did not write it out: what was in its memory only is missing");
-    if (!doc_has(d, "error") && !report_flag(d, "whole"))
+    if (!failed && !report_flag(d, "whole"))
         html_raw(page, ". Not all of it could be read");
     html_raw(page, ".</p></section>\n");
 }

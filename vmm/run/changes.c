@@ -157,11 +157,14 @@ void changes_put(struct keeper *k)
 {
     struct doc *d;
     struct err e;
+    bool guest;
 
     if (!is_wanted(k) || compare(k, &e) == 0)
         return;
+    /* What lazaret-look says of a disk that it cannot read, whoever it is by then. */
+    guest = e.class == ERR_GUEST || e.class == ERR_PROTOCOL;
     d = doc_new_object();
-    doc_set_str(d, "error", e.text);
+    doc_set_str(d, guest ? "guest_error" : "error", recording_has_content(k) ? e.text : "");
     doc_set_bool(d, "settled", k->settled);
     recording_add(k, "changes_sum", d);
 }

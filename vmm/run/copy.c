@@ -207,10 +207,7 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     if (rc == 0)
         note_refused(r, &u);
     doc_free(u.refused_list);
-    t.files = u.files;
-    t.folders = u.folders;
-    t.bytes = u.bytes;
-    t.refused = u.refused;
+    taken_sum(&t, &u);
     if (rc == 0)
         rc = taken_tell(c->data_dir, c->sandbox, TAKEN_COPY, &t, e);
     if (rc == 0)

@@ -63,10 +63,7 @@ static int compare(const struct diff *d, int earlier, int later, int rows_fd,
                       UNPACK_MS, &(struct unpack_list){.made = taken_add, .arg = &t}, ret_out,
                       e) < 0)
         return -1;
-    t.files = ret_out->files;
-    t.folders = ret_out->folders;
-    t.bytes = ret_out->bytes;
-    t.refused = ret_out->refused;
+    taken_sum(&t, ret_out);
     if (taken_tell(d->data_dir, d->sandbox, TAKEN_DIFF, &t, e) < 0)
         return -1;
     if (ret->over)

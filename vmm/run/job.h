@@ -30,9 +30,9 @@ struct job {
     uint64_t deadline_ms; /* UINT64_MAX: none */
     uint64_t until_ms;    /* when job_tick() has to look again; UINT64_MAX: never */
     struct budget budget;
-    uint64_t moved;    /* bytes of its streams: what the relay last said */
-    uint64_t wrote;    /* those of them that came from it */
-    unsigned blind;    /* looks in a row that failed */
+    uint64_t moved;                        /* bytes of its streams: what the relay last said */
+    uint64_t wrote;                        /* those of them that came from it */
+    unsigned blind;                        /* looks in a row that failed */
     uint64_t denied_told[WIRE_DENIED_MAX]; /* counts that job_next_denied() has handed out */
 };
 

@@ -130,8 +130,8 @@ int up_again(struct keeper *k, const struct err *why, struct err *e);
 /* Returns new: the domain XML of this run, or what `want` says in its place. */
 int up_format_domain(const struct keeper *k, const struct domain_files *want, char **ret_xml,
                      struct err *e);
-/* On record, and when it is new into the journal, unless it is amnesic: what a job is refused is the
- * guest's word. `serial`: of a sandbox's command, else 0. */
+/* On record, and when it is new into the journal, unless it is amnesic: what a job is refused is
+ * the guest's word. `serial`: of a sandbox's command, else 0. */
 int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_denied *row,
                        bool is_new, struct err *e);
 /* What confines its guest now. The relay of a run holds files of the user's that jobs read and

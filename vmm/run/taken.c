@@ -40,6 +40,14 @@ void taken_add(void *taken, const char *name, uint64_t bytes, const char *sha256
     strv_add(&t->rows, sha256);
 }
 
+void taken_sum(struct taken *t, const struct unpack_result *u)
+{
+    t->files = u->files;
+    t->folders = u->folders;
+    t->bytes = u->bytes;
+    t->refused = u->refused;
+}
+
 int taken_tell(const char *data_dir, const char *sandbox, enum taken_how how, const struct taken *t,
                struct err *e)
 {

@@ -11,8 +11,7 @@
 
 #include "base/err.h"
 #include "base/str.h"
-
-#include <stdint.h>
+#include "channel/unpack.h"
 
 enum taken_how {
     TAKEN_COPY, /* lazaret cp */
@@ -34,6 +33,8 @@ void taken_done(struct taken *t);
 /* One more file, of a struct taken: as struct unpack_list wants it. Beyond what a request can have
  * it is not named. */
 void taken_add(void *taken, const char *name, uint64_t bytes, const char *sha256);
+/* How much it was in all. */
+void taken_sum(struct taken *t, const struct unpack_result *u);
 int taken_tell(const char *data_dir, const char *sandbox, enum taken_how how, const struct taken *t,
                struct err *e);
 

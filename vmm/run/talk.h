@@ -14,7 +14,8 @@
  *   workdir, user (both "" for the plan's own), arguments, environment, names of secrets that are
  *   files, and of those for the environment; their values are in fds that only the relay reads. The
  * seals are what keeps reading it from blocking or changing. What TALK_TOOK says, and the rules of
- * TALK_NETWORK (plan/net.h), travel in the same way, the latter with the gateway's new secrets, which only the gateway reads.
+ * TALK_NETWORK (plan/net.h), travel in the same way, the latter with the gateway's new secrets,
+ * which only the gateway reads.
  *
  * Must: the keeper checks everything in a request (talk_take_request() does), and never blocks on a
  * client; what a client says can end its own job and no other's. Client and keeper may be different
