@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """test_sealed: promises of sealed inputs and outputs: the host has them in memory only."""
+import hashlib
 import json
 import os
 import shutil
@@ -7,6 +8,7 @@ import stat
 import subprocess
 
 from e2e import DATA, Skip, check, equal, finished, lazaret, main, one_line_error, processes, sh, start
+from live import recorded
 
 IN, OUT = b"sealed-input-marker", b"sealed-output-marker"
 
@@ -118,6 +120,10 @@ def a_sealed_output_says_how_much_and_not_what(folder):
     d = json.loads(finished(r))
     equal(d["out"], {"files": 1, "folders": 1, "bytes": 2, "refused": 1, "sealed": "out.tar.age"})
     check(b"name-of" not in r.stdout + r.stderr, r.stdout + r.stderr)
+    with open(f"{folder}/out/out.tar.age", "rb") as f:
+        archive = f.read()
+    equal([(o["taken"], o["bytes"], o["sha256"]) for o in recorded("output", d["id"])[1]],
+          [("sealed", len(archive), hashlib.sha256(archive).hexdigest())])
     r = lazaret("unseal", "--json", "--identity", other, f"{folder}/out/out.tar.age", f"{folder}/mine")
     equal(json.loads(finished(r))["files"], 1)
     third, _ = _key(folder, "third")

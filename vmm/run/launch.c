@@ -258,13 +258,14 @@ static int check_files(struct err *e)
 
 int launch_check(const struct plan *plan, const struct run_config *c, struct err *e)
 {
-    const char *const programs[] = {c->relay_path, c->unpack_path, c->look_path, c->wrap_path,
-                                    c->gateway_path};
+    const char *const programs[] = {c->relay_path, c->unpack_path, c->wrap_path,
+                                    plan->egress ? c->gateway_path : NULL,
+                                    plan->record.changes ? c->look_path : NULL};
 
     if (plan->inputs.n > KEEPER_INPUTS_MAX)
         return err_set(e, ERR_USAGE, "--in: more than %d folders", KEEPER_INPUTS_MAX);
-    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]) - !plan->egress; i++)
-        if (access(programs[i], X_OK) < 0)
+    for (size_t i = 0; i < sizeof(programs) / sizeof(programs[0]); i++)
+        if (programs[i] && access(programs[i], X_OK) < 0)
             return err_sys(e, ERR_HOST, errno, "cannot run '%s' (is lazaret installed whole?)",
                            programs[i]);
     if (plan->amnesic && c->uri)
