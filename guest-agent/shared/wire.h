@@ -59,7 +59,7 @@
 #include <stdint.h>
 
 #define WIRE_PORT_NAME       "lazaret.0" /* the virtio-serial port's name */
-#define WIRE_VERSION         8u          /* matched exactly; also in the image's descriptor */
+#define WIRE_VERSION         9u          /* matched exactly; also in the image's descriptor */
 #define WIRE_MAGIC           0x315a414cu /* "LAZ1" read as little-endian */
 #define WIRE_HEADER_SIZE     16u         /* bytes */
 #define WIRE_PAYLOAD_MAX     65536u      /* bytes */

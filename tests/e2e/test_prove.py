@@ -50,6 +50,49 @@ def a_sandbox_that_lives_is_proven_and_what_was_broken_is_named():
         finished(lazaret("down", "proven"))
 
 
+LIMITS = ("--cpu-time", "2", "--open-files", "200", "--pids", "40", "--memory", "128M", "--tmp", "8M", "--disk", "64M")
+DECLARED = ("--read", "/etc/passwd", "--write", "/tmp", "--write", "/work", "--exec", "/bin/ls")
+
+
+class Plan:
+    """The plan that `prove` holds a sandbox to: what its keeper has in memory stays what it was."""
+
+    def __init__(self, name):
+        self.path = f"{DATA}/sandboxes/{name}/plan.json"
+        with open(self.path, encoding="utf-8") as f:
+            self.text = f.read()
+
+    def change(self, changes):
+        d = json.loads(self.text)
+        for key, value in changes.items():
+            check(key in d, f"a plan has no '{key}'")
+            d[key] = value
+        with open(self.path, "w", encoding="utf-8") as f:
+            json.dump(d, f)
+
+
+def what_a_plan_limits_and_declares_is_tried_and_another_plan_does_not_hold():
+    with Nothing():
+        finished(lazaret("up", "limited", "--accel", "tcg", *LIMITS, *DECLARED))
+        rows = _prove("limited")
+        _all_hold(rows)
+        equal(rows["job-limits"][1], "no core dumps, files 200, CPU seconds 2")
+        equal(rows["job-cgroup"][1], "memory 128 MiB, no swap, 41 processes, CPU weight 25")
+        for row, verb, n in (("read-paths", "read", 1), ("write-paths", "written", 2), ("programs", "executed", 1)):
+            text = rows[f"job-{row}"][1]
+            check(text.startswith(f"{n} declared can be {verb}, ") and " 0 that are not" not in text, text)
+        plan = Plan("limited")
+        d = json.loads(plan.text)
+        plan.change({"cpu_time_ms": 1000, "pids": 39, "memory_bytes": 100 << 20, "disk_bytes": 32 << 20,
+                     "tmp_bytes": 4 << 20, "uid": 1001, "read": d["read"] + ["/etc/group"]})
+        rows = _prove("limited", status=1)
+        equal({n for n, r in rows.items() if r[0] == "broken"},
+              {"job-limits", "job-processes", "job-memory", "job-cgroup", "job-disk", "job-tmp", "job-user",
+               "job-read-paths", "job-write-paths", "job-programs"})
+        equal(rows["job-limits"][1], "CPU seconds: 2, at most 3, in place of the plan's")
+        finished(lazaret("down", "limited"))
+
+
 def what_is_wrong_with_the_command_line_is_said():
     one_line_error(lazaret("prove", "--memory", "64M", "box"), 125, "--json")
     one_line_error(lazaret("prove", "nosuch"), 125, "nosuch")
