@@ -3,6 +3,7 @@
 
 #include "agent/disks.h"
 #include "agent/say.h"
+#include "agent/sysctls.h"
 #include "shared/guest.h"
 
 #include <dirent.h>
@@ -24,9 +25,7 @@
 #define BOOT_CGROUPS         "/sys/fs/cgroup"
 #define BOOT_PORTS           "/sys/class/virtio-ports"
 #define BOOT_SECURITY        "/sys/kernel/security"
-#define BOOT_USER_NAMESPACES                                                                       \
-    "64" /* a container has one; WIRE_EXEC_MAX, and those on their way out */
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define COUNT(a)             (sizeof(a) / sizeof((a)[0]))
 
 int boot_fail(struct boot_fault *f, const char *format, ...)
 {
@@ -167,6 +166,7 @@ static int set_cgroups(struct boot_fault *f)
 {
     static const char *const controllers[] = {"+cpu", "+memory", "+pids", "+io"};
     static const char *const dirs[] = {BOOT_CGROUPS, BOOT_CGROUPS GUEST_CGROUP};
+    char weight[16];
 
     for (size_t d = 0; d < COUNT(dirs); d++) {
         char path[300];
@@ -178,47 +178,17 @@ static int set_cgroups(struct boot_fault *f)
             if (write_file(path, controllers[i]) < 0)
                 return boot_fail(f, "cgroup '%s', controller '%s'", dirs[d], controllers[i] + 1);
     }
+    (void)snprintf(weight, sizeof(weight), "%u", GUEST_CPU_WEIGHT);
+    if (write_file(BOOT_CGROUPS GUEST_CGROUP "/cpu.weight", weight) < 0)
+        return boot_fail(f, "weight of cgroup '%s'", BOOT_CGROUPS GUEST_CGROUP);
     return 0;
 }
 
-/* What the job's kernel need not offer. crun runs as the guest's root and can still do its work. */
 static int harden(struct boot_fault *f)
 {
-    static const struct {
-        const char *path, *value;
-    } rows[] = {
-        {"/proc/sys/kernel/kptr_restrict", "2"},
-        {"/proc/sys/kernel/dmesg_restrict", "1"},
-        {"/proc/sys/kernel/perf_event_paranoid", "3"},
-        {"/proc/sys/kernel/unprivileged_bpf_disabled", "1"},
-        {"/proc/sys/net/core/bpf_jit_harden", "2"},
-        {"/proc/sys/kernel/unprivileged_userns_clone", "0"},
-        {"/proc/sys/kernel/io_uring_disabled", "2"},
-        {"/proc/sys/kernel/yama/ptrace_scope",
-         "1"}, /* one's children; and with --debug only: seccomp */
-        {"/proc/sys/kernel/randomize_va_space", "2"},
-        {"/proc/sys/kernel/panic_on_oops", "1"},        /* a kernel that was hurt does not go on */
-        {"/proc/sys/kernel/core_pattern", "/dev/null"}, /* no dumps, and no program to take them */
-        {"/proc/sys/fs/suid_dumpable", "0"},
-        {"/proc/sys/dev/tty/ldisc_autoload", "0"},
-        {"/proc/sys/dev/tty/legacy_tiocsti", "0"},
-        {"/proc/sys/vm/mmap_min_addr", "65536"},
-        {"/proc/sys/user/max_user_namespaces", BOOT_USER_NAMESPACES},
-        {"/proc/sys/vm/unprivileged_userfaultfd", "0"},
-        {"/proc/sys/fs/protected_symlinks", "1"},
-        {"/proc/sys/fs/protected_hardlinks", "1"},
-        {"/proc/sys/fs/protected_fifos", "2"},
-        {"/proc/sys/fs/protected_regular", "2"},
-        {"/proc/sys/kernel/sysrq", "0"},
-        {"/proc/sys/kernel/kexec_load_disabled", "1"},
-        {"/proc/sys/kernel/modules_disabled", "1"},
-    };
+    const char *failed = sysctls_set();
 
-    for (size_t i = 0; i < COUNT(rows); i++)
-        /* A kernel without the feature has no such file, and needs none. */
-        if (write_file(rows[i].path, rows[i].value) < 0 && errno != ENOENT)
-            return boot_fail(f, "set '%s'", rows[i].path);
-    return 0;
+    return failed ? boot_fail(f, "set '%s'", failed) : 0;
 }
 
 /* Nobody, the guest's root included, changes or reads the kernel from here on. Where the kernel has

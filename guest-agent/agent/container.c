@@ -225,3 +225,28 @@ void container_used(const struct container_paths *p, unsigned exec, struct wire_
     ret->peak_bytes = told(p, exec, "/memory.peak", "");
     ret->pids = told(p, exec, "/pids.current", "");
 }
+
+/* "max" is no number, and "" neither. */
+static uint64_t limit_in(const char *path)
+{
+    char text[FILE_MAX];
+
+    read_text(path, text);
+    return text[0] >= '0' && text[0] <= '9' ? strtoull(text, NULL, 10) : UINT64_MAX;
+}
+
+uint64_t container_limit(const struct container_paths *p, unsigned exec, const char *file)
+{
+    char path[CONTAINER_PATH_MAX];
+
+    cgroup_path(p, exec, file, path);
+    return limit_in(path);
+}
+
+uint64_t container_weight(const struct container_paths *p)
+{
+    char path[CONTAINER_PATH_MAX];
+
+    (void)snprintf(path, sizeof(path), "%s/cpu.weight", p->cgroup);
+    return limit_in(path);
+}

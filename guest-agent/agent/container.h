@@ -61,4 +61,9 @@ void container_usage(const struct container_paths *p, unsigned exec, struct wire
 /* The same for one that runs; all 0 if there is none. */
 void container_used(const struct container_paths *p, unsigned exec, struct wire_used_exec *ret);
 
+/* One of the limits in its cgroup: UINT64_MAX where there is none ("max"), or none can be read. */
+uint64_t container_limit(const struct container_paths *p, unsigned exec, const char *file);
+/* What all containers together weigh against the agent, for the CPU. */
+uint64_t container_weight(const struct container_paths *p);
+
 #endif

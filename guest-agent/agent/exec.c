@@ -4,6 +4,7 @@
 
 #include "agent/armor.h"
 #include "agent/boot.h"
+#include "agent/facts.h"
 #include "agent/link.h"
 #include "agent/say.h"
 #include "agent/stream.h"
@@ -38,7 +39,7 @@ static void forget(struct exec *x)
 {
     x->state = WIRE_IN_NONE;
     x->config_fd = x->link = x->console = x->network = -1;
-    x->made = x->here = false;
+    x->made = x->here = x->probe = false;
     x->stdio[0] = x->stdio[1] = x->stdio[2] = -1;
     x->runtime = x->init = 0;
     x->reaped = x->begun = x->ended = false;
@@ -304,6 +305,8 @@ static int send_go(struct exec *x)
     struct link_record go = {.kind = LINK_GO};
     const int *env_fd = &x->secrets.env_fd;
 
+    if (x->probe)
+        facts_take(&x->paths, x->number, go.text);
     if (fds_send(x->link, &go, sizeof(go), env_fd, *env_fd >= 0, 0) < 0)
         return -1;
     close_fd(&x->secrets.env_fd); /* it wipes it */
@@ -491,16 +494,17 @@ static void on_cannot(struct exec *x, int error)
 
 /* The container's first process runs, and shows its network: where nobody serves that, it is not
  * kept. */
-static void take_here(struct exec *x, int *fd, int error)
+static void take_here(struct exec *x, int *fd, const struct link_record *r)
 {
     if (x->here)
         return;
     x->here = true;
+    x->probe = strncmp(r->text, FACTS_WISH, sizeof(FACTS_WISH)) == 0;
     if (egress_is_on(x->egress)) {
         x->network = *fd;
         *fd = -1;
         if (x->network < 0)
-            fail_errno(x, "the job's network", -error);
+            fail_errno(x, "the job's network", -r->value);
     }
     go(x);
 }
@@ -518,7 +522,7 @@ static void hear(struct exec *x)
         if (n != sizeof(r)) {
             close_fd(&x->link);
         } else if (r.kind == LINK_HERE) {
-            take_here(x, &fd, r.value);
+            take_here(x, &fd, &r);
         } else if (r.kind == LINK_BEGUN) {
             x->begun = true;
         } else if (r.kind == LINK_CANNOT) {

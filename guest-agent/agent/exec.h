@@ -63,6 +63,7 @@ struct exec {
     int init_status;
     bool made;      /* the container is there, and GO not said */
     bool here;      /* its first process runs our program */
+    bool probe;     /* ... and is going to start a probe, which is told what it cannot read */
     int network;    /* its namespace, until GO; -1: not shown */
     int link;       /* to the container's first process, -1: it has ended */
     int stdio[3];   /* the container's ends, until the runtime has them */

@@ -14,9 +14,11 @@
  */
 #include "agent/jobinit.h"
 
+#include "agent/facts.h"
 #include "agent/link.h"
 #include "shared/fds.h"
 #include "shared/guest.h"
+#include "shared/probe.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -174,13 +176,15 @@ static int stay(pid_t command, int signal_fd)
 
 /* The agent has no right to look for the namespace in /proc: it is shown. Without one there is no
  * way out, which is the agent's to tell. */
-static void show_network(void)
+static void show_network(bool probe)
 {
     struct link_record r = {.kind = LINK_HERE};
     int fd = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
         r.value = -errno;
+    if (probe)
+        memcpy(r.text, FACTS_WISH, sizeof(FACTS_WISH));
     (void)fds_send(LINK_FD, &r, sizeof(r), &fd, fd >= 0, 0);
     if (fd >= 0)
         close(fd);
@@ -199,10 +203,23 @@ static const char *find_program(const char *name, char ret[JOBINIT_FILE_MAX])
     return NULL;
 }
 
-/* It is a program of ours, and looks at everything else that confines a job (shared/probe.h). */
-static bool is_probe(char *const argv[])
+/* A program of ours, which looks at what confines a job (shared/probe.h): at what is declared, or,
+ * without being held by that, at everything else. */
+static bool is_probe(char *const argv[], const char *which)
 {
-    return strcmp(argv[0], GUEST_JOB_INIT) == 0 && argv[1] && strcmp(argv[1], "--probe") == 0;
+    return strcmp(argv[0], GUEST_JOB_INIT) == 0 && argv[1] && strcmp(argv[1], which) == 0;
+}
+
+/* It gets what this process was told that is declared, as its arguments: in front of `argv` in the
+ * same array, so the two change places. Returns its command. */
+static char **hand_declared(char *args[], char *argv[])
+{
+    const size_t n = (size_t)(argv - args);
+    char *const own[PROBE_DECLARED_OWN] = {argv[0], argv[1], argv[2]};
+
+    memmove(args + PROBE_DECLARED_OWN, args, n * sizeof(args[0]));
+    memcpy(args, own, sizeof(own));
+    return args;
 }
 
 /* False: it has been told why the job must not start. */
@@ -212,7 +229,7 @@ static bool confine(char *const args[], char *const argv[])
     char file[JOBINIT_FILE_MAX];
     int rc = 0;
 
-    if (declared_is_any(args) && !is_probe(argv))
+    if (declared_is_any(args) && !is_probe(argv, PROBE_ALL))
         rc = declared_apply(args, find_program(argv[0], file), r.text);
     if (rc == 0)
         return true;
@@ -222,7 +239,7 @@ static bool confine(char *const args[], char *const argv[])
 }
 
 /* GO, and the memfd that came with it, or -1. */
-static int wait_for_go(int *ret_fd)
+static int wait_for_go(bool probe, int *ret_fd)
 {
     struct link_record r = {0};
     struct fds with;
@@ -230,7 +247,8 @@ static int wait_for_go(int *ret_fd)
     if (fds_receive(LINK_FD, &r, sizeof(r), &with, 0) != sizeof(r) || r.kind != LINK_GO)
         return -1;
     *ret_fd = fds_one(&with);
-    return 0;
+    r.text[sizeof(r.text) - 1] = '\0';
+    return probe ? setenv(FACTS_ENV, r.text, 1) : 0;
 }
 
 /* Strings for the environment, mapped from the memfd: wiping them wipes it. Takes the fd. */
@@ -272,7 +290,8 @@ static void wipe_extra(struct extra *x)
 
 int jobinit_main(char *args[])
 {
-    char *const *argv = declared_command(args);
+    char **argv = declared_command(args);
+    const bool probe = argv && is_probe(argv, PROBE_ALL);
     struct extra extra;
     sigset_t child;
     int signal_fd, extra_fd = -1;
@@ -286,11 +305,13 @@ int jobinit_main(char *args[])
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, NULL);
     signal_fd = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    show_network();
-    if (signal_fd < 0 || wait_for_go(&extra_fd) < 0 || take_extra(extra_fd, &extra) < 0)
+    show_network(probe);
+    if (signal_fd < 0 || wait_for_go(probe, &extra_fd) < 0 || take_extra(extra_fd, &extra) < 0)
         return JOBINIT_FAILED;
     if (!confine(args, argv))
         return JOBINIT_FAILED;
+    if (is_probe(argv, PROBE_DECLARED) && argv[2] && !argv[PROBE_DECLARED_OWN])
+        argv = hand_declared(args, argv);
     pid = start_command(argv);
     wipe_extra(&extra);
     if (pid < 0) {

@@ -3,8 +3,10 @@
  * (SOCK_SEQPACKET) that the container's first process has as LINK_FD. The command never sees it.
  *
  *     agent -> init: GO, with a memfd of "NAME=VALUE" strings if there are secrets for the
- *                    environment; then KILL (signal number) any time
- *     init -> agent: HERE, with its network namespace, at once; then, behind GO,
+ *                    environment, and the facts (facts.h) for a probe; then KILL (signal number)
+ *                    any time
+ *     init -> agent: HERE, with its network namespace, at once, and with FACTS_WISH if it is to be
+ *                    a probe; then, behind GO,
  *                    BEGUN, or CANNOT (errno) and end, or UNCONFINED (errno, text) and end; then
  *                    ENDED (wait status) and end
  */
@@ -32,7 +34,7 @@ enum link_kind {
 struct link_record {
     uint32_t kind; /* enum link_kind */
     int32_t value;
-    char text[LINK_TEXT_MAX]; /* of UNCONFINED */
+    char text[LINK_TEXT_MAX]; /* of UNCONFINED, HERE and GO */
 };
 
 #endif

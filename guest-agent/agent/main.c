@@ -15,6 +15,7 @@
 #include "agent/seed.h"
 #include "agent/session.h"
 #include "shared/guest.h"
+#include "shared/probe.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -71,9 +72,12 @@ int main(int argc, char *argv[])
 
     if (argc > 0 && strcmp(argv[0], GUEST_JOB_INIT) == 0 && getpid() == 1)
         return jobinit_main(argv + 1);
+    if (argc > 1 && strcmp(argv[0], GUEST_JOB_INIT) == 0 && strcmp(argv[1], PROBE_ALL) == 0)
+        return probe_main(argv + 2);
+    if (argc > 1 && strcmp(argv[0], GUEST_JOB_INIT) == 0 && strcmp(argv[1], PROBE_DECLARED) == 0)
+        return probe_declared_main(argv + 2);
     if (argc > 0 && strcmp(argv[0], GUEST_JOB_INIT) == 0)
-        return argc > 1 && strcmp(argv[1], "--probe") == 0 ? probe_main(argv + 2)
-                                                           : copy_main(argv + 1);
+        return copy_main(argv + 1);
     if (getpid() != 1) {
         fprintf(stderr, "lazaret-agent: runs as init of a lazaret guest only\n");
         return 1;

@@ -124,19 +124,6 @@ static bool look_privileges(struct probe *p)
                                   : probe_broken(p, "a set-id program could give some");
 }
 
-static bool look_limits(struct probe *p)
-{
-    struct rlimit core, files;
-
-    if (getrlimit(RLIMIT_CORE, &core) < 0 || getrlimit(RLIMIT_NOFILE, &files) < 0)
-        return probe_broken(p, "they cannot be read");
-    if (core.rlim_max != 0)
-        return probe_broken(p, "core dumps of %llu bytes", (unsigned long long)core.rlim_max);
-    if (files.rlim_max > 1048576)
-        return probe_broken(p, "%llu open files", (unsigned long long)files.rlim_max);
-    return probe_holds(p, "no core dumps, %llu open files", (unsigned long long)files.rlim_max);
-}
-
 /* ---- the container --------------------------------------------------------------------------- */
 
 static bool may_call(const char *calls, unsigned number)
@@ -417,42 +404,11 @@ static bool look_addresses(struct probe *p)
     return probe_holds(p, "%zu addresses tried, none has a route", COUNT(addresses));
 }
 
-/* ---- the guest's kernel ---------------------------------------------------------------------- */
-
-static bool look_kernel(struct probe *p)
-{
-    /* A kernel without the feature has no such file, and needs none. */
-    static const struct {
-        const char *name;
-        int at_least;
-    } rows[] = {
-        {"kernel/kptr_restrict", 2},       {"kernel/dmesg_restrict", 1},
-        {"kernel/perf_event_paranoid", 3}, {"kernel/unprivileged_bpf_disabled", 1},
-        {"kernel/io_uring_disabled", 2},   {"kernel/yama/ptrace_scope", 1},
-        {"kernel/kexec_load_disabled", 1}, {"kernel/modules_disabled", 1},
-        {"kernel/randomize_va_space", 2},
-    };
-    unsigned n = 0;
-
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        char path[100];
-        long value;
-
-        (void)snprintf(path, sizeof(path), "/proc/sys/%s", rows[i].name);
-        if (access(path, F_OK) < 0)
-            continue;
-        if (read_numbers(path, &value, 1) != 1)
-            return probe_broken(p, "%s cannot be read", rows[i].name);
-        if (value < rows[i].at_least)
-            return probe_broken(p, "%s is %ld", rows[i].name, value);
-        n++;
-    }
-    return n ? probe_holds(p, "%u settings are as strict as they have to be", n)
-             : probe_broken(p, "its settings cannot be read");
-}
+/* ---- all of them ------------------------------------------------------------------------------
+ */
 
 static bool (*const looks[PROBE_LOOKS])(struct probe *p) = {
-    [PROBE_KERNEL] = look_kernel,
+    [PROBE_KERNEL] = probe_look_kernel,
     [PROBE_NAMESPACES] = look_namespaces,
     [PROBE_SECCOMP] = look_seccomp,
     [PROBE_ARMOR] = probe_look_armor,
@@ -468,7 +424,8 @@ static bool (*const looks[PROBE_LOOKS])(struct probe *p) = {
     [PROBE_TMP] = probe_look_tmp,
     [PROBE_DISK] = probe_look_disk,
     [PROBE_USER] = look_user,
-    [PROBE_LIMITS] = look_limits,
+    [PROBE_LIMITS] = probe_look_limits,
+    [PROBE_CGROUP] = probe_look_cgroup,
 };
 
 static int parse(char *const argv[], struct probe *p)
@@ -478,10 +435,13 @@ static int parse(char *const argv[], struct probe *p)
         uint64_t *number;
         const char **text;
     } keys[] = {
-        {"uid", &p->uid, NULL},         {"gid", &p->gid, NULL},       {"pids", &p->pids, NULL},
-        {"tmp", &p->tmp, NULL},         {"disk", &p->disk, NULL},     {"memory", &p->memory, NULL},
-        {"root", NULL, &p->root},       {"places", NULL, &p->places}, {"calls", NULL, &p->calls},
-        {"profile", NULL, &p->profile},
+        {"uid", &p->uid, NULL},     {"gid", &p->gid, NULL},
+        {"pids", &p->pids, NULL},   {"tmp", &p->tmp, NULL},
+        {"disk", &p->disk, NULL},   {"memory", &p->memory, NULL},
+        {"root", NULL, &p->root},   {"places", NULL, &p->places},
+        {"calls", NULL, &p->calls}, {"profile", NULL, &p->profile},
+        {"cpu", &p->cpu_s, NULL},   {"addresses", &p->addresses, NULL},
+        {"file", &p->file, NULL},   {"files", &p->files, NULL},
     };
 
     for (; *argv; argv++) {
@@ -504,6 +464,14 @@ static int parse(char *const argv[], struct probe *p)
     return 0;
 }
 
+bool probe_say(const struct probe *p, uint32_t look, bool holds)
+{
+    struct probe_row row = {.look = look, .verdict = holds ? PROBE_HOLDS : PROBE_BROKEN};
+
+    memcpy(row.text, p->text, sizeof(row.text));
+    return write(STDOUT_FILENO, &row, sizeof(row)) == sizeof(row);
+}
+
 int probe_main(char *const argv[])
 {
     struct probe p = {.uid = PROBE_NOT_GIVEN,
@@ -511,21 +479,22 @@ int probe_main(char *const argv[])
                       .pids = PROBE_NOT_GIVEN,
                       .memory = PROBE_NOT_GIVEN,
                       .tmp = PROBE_NOT_GIVEN,
-                      .disk = PROBE_NOT_GIVEN};
+                      .disk = PROBE_NOT_GIVEN,
+                      .cpu_s = PROBE_NOT_GIVEN,
+                      .addresses = PROBE_NOT_GIVEN,
+                      .file = PROBE_NOT_GIVEN,
+                      .files = PROBE_NOT_GIVEN};
     int status = 0;
 
     if (parse(argv, &p) < 0)
         return 2;
     for (uint32_t i = 0; i < PROBE_LOOKS; i++) {
-        struct probe_row row = {.look = i, .verdict = PROBE_HOLDS};
+        bool holds;
 
         p.text[0] = '\0';
-        if (!looks[i](&p)) {
-            row.verdict = PROBE_BROKEN;
-            status = 1;
-        }
-        memcpy(row.text, p.text, sizeof(row.text));
-        if (write(STDOUT_FILENO, &row, sizeof(row)) != sizeof(row))
+        holds = looks[i](&p);
+        status |= !holds;
+        if (!probe_say(&p, i, holds))
             return 2;
     }
     return status;

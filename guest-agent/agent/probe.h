@@ -7,7 +7,9 @@
 #ifndef LZ_AGENT_PROBE_H
 #define LZ_AGENT_PROBE_H
 
-/* `argv`: the arguments behind "--probe", NULL-terminated. Returns the exit status. */
+/* `argv`: the arguments behind PROBE_ALL, NULL-terminated. Returns the exit status. */
 int probe_main(char *const argv[]);
+/* `argv`: N, and behind it what is declared. */
+int probe_declared_main(char *const argv[]);
 
 #endif

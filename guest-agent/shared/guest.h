@@ -21,6 +21,9 @@
 #define GUEST_OUT     GUEST_SCRATCH "/out"  /* bind-mounted at /out with --out; collected */
 #define GUEST_SECRETS GUEST_DIR "/secrets"  /* below it: a tmpfs for each exec that has files */
 #define GUEST_CGROUP  "/lazaret"            /* cgroup v2 parent of every container */
+/* Of GUEST_CGROUP (cpu.weight). A process of the agent's weighs 100: what the host waits for, and
+ * what ends a job, comes before jobs, however many they are. */
+#define GUEST_CPU_WEIGHT 25u
 
 /*
  * What a job finds on its loopback, where its plan has network rules: an HTTP proxy that also

@@ -5,10 +5,10 @@
  *   A file that the test shares says what to do. ATTACH: the keeper's own libvirt is asked for one
  *   more port in the live domain, behind the keeper's back, when it is about to wait. The golden
  *   machine has no place for one, so libvirt adds a controller, and fails after that. LIE: as long
- *   as it is set, libvirt's live XML has a network card in it. With `hurry` a deadline of 20 s or
- *   60 s in libvirt's loop is over after one; with ONCE until somebody is killed for it. With
- *   `refuse` no process can be stopped. When the fence broke, and when QEMU was stopped, goes into
- *   the same file.
+ *   as it is set, libvirt's live XML has a network card in it. RELABEL: there QEMU's label is one
+ * that nobody gives its files. With `hurry` a deadline of 20 s or 60 s in libvirt's loop is over
+ * after one; with ONCE until somebody is killed for it. With `refuse` no process can be stopped.
+ * When the fence broke, and when QEMU was stopped, goes into the same file.
  */
 #include "tests/e2e/preloaded.h"
 
@@ -27,7 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NOTHING, ATTACH, LIE };
+enum { NOTHING, ATTACH, LIE, RELABEL };
 enum { ONCE = 2 }; /* of `hurry` */
 
 /* The same in test_watch.py. */
@@ -73,6 +73,9 @@ char *breach_virDomainGetXMLDesc(virDomainPtr dom, unsigned flags)
 {
     char *xml = REAL(virDomainGetXMLDesc)(dom, flags), *end, *lie;
 
+    if (xml && breach && atomic_load(&breach->what) == RELABEL &&
+        (end = strstr(xml, "relabel='yes'")))
+        memcpy(end, "relabel='no' ", strlen("relabel='no' "));
     if (!xml || !breach || atomic_load(&breach->what) != LIE || !(end = strstr(xml, "</devices>")))
         return xml;
     lie = calloc(1, strlen(xml) + sizeof(card));

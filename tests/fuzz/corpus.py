@@ -7,6 +7,8 @@ import os
 import re
 import struct
 
+from seeds import put
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 NAMES = ("HELLO READY FAILED LOG EXEC CONFIG STARTED UNSTARTED DATA EOF CREDIT CLOSE SIGNAL RESIZE "
          "EXIT COLLECT COLLECTED PARKED SYNC SYNCED RESUME DENIED SECRET USAGE USED SEEN").split()
@@ -514,7 +516,7 @@ seeds["talk"] = {
     "snapshot": request(11, name=b"first"),
     "bad-name": request(11, name=b"../first"),
     "name-with-tail": request(11, name=b"a\0b"),
-    "every-what": b"".join(request(what) for what in range(1, 18)),
+    "every-what": b"".join(request(what) for what in range(1, 22)),  # and one that is none
     "fds-unasked": request(4, 9),
 }
 run_json = {"format": "lazaret-run", "version": 1, "id": "a", "kind": "run", "started": "2026-01-01T00:00:00.000Z",
@@ -534,9 +536,4 @@ seeds["console"] = {
     "title": b"\x1b]0;owned\x07\x9b2J\x00\x7f\\",
 }
 
-for target, files in seeds.items():
-    folder = os.path.join(HERE, "corpus", target)
-    os.makedirs(folder, exist_ok=True)
-    for name, data in files.items():
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(data)
+put(seeds)

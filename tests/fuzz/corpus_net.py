@@ -2,10 +2,10 @@
 """corpus_net: writes the hand-made seeds of fuzz_net, talks of both ends in one stream, of fuzz_gateway,
 what a guest says, of fuzz_http, what a job says to its proxy, and of fuzz_sni, how TLS begins,
 and of fuzz_parent, what a proxy of the host's answers, and how one is named."""
-import os
 import struct
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+from seeds import put
+
 NAMES = ("HELLO READY OPEN OPENED REFUSED REQUEST RESPONSE DATA EOF CREDIT CLOSE HOLD HELD "
          "RESUME").split()
 TUNNEL, ORIGIN = 1, 2
@@ -120,9 +120,4 @@ parent = {
     "address": b"[fd00::1]:8080\n*",
 }
 
-for target, files in (("net", seeds), ("gateway", gateway), ("http", http), ("sni", sni), ("parent", parent)):
-    folder = os.path.join(HERE, "corpus", target)
-    os.makedirs(folder, exist_ok=True)
-    for name, data in files.items():
-        with open(os.path.join(folder, name), "wb") as f:
-            f.write(data)
+put({"net": seeds, "gateway": gateway, "http": http, "sni": sni, "parent": parent})

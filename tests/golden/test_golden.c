@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "domain/domain.h"
+#include "hv/conf.h"
 #include "oci/armor.h"
 #include "oci/oci.h"
 #include "tests/unit/suite.h"
@@ -257,6 +258,34 @@ START_TEST(a_profile_is_its_golden_file)
 }
 END_TEST
 
+static const char *const confs[] = {"qemu-root.conf", "qemu-user.conf"};
+
+START_TEST(what_libvirt_is_told_is_its_golden_file)
+{
+    own_free char *text = hv_conf_text(
+        &(struct hv_conf){.as_root = _i == 0, .uid = 64055, .gid = 994, .core_to_nobody = _i == 0});
+
+    compare(confs[_i], text);
+}
+END_TEST
+
+/* Each layer around QEMU that libvirt can give is asked for by name, as root and else. */
+START_TEST(what_confines_qemu_is_asked_for_explicitly)
+{
+    static const char *const always[] = {
+        "seccomp_sandbox = 1\n", "security_default_confined = 1\n", "dump_guest_core = 0\n",
+        "max_core = ",           "dynamic_ownership = 0\n",         "remember_owner = 0\n"};
+    static const char *const as_root[] = {"namespaces = [ \"mount\" ]\n", "user = \"+5\"\n",
+                                          "group = \"+6\"\n"};
+    own_free char *text = hv_conf_text(&(struct hv_conf){.as_root = _i, .uid = 5, .gid = 6});
+
+    for (size_t i = 0; i < sizeof(always) / sizeof(always[0]); i++)
+        ck_assert_msg(strstr(text, always[i]), "%s", always[i]);
+    for (size_t i = 0; i < sizeof(as_root) / sizeof(as_root[0]); i++)
+        ck_assert_msg(!strstr(text, as_root[i]) == !_i, "%s", as_root[i]);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tc = tcase_create("golden");
@@ -266,5 +295,7 @@ int main(void)
     tcase_add_loop_test(tc, no_way_out_of_the_guest_but_disks_channel_and_console, 0, N_DOMAINS);
     tcase_add_loop_test(tc, a_container_is_its_golden_file, 0, 4);
     tcase_add_loop_test(tc, a_profile_is_its_golden_file, 0, 2);
+    tcase_add_loop_test(tc, what_libvirt_is_told_is_its_golden_file, 0, 2);
+    tcase_add_loop_test(tc, what_confines_qemu_is_asked_for_explicitly, 0, 2);
     return suite_run("golden", tc);
 }

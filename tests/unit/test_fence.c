@@ -84,6 +84,26 @@ START_TEST(an_unconfined_process_is_named_in_each_row)
 }
 END_TEST
 
+START_TEST(a_gateway_that_is_not_confined_is_named_in_each_row)
+{
+    struct fence f = {0};
+    struct rlimit core;
+
+    start_child(NULL);
+    fence_read_rights(
+        &(struct fence_process){.who = "gateway", .pid = child, .not_uid = geteuid(), .filters = 1},
+        &f);
+    ck_assert_uint_eq(f.n, 5);
+    ck_assert_int_eq(getrlimit(RLIMIT_CORE, &core), 0);
+    for (uint32_t i = 0; i < f.n; i++)
+        ck_assert_msg(f.rows[i].verdict == FENCE_BROKEN ||
+                          (strcmp(f.rows[i].name, "gateway-capabilities") == 0 && geteuid() != 0) ||
+                          (strcmp(f.rows[i].name, "gateway-core") == 0 && core.rlim_max <= 1),
+                      "%s: %s", f.rows[i].name, f.rows[i].text);
+    end_child();
+}
+END_TEST
+
 static void open_a_file(void)
 {
     (void)!open("/etc/hostname", O_RDONLY);
@@ -185,6 +205,70 @@ START_TEST(a_device_that_is_not_of_the_plan_is_named)
 }
 END_TEST
 
+#define Q        " xmlns:qemu='http://libvirt.org/schemas/domain/qemu/1.0'"
+#define ROOT(in) "<disk type='file'><serial>lz-root</serial>" in "</disk>"
+#define WORK(in) "<disk type='file'><serial>lz-scratch</serial>" in "</disk>"
+#define SHAPE(in)                                                                                  \
+    "<domain type='kvm'" Q ">" in "<devices>" ROOT("<readonly/>") WORK("") "</devices></domain>"
+#define LABEL(attrs) "<seclabel " attrs "><label>+9:+9</label></seclabel>"
+#define ARGS(args)   "<qemu:commandline>" args "</qemu:commandline>"
+
+/* Whatever is added, changed, moved or taken away, but what libvirt adds itself. */
+START_TEST(every_element_and_attribute_that_is_not_of_the_plan_is_named)
+{
+    static const struct {
+        const char *live, *xml, *said; /* NULL: it holds */
+    } rows[] = {
+        {SHAPE(""), SHAPE(""), NULL},
+        {"<domain type='kvm' id='7'" Q "><currentMemory unit='KiB'>9</currentMemory><devices>" ROOT(
+             "<readonly/><alias name='virtio-disk0'/><backingStore/>") WORK("") PS2
+         "</devices>" LABEL("type='dynamic' model='dac' relabel='yes'") "</domain>",
+         SHAPE(""), NULL},
+        {SHAPE("<features><kvm><hidden state='on'/></kvm></features>"), SHAPE(""),
+         "'domain/features' is not of its plan"},
+        {SHAPE("<features><acpi/><hyperv/></features>"), SHAPE("<features><acpi/></features>"),
+         "'domain/features/hyperv' is not"},
+        {SHAPE(LABEL("type='none'")), SHAPE(""), "'domain/seclabel@type=none' is not"},
+        {SHAPE(LABEL("type='dynamic' model='dac' relabel='no'")), SHAPE(""),
+         "'domain/seclabel@relabel=no' is not"},
+        {SHAPE(LABEL("type='static' model='apparmor' relabel='yes'")), SHAPE(""),
+         "'domain/seclabel@type=static' is not"},
+        {SHAPE(ARGS("<qemu:arg value='-a'/><qemu:arg value='-b'/>")),
+         SHAPE(ARGS("<qemu:arg value='-a'/>")), "'domain/qemu:commandline/qemu:arg' is not"},
+        {SHAPE(ARGS("<qemu:arg value='-b'/>")), SHAPE(ARGS("<qemu:arg value='-a'/>")),
+         "'domain/qemu:commandline/qemu:arg@value=-a' is missing"},
+        {SHAPE(ARGS("<qemu:env name='A' value='1'/>")), SHAPE(""),
+         "'domain/qemu:commandline' is not"},
+        {SHAPE("<memory dumpCore='on'>1</memory>"), SHAPE("<memory dumpCore='off'>1</memory>"),
+         "'domain/memory@dumpCore=off' is missing"},
+        {SHAPE("<memory>2</memory>"), SHAPE("<memory>1</memory>"), "'domain/memory=1' is missing"},
+        {SHAPE("<launchSecurity type='sev'/>"), SHAPE(""), "'domain/launchSecurity' is not"},
+        {SHAPE(""), SHAPE("<memoryBacking><nosharepages/></memoryBacking>"),
+         "'domain/memoryBacking' is missing"},
+        /* What is said of one disk is not said of another. */
+        {"<domain type='kvm'" Q "><devices>" ROOT("") WORK("<readonly/>") "</devices></domain>",
+         SHAPE(""), "'domain/devices/disk:lz-root/readonly' is missing"},
+        {"<domain type='kvm'" Q "><devices>" ROOT("<readonly/>")
+             WORK("<source startupPolicy='optional'/>") "</devices></domain>",
+         SHAPE(""), "'domain/devices/disk:lz-scratch/source' is not"},
+        {"<domain type='kvm'" Q "><devices>" ROOT("<readonly/>") WORK("") NIC "</devices></domain>",
+         SHAPE(""), "'domain/devices/interface:user' is not"},
+        {"<domain/>", SHAPE(""), "no <devices>"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct fence f = {0};
+
+        fence_compare_shape(rows[i].live, rows[i].xml, &f);
+        ck_assert_uint_eq(f.n, 1);
+        ck_assert_msg(f.rows[0].verdict == (rows[i].said ? FENCE_BROKEN : FENCE_HOLDS), "%zu: %s",
+                      i, f.rows[0].text);
+        ck_assert_msg(!rows[i].said || strstr(f.rows[0].text, rows[i].said), "%zu: %s", i,
+                      f.rows[0].text);
+    }
+}
+END_TEST
+
 START_TEST(there_are_never_more_rows_than_fit_and_their_text_is_printable)
 {
     struct fence f = {0};
@@ -252,6 +336,8 @@ END_TEST
 
 SUITE("fence", a_process_that_is_traced_or_stopped_is_named,
       a_fence_that_breaks_or_changes_is_named, an_unconfined_process_is_named_in_each_row,
-      a_file_that_is_not_its_own_is_named, core_dumps_are_named,
-      a_process_that_is_gone_holds_nothing, a_device_that_is_not_of_the_plan_is_named,
+      a_gateway_that_is_not_confined_is_named_in_each_row, a_file_that_is_not_its_own_is_named,
+      core_dumps_are_named, a_process_that_is_gone_holds_nothing,
+      a_device_that_is_not_of_the_plan_is_named,
+      every_element_and_attribute_that_is_not_of_the_plan_is_named,
       there_are_never_more_rows_than_fit_and_their_text_is_printable)

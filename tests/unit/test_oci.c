@@ -109,12 +109,26 @@ static const struct doc *mount_at(const struct doc *d, const char *at)
 
 START_TEST(every_system_call_has_a_name_that_libseccomp_knows)
 {
-    for (size_t i = 0; oci_syscalls[i]; i++) {
-        ck_assert_msg(seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, oci_syscalls[i]) >= 0,
-                      "%s", oci_syscalls[i]);
+    for (size_t i = 0; oci_calls[i].name; i++) {
+        const char *name = oci_calls[i].name;
+
+        ck_assert_msg(seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, name) >= 0, "%s", name);
         for (size_t k = 0; k < i; k++)
-            ck_assert_msg(strcmp(oci_syscalls[i], oci_syscalls[k]) != 0, "%s twice",
-                          oci_syscalls[i]);
+            ck_assert_msg(strcmp(name, oci_calls[k].name) != 0, "%s twice", name);
+    }
+}
+END_TEST
+
+/* "The same" is of the line before, so it has no use at the beginning. */
+START_TEST(every_system_call_has_a_reason)
+{
+    static const char same[] = "the same";
+
+    for (size_t i = 0; oci_calls[i].name; i++) {
+        const char *why = oci_calls[i].why;
+
+        ck_assert_msg(why && strlen(why) > 1, "%s", oci_calls[i].name);
+        ck_assert_msg(i > 0 || strncmp(why, same, strlen(same)) != 0, "%s", oci_calls[i].name);
     }
 }
 END_TEST
@@ -208,8 +222,8 @@ START_TEST(dangerous_system_calls_are_in_no_rule)
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
         ck_assert_msg(seccomp_syscall_resolve_name(never[i]) != __NR_SCMP_ERROR, "%s: no such call",
                       never[i]);
-        for (size_t k = 0; oci_syscalls[k]; k++)
-            ck_assert_msg(strcmp(never[i], oci_syscalls[k]) != 0, "%s", never[i]);
+        for (size_t k = 0; oci_calls[k].name; k++)
+            ck_assert_msg(strcmp(never[i], oci_calls[k].name) != 0, "%s", never[i]);
     }
 }
 END_TEST
@@ -238,7 +252,7 @@ START_TEST(some_calls_are_allowed_with_harmless_arguments_only)
     const struct doc *rules = array(object(object(d, "linux"), "seccomp"), "syscalls");
     size_t n = 0;
 
-    for (size_t i = 1; i < doc_len(rules); i++) { /* the first one is oci_syscalls[] */
+    for (size_t i = 1; i < doc_len(rules); i++) { /* the first one is oci_calls[] */
         const struct doc *rule = doc_at(rules, i);
         const struct doc *args = doc_has(rule, "args") ? array(rule, "args") : NULL;
         own_str struct str got = {0};
@@ -531,7 +545,7 @@ START_TEST(windows_into_the_kernel_are_masked)
 }
 END_TEST
 
-SUITE("oci", every_system_call_has_a_name_that_libseccomp_knows,
+SUITE("oci", every_system_call_has_a_name_that_libseccomp_knows, every_system_call_has_a_reason,
       dangerous_system_calls_are_in_no_rule, some_calls_are_allowed_with_harmless_arguments_only,
       requests_that_reach_for_a_terminal_or_the_console_are_refused,
       everything_else_is_refused_and_only_for_one_architecture,

@@ -5,26 +5,14 @@
  */
 #include "domain/domain.h"
 
+#include "domain/devices.h"
 #include "domain/text.h"
 
 #include "base/own.h"
 
 #include <libxml/parser.h>
-#include <libxml/tree.h>
 #include <limits.h>
 #include <string.h>
-
-static void doc_free_xml(xmlDocPtr *d)
-{
-    xmlFreeDoc(*d);
-}
-
-static void xml_free_p(xmlChar **s)
-{
-    if (*s)
-        xmlFree(*s);
-}
-#define own_xml __attribute__((cleanup(xml_free_p)))
 
 static const xmlNode *child(const xmlNode *parent, const char *name)
 {
@@ -46,7 +34,7 @@ static xmlChar *value_in(const xmlNode *n, const char *element, const char *attr
 }
 
 /* What tells two devices of one kind apart: see domain.h. */
-static void add_device(struct strv *list, const xmlNode *n)
+char *devices_name(const xmlNode *n)
 {
     const char *kind = (const char *)n->name;
     own_xml xmlChar *own = NULL, *type = NULL, *model = NULL;
@@ -59,14 +47,12 @@ static void add_device(struct strv *list, const xmlNode *n)
         own = value_in(n, "target", "name");
     else if (strcmp(kind, "serial") == 0)
         own = value_in(n, "target", "type");
-    if (own) {
-        strv_addf(list, "%s:%s", kind, (const char *)own);
-        return;
-    }
+    if (own)
+        return str_printf("%s:%s", kind, (const char *)own);
     type = xmlGetProp(n, xml_text("type"));
     model = xmlGetProp(n, xml_text("model"));
-    strv_addf(list, "%s:%s%s%s", kind, type ? (const char *)type : "", type && model ? "/" : "",
-              model ? (const char *)model : "");
+    return str_printf("%s:%s%s%s", kind, type ? (const char *)type : "", type && model ? "/" : "",
+                      model ? (const char *)model : "");
 }
 
 static int compare(const void *a, const void *b)
@@ -74,22 +60,37 @@ static int compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int domain_devices(const char *xml, struct strv *ret, struct err *e)
+int devices_read(const char *xml, xmlDocPtr *ret, struct err *e)
 {
-    __attribute__((cleanup(doc_free_xml))) xmlDocPtr doc = NULL;
+    own_xml_doc xmlDocPtr doc = NULL;
     size_t len = strlen(xml);
-    const xmlNode *root, *list;
+    const xmlNode *root;
 
     if (len < INT_MAX)
         doc = xmlReadMemory(xml, (int)len, "domain.xml", NULL,
                             XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
     root = doc ? xmlDocGetRootElement(doc) : NULL;
-    list = root && xmlStrEqual(root->name, xml_text("domain")) ? child(root, "devices") : NULL;
-    if (!list)
+    if (!root || !xmlStrEqual(root->name, xml_text("domain")) || !child(root, "devices"))
         return err_set(e, ERR_HOST, "domain XML: no <devices> in a <domain>");
-    for (const xmlNode *n = list->children; n; n = n->next)
-        if (n->type == XML_ELEMENT_NODE)
-            add_device(ret, n);
+    *ret = doc;
+    doc = NULL;
+    return 0;
+}
+
+int domain_devices(const char *xml, struct strv *ret, struct err *e)
+{
+    own_xml_doc xmlDocPtr doc = NULL;
+    const xmlNode *list;
+
+    if (devices_read(xml, &doc, e) < 0)
+        return -1;
+    list = child(xmlDocGetRootElement(doc), "devices");
+    for (const xmlNode *n = list ? list->children : NULL; n; n = n->next)
+        if (n->type == XML_ELEMENT_NODE) {
+            own_free char *name = devices_name(n);
+
+            strv_add(ret, name);
+        }
     if (ret->n)
         qsort(ret->items, ret->n, sizeof(ret->items[0]), compare);
     return 0;

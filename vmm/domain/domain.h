@@ -2,7 +2,7 @@
  * domain: plan and files -> libvirt domain XML. Pure; the only user of libxml2.
  *
  * The XML is the attack surface of the virtual machine: a fixed short list of devices. Its shape is
- * kept by the golden files under tests/golden and by domain_devices().
+ * kept by the golden files under tests/golden, by domain_devices() and by domain_compare().
  */
 #ifndef LZ_DOMAIN_DOMAIN_H
 #define LZ_DOMAIN_DOMAIN_H
@@ -60,5 +60,12 @@ int domain_format(const struct plan *p, const struct domain_files *f, char **ret
 /* Returns new, NULL-terminated: "disk:lz-root", "channel:lazaret.0", ... sorted; for tests and
  * check. */
 int domain_devices(const char *xml, struct strv *ret, struct err *e);
+
+/* Every element and attribute of a live domain, not only its devices (shape.c). */
+struct domain_shape {
+    size_t of_plan, of_libvirt; /* elements, attributes and texts of either */
+    char wrong[256];            /* the first that is neither, or is missing; or "" */
+};
+int domain_compare(const char *live, const char *xml, struct domain_shape *ret, struct err *e);
 
 #endif

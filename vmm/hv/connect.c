@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "hv/conf.h"
 #include "hv/hv_private.h"
 
 #include <errno.h>
@@ -23,18 +24,6 @@
 #include <unistd.h>
 
 #define QEMU_USER "libvirt-qemu"
-
-/*
- * stdio_handler: else libvirt starts virtlogd. cgroup_controllers: as root libvirt would make
- * cgroups that outlive a killed keeper, and every start would cost 30 ms more. dynamic_ownership:
- * as root libvirt would give images to QEMU's user. Namespaces keep their default: as root QEMU
- * gets a mount namespace with a minimal /dev.
- */
-static const char qemu_conf[] = "stdio_handler = \"file\"\n"
-                                "cgroup_controllers = [ ]\n"
-                                "dynamic_ownership = 0\n"
-                                "remember_owner = 0\n"
-                                "seccomp_sandbox = 1\n";
 
 static void be_quiet(void *opaque, virErrorPtr error)
 {
@@ -126,18 +115,15 @@ static int link_cache(int root_fd, const char *cache_dir, struct err *e)
     return 0;
 }
 
-/*
- * A core of QEMU that goes to a program instead of a file is not refused by a limit of 0, but by 1
- * (the kernel's fs/coredump.c), which only somebody whose own limit is not 0 can set.
- */
-static int write_conf(int etc_fd, struct err *e)
+static int write_conf(int etc_fd, uid_t uid, gid_t gid, struct err *e)
 {
     own_free char *text = NULL;
     struct rlimit r;
 
     if (getrlimit(RLIMIT_CORE, &r) < 0)
         return err_sys(e, ERR_HOST, errno, "getrlimit");
-    text = str_printf("%smax_core = %d\n", qemu_conf, r.rlim_max > 0 ? 1 : 0);
+    text = hv_conf_text(&(struct hv_conf){
+        .as_root = geteuid() == 0, .uid = uid, .gid = gid, .core_to_nobody = r.rlim_max > 0});
     return file_write(etc_fd, "qemu.conf", text, strlen(text), 0644, e);
 }
 
@@ -162,7 +148,7 @@ static int prepare_root(const struct hv_config *c, struct err *e)
     etc_fd = openat(root_fd, "etc", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
     if (etc_fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open folder '%s/etc'", c->root);
-    if (write_conf(etc_fd, e) < 0)
+    if (write_conf(etc_fd, uid, gid, e) < 0)
         return -1;
     if (geteuid() != 0 && set_user_dirs(root_fd, c->root, e) < 0)
         return -1;

@@ -244,7 +244,9 @@ static struct doc *namespaces(void)
     return list;
 }
 
-/* CPU time is bounded by the number of virtual CPUs. "swap" is memory and swap together: none. */
+/* CPU time is bounded by the number of virtual CPUs, and weighs less than the agent's
+ * (GUEST_CPU_WEIGHT), requests to the disk by QEMU (disk_rate, disk_iops). "swap" is memory and
+ * swap together: none. */
 static struct doc *resources(const struct plan *p)
 {
     struct doc *d = doc_new_object(), *memory = doc_new_object(), *pids = doc_new_object();

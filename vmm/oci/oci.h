@@ -13,12 +13,15 @@
 struct doc *oci_config(const struct plan *p, unsigned exec);
 
 /*
- * The system calls that the container may make with any argument; NULL-terminated, with the reason
- * of each group in the source. clone, ioctl, personality, socket and socketpair are allowed with
- * harmless arguments only, and memfd_create where programs are declared; everything else answers
- * EPERM (clone3: ENOSYS).
+ * The system calls that the container may make with any argument, and who needs each; the last has
+ * no name. clone, ioctl, personality, socket and socketpair are allowed with harmless arguments
+ * only, and memfd_create where programs are declared; everything else answers EPERM (clone3:
+ * ENOSYS).
  */
-extern const char *const oci_syscalls[];
+struct oci_call {
+    const char *name, *why;
+};
+extern const struct oci_call oci_calls[];
 
 /* Returns new: the numbers of those that may be made at all, as PROBE_CALLS bits (shared/probe.h).
  */

@@ -2,7 +2,7 @@
  * seccomp: which system calls the container may make, and why.
  *
  * How it works
- *   Everything answers EPERM but what is listed here. oci_syscalls[] needs no look at the
+ *   Everything answers EPERM but what is listed here. what calls.c lists needs no look at the
  *   arguments; clone, ioctl, personality, socket and socketpair are allowed with harmless arguments
  *   only.
  *   memfd_create as well where the plan declares programs: a file that has no path is held by no
@@ -38,70 +38,6 @@
 #define PERSONALITY_QUERY 0xffffffffu
 #define NETLINK_PROTOCOL  0  /* NETLINK_ROUTE */
 #define MEMFD_NOEXEC_SEAL 8u /* Linux 6.3 */
-
-/* clang-format off */
-const char *const oci_syscalls[] = {
-    /* Reading and writing what is already open. */
-    "read", "readv", "pread64", "preadv", "preadv2", "write", "writev", "pwrite64", "pwritev",
-    "pwritev2", "lseek", "close", "close_range", "dup", "dup2", "dup3", "fcntl", "flock",
-    "fsync", "fdatasync", "sync", "syncfs", "sync_file_range", "fadvise64", "readahead",
-    "fallocate", "ftruncate", "truncate",
-    /* Copying inside the kernel: cp, cat and web servers. Not vmsplice: it maps pages of others. */
-    "sendfile", "copy_file_range", "splice", "tee",
-    /* Files by name, below a root that is read-only outside /work, /out and /tmp. */
-    "open", "openat", "openat2", "creat", "access", "faccessat", "faccessat2", "stat", "fstat",
-    "lstat", "newfstatat", "statx", "statfs", "fstatfs", "getdents", "getdents64", "getcwd",
-    "chdir", "fchdir", "readlink", "readlinkat", "mkdir", "mkdirat", "rmdir", "rename", "renameat",
-    "renameat2", "link", "linkat", "symlink", "symlinkat", "unlink", "unlinkat", "umask", "utime",
-    "utimes", "utimensat", "futimesat",
-    /* Owners and modes, of one's own files. */
-    "chmod", "fchmod", "fchmodat", "chown", "fchown", "fchownat", "lchown",
-    /* Named pipes; a device node needs a capability that nobody here has. */
-    "mknod", "mknodat",
-    /* Extended attributes: tar, cp -a. */
-    "getxattr", "lgetxattr", "fgetxattr", "setxattr", "lsetxattr", "fsetxattr", "listxattr",
-    "llistxattr", "flistxattr", "removexattr", "lremovexattr", "fremovexattr",
-    /* Memory of one's own: allocators, loaders, compilers that make code as they run. */
-    "brk", "mmap", "munmap", "mprotect", "mremap", "madvise", "mincore", "msync", "mlock", "mlock2",
-    "mlockall", "munlock", "munlockall", "memfd_create", "membarrier",
-    /* Processes and threads; clone itself is below. */
-    "fork", "vfork", "execve", "execveat", "exit", "exit_group", "wait4", "waitid",
-    "set_tid_address", "set_robust_list", "get_robust_list", "rseq", "futex", "futex_waitv",
-    "arch_prctl", "prctl", "getpid", "gettid", "getppid", "getpgid", "getpgrp", "setpgid", "getsid",
-    "setsid", "pidfd_open", "pidfd_send_signal", "restart_syscall",
-    /* Who one is. Setting works only to what one is already: nobody here has a capability. */
-    "getuid", "geteuid", "getgid", "getegid", "getresuid", "getresgid", "getgroups", "capget",
-    "setuid", "setgid", "setreuid", "setregid", "setresuid", "setresgid",
-    /* Signals. */
-    "kill", "tkill", "tgkill", "rt_sigaction", "rt_sigprocmask", "rt_sigpending", "rt_sigqueueinfo",
-    "rt_tgsigqueueinfo", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait", "sigaltstack", "pause",
-    "signalfd", "signalfd4",
-    /* Waiting for files, pipes and events. */
-    "pipe", "pipe2", "poll", "ppoll", "select", "pselect6", "epoll_create", "epoll_create1",
-    "epoll_ctl", "epoll_wait", "epoll_pwait", "epoll_pwait2", "eventfd", "eventfd2",
-    "inotify_init", "inotify_init1", "inotify_add_watch", "inotify_rm_watch",
-    /* Time: reading, sleeping, timers. Setting it is the guest agent's. */
-    "time", "gettimeofday", "clock_gettime", "clock_getres", "clock_nanosleep", "nanosleep",
-    "alarm", "getitimer", "setitimer", "timer_create", "timer_settime", "timer_gettime",
-    "timer_getoverrun", "timer_delete", "timerfd_create", "timerfd_settime", "timerfd_gettime",
-    "times",
-    /* Sockets that are already made: see below which can be. */
-    "bind", "connect", "listen", "accept", "accept4", "shutdown", "getsockname", "getpeername",
-    "getsockopt", "setsockopt", "sendto", "recvfrom", "sendmsg", "recvmsg", "sendmmsg", "recvmmsg",
-    /* System V shared memory and semaphores: databases. In a namespace of its own. */
-    "shmget", "shmat", "shmdt", "shmctl", "semget", "semop", "semtimedop", "semctl",
-    /* Scheduling and limits, downwards only without a capability. */
-    "sched_yield", "sched_getaffinity", "sched_setaffinity", "sched_getscheduler",
-    "sched_setscheduler", "sched_getparam", "sched_setparam", "sched_getattr", "sched_setattr",
-    "sched_get_priority_max", "sched_get_priority_min", "sched_rr_get_interval", "getpriority",
-    "setpriority", "getrlimit", "setrlimit", "prlimit64", "getrusage", "getcpu",
-    /* Facts about the system, and random bytes. */
-    "uname", "sysinfo", "getrandom",
-    /* Giving up rights: a program may confine itself further. */
-    "seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
-    NULL,
-};
-/* clang-format on */
 
 static struct doc *argument(unsigned index, uint64_t value, const char *op)
 {
@@ -216,9 +152,9 @@ static void plain(struct doc *rules, bool declared)
 {
     struct doc *rule = doc_new_object(), *names = doc_new_array();
 
-    for (size_t i = 0; oci_syscalls[i]; i++)
-        if (!declared || strcmp(oci_syscalls[i], "memfd_create") != 0)
-            doc_add_str(names, oci_syscalls[i]);
+    for (size_t i = 0; oci_calls[i].name; i++)
+        if (!declared || strcmp(oci_calls[i].name, "memfd_create") != 0)
+            doc_add_str(names, oci_calls[i].name);
     doc_set(rule, "names", names);
     doc_set_str(rule, "action", "SCMP_ACT_ALLOW");
     doc_add(rules, rule);
@@ -231,8 +167,10 @@ static void conditional(struct doc *rules)
 {
     struct doc *clone3 = doc_new_object();
 
+    /* Processes and threads, in the namespaces that there are. */
     allow_if(rules, "clone", masked(0, CLONE_NEW_ANY, 0), NULL, NULL);
-    allow_if(rules, "personality", equal(0, 0), NULL, NULL); /* plain Linux */
+    /* What one is already, plain Linux, and which that is: setarch, debuggers. */
+    allow_if(rules, "personality", equal(0, 0), NULL, NULL);
     allow_if(rules, "personality", equal(0, PERSONALITY_QUERY), NULL, NULL);
     sockets(rules);
     requests(rules);
@@ -269,22 +207,24 @@ struct doc *oci_seccomp(bool declared, bool debug)
     return d;
 }
 
+static void allow_bit(unsigned char *bits, const char *name)
+{
+    int n = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, name);
+
+    if (n >= 0 && n < PROBE_CALLS)
+        bits[n / 4] |= (unsigned char)(8u >> n % 4);
+}
+
 char *oci_allowed_calls(void)
 {
-    static const char *const some[] = {"clone",  "ioctl",      "personality",
-                                       "socket", "socketpair", NULL};
-    const char *const *const lists[] = {oci_syscalls, some};
+    static const char *const some[] = {"clone", "ioctl", "personality", "socket", "socketpair"};
     unsigned char bits[PROBE_CALLS / 4] = {0};
     struct str s = {0};
 
-    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
-        for (const char *const *name = lists[i]; *name; name++) {
-            int n = seccomp_syscall_resolve_name_arch(SCMP_ARCH_X86_64, *name);
-
-            if (n >= 0 && n < PROBE_CALLS)
-                bits[n / 4] |= (unsigned char)(8u >> n % 4);
-        }
-    }
+    for (size_t i = 0; oci_calls[i].name; i++)
+        allow_bit(bits, oci_calls[i].name);
+    for (size_t i = 0; i < sizeof(some) / sizeof(some[0]); i++)
+        allow_bit(bits, some[i]);
     for (size_t i = 0; i < sizeof(bits); i++)
         str_addf(&s, "%x", bits[i]);
     return s.data;

@@ -34,7 +34,7 @@ int policy_take_retention(const struct text *t, struct policy *p, struct err *e)
         return text_wrong(t, age, "it is 0: nothing could be on record", e);
     if (doc_has(t->d, size) &&
         (text_number(t->d, size, &size_text, e) < 0 ||
-         str_parse_size(size_text, "it", 1, UINT64_MAX, &p->records_bytes, e) < 0))
+         str_parse_size(size_text, "it", 1, INT64_MAX, &p->records_bytes, e) < 0))
         return text_wrap(t, size, e);
     return 0;
 }

@@ -368,6 +368,21 @@ void fence_compare_devices(const char *live, const char *xml, struct fence *f)
         fence_add(f, LAYER_DEVICE, "devices", FENCE_HOLDS, "the %zu of its plan", want.n);
 }
 
+void fence_compare_shape(const char *live, const char *xml, struct fence *f)
+{
+    struct domain_shape shape;
+    struct err e;
+
+    if (domain_compare(live, xml, &shape, &e) < 0)
+        fence_add(f, LAYER_DEVICE, "shape", FENCE_BROKEN, "%s", e.text);
+    else if (shape.wrong[0])
+        fence_add(f, LAYER_DEVICE, "shape", FENCE_BROKEN, "%s", shape.wrong);
+    else
+        fence_add(f, LAYER_DEVICE, "shape", FENCE_HOLDS,
+                  "the %zu elements and attributes of its plan, %zu that libvirt adds",
+                  shape.of_plan, shape.of_libvirt);
+}
+
 const char *fence_verdict_name(uint32_t verdict)
 {
     static const char *const names[] = {
@@ -376,13 +391,16 @@ const char *fence_verdict_name(uint32_t verdict)
     return verdict >= FENCE_HOLDS && verdict <= FENCE_ABSENT ? names[verdict] : "?";
 }
 
-void fence_read_devices(struct hv *h, const char *xml, struct fence *f)
+void fence_read_devices(struct hv *h, const char *xml, bool shape, struct fence *f)
 {
     own_free char *live = NULL;
     struct err e;
 
-    if (hv_live_xml(h, &live, &e) == 0)
-        fence_compare_devices(live, xml, f);
-    else
+    if (hv_live_xml(h, &live, &e) < 0) {
         fence_add(f, LAYER_DEVICE, "devices", FENCE_BROKEN, "%s", e.text);
+        return;
+    }
+    fence_compare_devices(live, xml, f);
+    if (shape)
+        fence_compare_shape(live, xml, f);
 }

@@ -71,6 +71,9 @@ bool fence_is_stopped(pid_t pid);
 void fence_read_guards(pid_t qemu, struct hv *h, struct fence *f);
 /* The devices of a live domain, by its XML now, are those of `xml`, which was written for it. */
 void fence_compare_devices(const char *live, const char *xml, struct fence *f);
-void fence_read_devices(struct hv *h, const char *xml, struct fence *f);
+/* And everything else that is in them, beside what libvirt adds: in the row "shape". */
+void fence_compare_shape(const char *live, const char *xml, struct fence *f);
+/* `shape`: that too, which another libvirt may add to. */
+void fence_read_devices(struct hv *h, const char *xml, bool shape, struct fence *f);
 
 #endif

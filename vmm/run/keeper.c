@@ -273,7 +273,7 @@ void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *r
         fence_read_guards(qemu.pid, of == FENCE_AT_REST && !k->held ? k->hv : NULL, ret);
         fence_read_process(&relay, ret);
     }
-    fence_read_devices(k->hv, k->xml, ret);
+    fence_read_devices(k->hv, k->xml, of == FENCE_AT_REST, ret);
     ret->gateway = k->gateway_pid;
 }
 

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -357,7 +358,9 @@ static int restore(struct keeper *k, const struct mark *to, int state_fd, struct
     if (qcow2_revert(path, base, disk, e) < 0 || up_format_domain(k, &f, &xml, e) < 0 ||
         file_write_brief(k->folder->fd, UP_DOMAIN_XML, xml, strlen(xml), 0600, e) < 0)
         return -1;
-    return hv_create_incoming(k->hv, xml, state_fd, HV_RAM_IN_STATE, SAVE_MS, e);
+    free(k->xml);
+    k->xml = own_steal_ptr(xml);
+    return hv_create_incoming(k->hv, k->xml, state_fd, HV_RAM_IN_STATE, SAVE_MS, e);
 }
 
 int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int state_fd,

@@ -18,10 +18,12 @@
 #define PROBE_MS 300000u /* a memory limit of many GiB is hit for real */
 
 /* By what README calls the layers. */
-static const struct {
+struct look {
     const char *name;
     unsigned layer;
-} looks[PROBE_LOOKS] = {
+};
+
+static const struct look looks[PROBE_LOOKS] = {
     [PROBE_KERNEL] = {"guest-kernel", 3},
     [PROBE_NAMESPACES] = {"job-namespaces", 2},
     [PROBE_SECCOMP] = {"job-seccomp", 2},
@@ -39,6 +41,14 @@ static const struct {
     [PROBE_DISK] = {"job-disk", 2},
     [PROBE_USER] = {"job-user", 1},
     [PROBE_LIMITS] = {"job-limits", 1},
+    [PROBE_CGROUP] = {"job-cgroup", 2},
+};
+
+/* Of a plan that declares any. */
+static const struct look declared[PROBE_DECLARED_LOOKS] = {
+    [PROBE_READS] = {"job-read-paths", 2},
+    [PROBE_WRITES] = {"job-write-paths", 2},
+    [PROBE_PROGRAMS] = {"job-programs", 2},
 };
 
 static void add(struct doc *list, unsigned layer, const char *name, const char *verdict,
@@ -83,13 +93,17 @@ static void add_arguments(struct strv *argv, const struct plan *p)
     own_free char *calls = oci_allowed_calls();
 
     strv_add(argv, GUEST_JOB_INIT);
-    strv_add(argv, "--probe");
+    strv_add(argv, PROBE_ALL);
     strv_addf(argv, "uid=%u", (unsigned)p->uid);
     strv_addf(argv, "gid=%u", (unsigned)p->gid);
     strv_addf(argv, "pids=%" PRIu64, p->pids);
     strv_addf(argv, "memory=%" PRIu64, p->memory_bytes);
     strv_addf(argv, "tmp=%" PRIu64, p->tmp_bytes);
     strv_addf(argv, "disk=%" PRIu64, p->disk_bytes);
+    strv_addf(argv, "cpu=%" PRIu64, p->cpu_time_ms / 1000);
+    strv_addf(argv, "addresses=%" PRIu64, p->address_space_bytes);
+    strv_addf(argv, "file=%" PRIu64, p->file_size_bytes);
+    strv_addf(argv, "files=%" PRIu64, p->open_files);
     strv_addf(argv, "root=%s", p->writable_root ? "rw" : "ro");
     strv_add(argv, "places=/work");
     if (p->apparmor)
@@ -98,48 +112,45 @@ static void add_arguments(struct strv *argv, const struct plan *p)
 }
 
 /* The guest's word: a record for each look, in their order, or it is none. */
-static int take_rows(int fd, const struct plan *plan, struct doc *list, struct err *e)
+static int take_rows(int fd, const struct look *of, uint32_t n_looks, const struct plan *plan,
+                     struct doc *list, struct err *e)
 {
     struct probe_row rows[PROBE_LOOKS + 1];
     ssize_t n = pread(fd, rows, sizeof(rows), 0);
 
-    if (n != PROBE_LOOKS * sizeof(rows[0]))
+    if (n != (ssize_t)(n_looks * sizeof(rows[0])))
         return err_set(e, ERR_GUEST, "the probe did not say what it saw");
-    for (uint32_t i = 0; i < PROBE_LOOKS; i++) {
+    for (uint32_t i = 0; i < n_looks; i++) {
         char text[4 * PROBE_TEXT_SIZE];
 
         if (rows[i].look != i || rows[i].verdict < PROBE_HOLDS || rows[i].verdict > PROBE_BROKEN)
             return err_set(e, ERR_GUEST, "the probe did not say what it saw");
-        if (i == PROBE_ARMOR && !plan->apparmor) {
-            add(list, looks[i].layer, looks[i].name, "absent",
+        if (of == looks && i == PROBE_ARMOR && !plan->apparmor) {
+            add(list, of[i].layer, of[i].name, "absent",
                 "this host compiles none (Debian's package 'apparmor')", "host");
             continue;
         }
         str_escape(text, sizeof(text), rows[i].text, strnlen(rows[i].text, PROBE_TEXT_SIZE));
-        add(list, looks[i].layer, looks[i].name,
-            rows[i].verdict == PROBE_HOLDS ? "holds" : "broken", text, "guest");
+        add(list, of[i].layer, of[i].name, rows[i].verdict == PROBE_HOLDS ? "holds" : "broken",
+            text, "guest");
     }
     return 0;
 }
 
-static int inside(const char *data_dir, const char *name, struct doc *list, struct err *e)
+/* Runs a probe; what it says is in `spool`. */
+static int ask(const char *data_dir, const char *name, const struct strv *argv, int spool,
+               struct err *e)
 {
-    own_close int spool = memfd_create("lazaret-probe", MFD_CLOEXEC);
     own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    own_plan struct plan *plan = NULL;
-    own_strv struct strv argv = {0};
     const struct strv no_env = {0};
     const int streams[3] = {-1, spool, null};
     struct run_result r = {0};
 
     if (spool < 0 || null < 0)
         return err_sys(e, ERR_HOST, errno, "cannot make room for what the probe says");
-    if (sandbox_plan(data_dir, name, &plan, e) < 0)
-        return -1;
-    add_arguments(&argv, plan);
     if (sandbox_exec(
             data_dir, name,
-            &(struct sandbox_exec){.argv = &argv,
+            &(struct sandbox_exec){.argv = argv,
                                    .env = &no_env,
                                    .workdir = "/",
                                    .timeout_ms = PROBE_MS,
@@ -151,7 +162,42 @@ static int inside(const char *data_dir, const char *name, struct doc *list, stru
         *e = r.err;
         return -1;
     }
-    return take_rows(spool, plan, list, e);
+    return 0;
+}
+
+/* The list of resolvers is declared with the way out (oci.c). */
+static size_t count_declared(const struct plan *p)
+{
+    return p->declared.read.n + p->declared.write.n + p->declared.exec.n + (p->egress ? 1 : 0);
+}
+
+static int inside_declared(const char *data_dir, const char *name, const struct plan *plan,
+                           struct doc *list, struct err *e)
+{
+    own_close int spool = memfd_create("lazaret-probe", MFD_CLOEXEC);
+    own_strv struct strv argv = {0};
+
+    strv_add(&argv, GUEST_JOB_INIT);
+    strv_add(&argv, PROBE_DECLARED);
+    strv_addf(&argv, "%zu", count_declared(plan));
+    return ask(data_dir, name, &argv, spool, e) < 0
+               ? -1
+               : take_rows(spool, declared, PROBE_DECLARED_LOOKS, plan, list, e);
+}
+
+static int inside(const char *data_dir, const char *name, struct doc *list, struct err *e)
+{
+    own_close int spool = memfd_create("lazaret-probe", MFD_CLOEXEC);
+    own_plan struct plan *plan = NULL;
+    own_strv struct strv argv = {0};
+
+    if (sandbox_plan(data_dir, name, &plan, e) < 0)
+        return -1;
+    add_arguments(&argv, plan);
+    if (ask(data_dir, name, &argv, spool, e) < 0 ||
+        take_rows(spool, looks, PROBE_LOOKS, plan, list, e) < 0)
+        return -1;
+    return plan_is_declared(plan) ? inside_declared(data_dir, name, plan, list, e) : 0;
 }
 
 static bool has_broken(const struct doc *list)
