@@ -14,6 +14,7 @@
 #include "agent/sealed.h"
 #include "agent/seed.h"
 #include "agent/session.h"
+#include "agent/wipe.h"
 #include "shared/guest.h"
 #include "shared/probe.h"
 
@@ -43,7 +44,10 @@ static int take_runtime(int *ret_fd, struct boot_fault *f)
 static int park(struct boot_fault *f)
 {
     (void)prefetch_read(GUEST_IMAGE);
-    return disks_park(f);
+    if (disks_park(f) < 0)
+        return -1;
+    wipe_free_memory();
+    return 0;
 }
 
 static int arrive(const struct wire_hello *m, struct boot_fault *f)

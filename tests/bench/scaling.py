@@ -10,6 +10,7 @@ mark more is not made three times.
 import importlib
 import json
 import os
+import shutil
 import statistics
 import sys
 import tarfile
@@ -25,6 +26,7 @@ from forks import SMALL
 imports = importlib.import_module("import")  # no name that can be written
 
 MIB = 1 << 20
+ROOM = 4  # times the largest image: its layer, its root, and what comes between
 FLAT = 1.25  # the largest may be so many times the smallest
 ROUNDS = 3
 SIZES = {"image": (10, 100, 1024, 4096), "guest": (128, 512, 1024, 4096), "sandboxes": (1, 10, 50),
@@ -124,7 +126,7 @@ def by_guest(place, mib):
 
 
 def by_sandboxes(place, sizes):
-    rows, names, began = {}, [], time.monotonic()
+    rows, names = {}, []
     try:
         for n in range(1, max(sizes) + 1):
             took = place.do("up", f"box-{n}", *SMALL)
@@ -133,7 +135,6 @@ def by_sandboxes(place, sizes):
                 rows[n] = {"up ms": took * 1000, "exec ms": place.often("exec", "box-1", "--", "true") * 1000,
                            "ls ms": place.often("ls") * 1000,
                            "memory of each MiB": sum(map(place.pss_mib, names)) / n}
-        print(f"{len(names)} sandboxes after {time.monotonic() - began:.0f} s", file=sys.stderr)
     finally:
         for name in names:
             place.do("down", name)
@@ -215,17 +216,20 @@ def say(verdict):
 def main():
     folder = sys.argv[1]
     sizes = TINY if sys.argv[2:] == ["tiny"] else SIZES
+    if shutil.disk_usage(DATA).free < (need := ROOM * max(sizes["image"]) * MIB):
+        sys.exit(f"scaling: it needs {need >> 30} GiB of disk for a while")
     machine, measured = report.machine("tcg"), {}
     with tempfile.TemporaryDirectory(prefix="bench-", dir=DATA) as top:
-        place = Place(top)
+        place, began = Place(top), time.monotonic()
         place.do("run", *SMALL, "--", "true")  # what later ones begin with
         for axis, unit, at_once, flat in AT_ONCE:
             measured[axis] = unit, flat, at_once(place, sizes[axis])
+            print(f"{time.monotonic() - began:.0f} s: {axis}", file=sys.stderr)
         for axis, unit, one, flat in ONE_BY_ONE:
             measured[axis] = unit, flat, {}
             for size in sizes[axis]:
                 measured[axis][2][size] = one(place, size)
-                print(f"{axis} {size}", file=sys.stderr)
+                print(f"{time.monotonic() - began:.0f} s: {axis} {size}", file=sys.stderr)
     out = {axis: {"unit": unit, "rows": rows, "verdicts": judge(rows, flat)}
            for axis, (unit, flat, rows) in measured.items()}
     os.makedirs(folder, exist_ok=True)

@@ -1,7 +1,9 @@
 """However a run ends, nothing of it is left."""
+import fcntl
 import json
 import os
 import signal
+import struct
 import time
 
 from e2e import *
@@ -175,7 +177,7 @@ def keep_logs_keeps_logs_and_no_disks():
     check(new[0] not in runs(), "gc --kept left it")
 
 
-STEPS = ("parse", "begin", "image", "disks", "xml", "libvirt", "saved", "qemu", "hello", "record",
+STEPS = ("parse", "begin", "turn", "image", "disks", "xml", "libvirt", "saved", "qemu", "hello", "record",
          "container", "job", "collect", "down")
 
 
@@ -209,6 +211,57 @@ def twenty_one_after_another():
     with Nothing():
         for i in range(20):
             equal(finished(sh(f"echo {i}")), f"{i}\n".encode())
+
+
+class Others:
+    """Guests that have begun, as many as there may be: since the last look(), or since `at`."""
+
+    def __enter__(self):
+        self.fd = os.open(f"{DATA}/cache/starts", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.lockf(self.fd, fcntl.LOCK_EX)
+        self.since()
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.fd)
+
+    def since(self, at=None):
+        at = time.monotonic_ns() // 1000000 if at is None else at
+        self.times = struct.pack("=Q", at) * (len(os.sched_getaffinity(0)) + 1)
+        os.pwrite(self.fd, self.times, 0)
+
+    def journal(self, before):
+        """What the run that is new has noted so far."""
+        self.since()
+        new = [x for x in runs() if x not in before]
+        try:
+            with open(f"{DATA}/runs/{new[0]}/journal", encoding="utf-8") as f:
+                return [(d.get("step"), d.get("state")) for d in map(json.loads, f)]
+        except (IndexError, FileNotFoundError, json.JSONDecodeError):
+            return []
+
+
+def who_begins_waits_for_its_turn_but_not_for_those_who_take_long():
+    with Nothing(), Others() as others:
+        before = runs()
+        p = start(["true"], "--json")
+        wait_for(lambda: ("turn", "begin") in others.journal(before), "a run that waits")
+        seen = time.monotonic()
+        for _ in range(100):
+            equal(others.journal(before)[-1], ("turn", "begin"))
+        waited = time.monotonic() - seen
+        fcntl.lockf(others.fd, fcntl.LOCK_UN)
+        out, err = p.communicate(timeout=240)
+        equal(p.returncode, 0, err)
+        check(json.loads(out)["timing_us"]["turn"] >= waited * 1e6, (out, waited))
+        fcntl.lockf(others.fd, fcntl.LOCK_EX)
+        p = start(["true"])
+        wait_for(lambda: ("turn", "begin") in others.journal(before), "another run that waits")
+        p.send_signal(signal.SIGINT)
+        equal(p.wait(60), 130)
+        others.since(0)
+        finished(run(["true"]))
+        check(os.pread(others.fd, len(others.times), 0) != others.times, "it has waited for all of them")
 
 
 def four_side_by_side():

@@ -109,6 +109,34 @@ def nothing_of_a_run_is_in_a_saved_guest(folder):
             check(marker.encode() not in f.read(), f"the marker is in '{name}'")
 
 
+def _used(path, at):
+    """What a sparse file has from `at` on."""
+    with open(path, "rb") as f:
+        size, parts = os.fstat(f.fileno()).st_size, []
+        while at < size:
+            try:
+                at = os.lseek(f.fileno(), at, os.SEEK_DATA)
+            except OSError:
+                break
+            end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
+            parts.append(os.pread(f.fileno(), end - at, at))
+            at = end
+    return b"".join(parts)
+
+
+def what_is_free_in_a_guest_is_not_saved(folder):
+    data = _data(folder)
+    _run(data, "true", "--memory", "64M")
+    key, = _saved(data)
+    with open(store.part(f"{data}/images", "kernel"), "rb") as f:
+        kernel = f.read()
+    if kernel.startswith(b"\x7fELF"):
+        raise Skip("the kernel is not packed: its file is in use")
+    pieces = [kernel[at:at + 64] for at in range(len(kernel) // 4, len(kernel), len(kernel) // 16)]
+    saved = _used(f"{_warm_dir(data)}/{key}/ram", 16 << 20)  # below it is the last memory that is taken
+    equal(sum(piece in saved for piece in pieces), 0, f"of {len(pieces)} pieces of the packed kernel:")
+
+
 def a_changed_byte_is_refused_said_and_made_anew(folder):
     data = _data(folder)
     _run(data, "true")

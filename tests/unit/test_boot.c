@@ -3,6 +3,7 @@
 #include "agent/prefetch.h"
 #include "agent/sealed.h"
 #include "agent/verity.h"
+#include "agent/wipe.h"
 #include "tests/unit/suite.h"
 
 #include <errno.h>
@@ -237,7 +238,21 @@ START_TEST(what_is_read_ahead_is_the_images_own)
 }
 END_TEST
 
+START_TEST(free_memory_is_wiped_but_for_a_rest_and_not_where_there_is_much)
+{
+    const uint64_t mib = 1 << 20;
+
+    ck_assert_uint_eq(wipe_share(0), 0);
+    ck_assert_uint_eq(wipe_share(8 * mib), 0);
+    ck_assert_uint_eq(wipe_share(9 * mib), mib);
+    ck_assert_uint_eq(wipe_share(768 * mib), 760 * mib);
+    ck_assert_uint_eq(wipe_share(769 * mib), 0);
+    ck_assert_uint_eq(wipe_share(UINT64_MAX), 0);
+}
+END_TEST
+
 SUITE("boot", an_argument_is_a_whole_word_named_once, a_number_is_decimal_digits_up_to_its_limit,
       verity_takes_exactly_what_the_host_writes,
       the_longest_table_fits_and_a_short_buffer_is_refused, verity_refuses_everything_else,
-      a_sealed_program_runs_and_nobody_changes_it, what_is_read_ahead_is_the_images_own)
+      a_sealed_program_runs_and_nobody_changes_it, what_is_read_ahead_is_the_images_own,
+      free_memory_is_wiped_but_for_a_rest_and_not_where_there_is_much)

@@ -171,7 +171,6 @@ static int create_and_check(struct hv *h, const char *xml, const char *uuid, boo
         return err_set(e, ERR_HOST, "libvirt gave the domain another uuid than its XML");
     if (h->embedded && hold_qemu(h, uuid, e) < 0)
         return -1;
-    ask_qemu_version(h);
     return 0;
 }
 
@@ -355,6 +354,8 @@ int hv_get_versions(struct hv *h, struct hv_versions *ret, struct err *e)
         return hv_error_set(e, "cannot read libvirt's version");
     snprintf(v.libvirt, sizeof(v.libvirt), "%lu.%lu.%lu", lib / 1000000, lib / 1000 % 1000,
              lib % 1000);
+    if (h->dom && !h->qemu_version[0])
+        ask_qemu_version(h);
     memcpy(v.qemu, h->qemu_version, sizeof(v.qemu));
     *ret = v;
     return 0;

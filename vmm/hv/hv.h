@@ -163,7 +163,7 @@ int hv_get_stats(struct hv *h, struct hv_stats *ret, struct err *e);
 int hv_get_cpu(struct hv *h, uint64_t *ret_ns, struct err *e);
 
 struct hv_versions {
-    char libvirt[32], qemu[32]; /* "9.0.0"; qemu is known once a domain has been created */
+    char libvirt[32], qemu[32]; /* "9.0.0"; qemu is asked when there is a domain */
 };
 int hv_get_versions(struct hv *h, struct hv_versions *ret, struct err *e);
 

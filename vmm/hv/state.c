@@ -42,24 +42,27 @@ static int give_fd(struct hv *h, int fd, const char *doing, struct err *e)
     return hv_check_reply(reply, doing, NULL, e);
 }
 
-/* Both ends of a stream agree on where the memory is; all of it may go as fast as the file takes
- * it. */
-static int set_up(struct hv *h, enum hv_ram ram, const char *doing, struct err *e)
+/* Both ends of a stream agree on where the memory is. */
+static int agree(struct hv *h, enum hv_ram ram, const char *doing, struct err *e)
 {
     own_free char *capability =
         str_printf("{\"execute\":\"migrate-set-capabilities\",\"arguments\":{\"capabilities\":"
                    "[{\"capability\":\"x-ignore-shared\",\"state\":%s}]}}",
                    ram == HV_RAM_APART ? "true" : "false");
 
-    if (hv_ask(h, capability, doing, NULL, e) < 0)
-        return -1;
+    return hv_ask(h, capability, doing, NULL, e);
+}
+
+/* All of it may go as fast as the file takes it. */
+static int unbrake(struct hv *h, const char *doing, struct err *e)
+{
     return hv_ask(h,
                   "{\"execute\":\"migrate-set-parameters\",\"arguments\":"
                   "{\"max-bandwidth\":1099511627776}}",
                   doing, NULL, e);
 }
 
-/* It says that it has ended a moment before the guest may go on or another save may begin. */
+/* A save says that it has ended a moment before the guest may go on or another save may begin. */
 static int is_settled(struct hv *h, const char *doing, struct err *e)
 {
     own_doc struct doc *d = NULL;
@@ -90,7 +93,7 @@ static int look(struct hv *h, const char *doing, struct err *e)
     if (doc_get_str(info, "status", &status, e) < 0)
         return err_wrap(e, "%s", doing);
     if (strcmp(status, "completed") == 0)
-        return is_settled(h, doing, e);
+        return 1;
     if (strcmp(status, "failed") != 0 && strcmp(status, "cancelled") != 0)
         return 0;
     if (!doc_has(info, "error-desc") || doc_get_str(info, "error-desc", &why, e) < 0)
@@ -99,12 +102,20 @@ static int look(struct hv *h, const char *doing, struct err *e)
     return err_set(e, ERR_HOST, "%s: it %s: %s", doing, status, shown);
 }
 
-static int wait_end(struct hv *h, uint64_t timeout_ms, const char *doing, struct err *e)
+static int look_at_save(struct hv *h, const char *doing, struct err *e)
+{
+    int r = look(h, doing, e);
+
+    return r == 1 ? is_settled(h, doing, e) : r;
+}
+
+static int wait_end(struct hv *h, int (*look_fn)(struct hv *, const char *, struct err *),
+                    uint64_t timeout_ms, const char *doing, struct err *e)
 {
     uint64_t deadline_ms = clock_mono_ms() + timeout_ms;
     int r;
 
-    while ((r = look(h, doing, e)) == 0) {
+    while ((r = look_fn(h, doing, e)) == 0) {
         if (clock_mono_ms() >= deadline_ms)
             return err_set(e, ERR_HOST, "%s: not done within %u ms", doing, (unsigned)timeout_ms);
         nanosleep(&(struct timespec){.tv_nsec = ASK_NS}, NULL);
@@ -158,12 +169,12 @@ int hv_save_state(struct hv *h, int state_fd, enum hv_ram ram, uint64_t timeout_
 {
     static const char doing[] = "cannot save the guest's state";
 
-    if (need_qemu(h, doing, e) < 0 || set_up(h, ram, doing, e) < 0 || hv_pause(h, e) < 0 ||
-        give_fd(h, state_fd, doing, e) < 0)
+    if (need_qemu(h, doing, e) < 0 || agree(h, ram, doing, e) < 0 || unbrake(h, doing, e) < 0 ||
+        hv_pause(h, e) < 0 || give_fd(h, state_fd, doing, e) < 0)
         return -1;
     if (hv_ask(h, "{\"execute\":\"migrate\",\"arguments\":{\"uri\":\"fd:" FD_NAME "\"}}", doing,
                NULL, e) == 0 &&
-        wait_end(h, timeout_ms, doing, e) == 0)
+        wait_end(h, look_at_save, timeout_ms, doing, e) == 0)
         return 0;
     call_off(h);
     return -1;
@@ -173,13 +184,13 @@ static int take_in(struct hv *h, int state_fd, enum hv_ram ram, uint64_t timeout
 {
     static const char doing[] = "cannot restore the guest's state";
 
-    if (need_qemu(h, doing, e) < 0 || set_up(h, ram, doing, e) < 0 ||
+    if (need_qemu(h, doing, e) < 0 || agree(h, ram, doing, e) < 0 ||
         give_fd(h, state_fd, doing, e) < 0)
         return -1;
     if (hv_ask(h, "{\"execute\":\"migrate-incoming\",\"arguments\":{\"uri\":\"fd:" FD_NAME "\"}}",
                doing, NULL, e) < 0)
         return -1;
-    return wait_end(h, timeout_ms, doing, e);
+    return wait_end(h, look, timeout_ms, doing, e);
 }
 
 int hv_create_incoming(struct hv *h, const char *xml, int state_fd, enum hv_ram ram,

@@ -23,6 +23,7 @@
 #include "run/recording.h"
 #include "run/seen.h"
 #include "run/serve.h"
+#include "run/slot.h"
 #include "run/watch.h"
 
 #include <errno.h>
@@ -41,6 +42,21 @@ static int prepare(struct keeper *k, struct err *e)
     return k->folder->kind == FOLDER_SANDBOX ? serve_prepare(k, e) : 0;
 }
 
+static int take_turn(struct keeper *k, struct err *e)
+{
+    own_free char *path = str_printf("%s/cache/" SLOT_FILE, k->data);
+
+    (void)e;
+    k->slot_fd = slot_take(&(struct slots){
+        .path = path, .n = slot_count(), .held_ms = SLOT_HELD_MS, .patience_ms = SLOT_PATIENCE_MS});
+    return 0;
+}
+
+void keeper_has_begun(struct keeper *k)
+{
+    slot_give(&k->slot_fd);
+}
+
 /* The way up of every guest. */
 static const struct step {
     const char *name;
@@ -49,6 +65,7 @@ static const struct step {
     void (*undo)(struct keeper *k);
 } steps[] = {
     {"prepare", TIMING_BEGIN, prepare, serve_undo},
+    {"turn", TIMING_TURN, take_turn, keeper_has_begun},
     {"image", TIMING_IMAGE, up_image, up_image_undo},
     {"scratch", TIMING_DISKS, up_scratch, up_scratch_undo},
     {"input", TIMING_DISKS, up_input, up_input_undo},
@@ -212,6 +229,7 @@ int keeper_main(struct keeper *k)
     struct err *e = &k->result.err;
     size_t begun = 0;
 
+    k->slot_fd = -1;
     memcpy(k->result.id, k->folder->id, sizeof(k->result.id));
     if (place(k, e) == 0 && recording_begin(k, e) == 0 && go_up(k, &begun, e) < 0)
         blame_image(k, e);

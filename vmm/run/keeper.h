@@ -61,6 +61,7 @@ struct keeper {
     struct image *image;
     char *xml;
     char warm_key[DIGEST_HEX_SIZE]; /* of the saved guest that it began with, or "" */
+    int slot_fd;                    /* of slot.h, until it has begun; or -1 */
     struct checker checker;         /* of what it begins with; until it has begun */
     bool blank_input;               /* it has an input disk that it was not given */
     struct hv *hv;
@@ -138,6 +139,8 @@ int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_deni
  * write; while nothing runs there are none. */
 enum fence_of { FENCE_AT_REST, FENCE_OF_A_RUN };
 void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *ret);
+/* It has begun: its first job runs, or whoever comes is served. Others may begin. */
+void keeper_has_begun(struct keeper *k);
 /* How long a guest may take to become ready. */
 uint64_t work_boot_ms(const struct keeper *k);
 int work_meet(struct keeper *k, struct err *e);

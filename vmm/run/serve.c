@@ -516,6 +516,7 @@ int serve_go(struct keeper *k, struct err *e)
     if ((k->c->pool_idle_ms && serve_pool_prepare(k, e) < 0) ||
         talk_listen(k->folder->fd, &s->listener, e) < 0)
         return -1;
+    keeper_has_begun(k);
     k->serving = true;
     up.result = k->result;
     control_send(k->control_fd, &up);

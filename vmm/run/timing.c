@@ -5,13 +5,11 @@
 #include "base/str.h"
 
 static const char *const names[TIMING_STEPS] = {
-    [TIMING_PARSE] = "parse", [TIMING_BEGIN] = "begin",
-    [TIMING_IMAGE] = "image", [TIMING_DISKS] = "disks",
-    [TIMING_XML] = "xml",     [TIMING_LIBVIRT] = "libvirt",
-    [TIMING_SAVED] = "saved", [TIMING_QEMU] = "qemu",
-    [TIMING_HELLO] = "hello", [TIMING_RECORD] = "record",
-    [TIMING_JOB] = "job",     [TIMING_COLLECT] = "collect",
-    [TIMING_DOWN] = "down",   [TIMING_CONTAINER] = "container",
+    [TIMING_PARSE] = "parse",     [TIMING_BEGIN] = "begin",   [TIMING_TURN] = "turn",
+    [TIMING_IMAGE] = "image",     [TIMING_DISKS] = "disks",   [TIMING_XML] = "xml",
+    [TIMING_LIBVIRT] = "libvirt", [TIMING_SAVED] = "saved",   [TIMING_QEMU] = "qemu",
+    [TIMING_HELLO] = "hello",     [TIMING_RECORD] = "record", [TIMING_JOB] = "job",
+    [TIMING_COLLECT] = "collect", [TIMING_DOWN] = "down",     [TIMING_CONTAINER] = "container",
 };
 
 const char *timing_step_name(enum timing_step step)

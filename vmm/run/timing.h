@@ -15,6 +15,7 @@
 enum timing_step {
     TIMING_PARSE,     /* command line, plan, what the image's name means */
     TIMING_BEGIN,     /* the run's folder, namespaces, init and keeper */
+    TIMING_TURN,      /* others began at once: until it might, too */
     TIMING_IMAGE,     /* its parts, opened; what is left of hashing them beside the next steps */
     TIMING_DISKS,     /* scratch and input */
     TIMING_XML,       /* of the domain */
