@@ -97,8 +97,7 @@ static void add_arguments(struct strv *argv, const struct plan *p)
     strv_addf(argv, "calls=%s", calls);
 }
 
-/* The guest's word: a record for each look, in their order, or it is none. */
-static int take_rows(int fd, const struct plan *plan, struct doc *list, struct err *e)
+int prove_take_rows(int fd, bool armor, struct doc *list, struct err *e)
 {
     struct probe_row rows[PROBE_LOOKS + 1];
     ssize_t n = pread(fd, rows, sizeof(rows), 0);
@@ -110,7 +109,7 @@ static int take_rows(int fd, const struct plan *plan, struct doc *list, struct e
 
         if (rows[i].look != i || rows[i].verdict < PROBE_HOLDS || rows[i].verdict > PROBE_BROKEN)
             return err_set(e, ERR_GUEST, "the probe did not say what it saw");
-        if (i == PROBE_ARMOR && !plan->apparmor) {
+        if (i == PROBE_ARMOR && !armor) {
             add(list, looks[i].layer, looks[i].name, "absent",
                 "this host compiles none (Debian's package 'apparmor')", "host");
             continue;
@@ -151,7 +150,7 @@ static int inside(const char *data_dir, const char *name, struct doc *list, stru
         *e = r.err;
         return -1;
     }
-    return take_rows(spool, plan, list, e);
+    return prove_take_rows(spool, plan->apparmor, list, e);
 }
 
 static bool has_broken(const struct doc *list)
