@@ -28,7 +28,6 @@ int err_set(struct err *e, enum err_class class, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    /* cppcheck-suppress ctuuninitvar ; it is filled in here */
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
     e->class = class;

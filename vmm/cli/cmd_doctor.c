@@ -31,7 +31,6 @@ static void say(struct finding *f, enum mark mark, const char *fmt, ...)
     va_list ap;
 
     va_start(ap, fmt);
-    /* cppcheck-suppress ctuuninitvar ; it is filled in here */
     vsnprintf(f->text, sizeof(f->text), fmt, ap);
     va_end(ap);
     f->mark = mark;
