@@ -12,6 +12,7 @@
 #include <seccomp.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -88,6 +89,13 @@ WEAK int pidfd_open(pid_t pid, unsigned flags)
     close(sock);
     errno = errnum;
     return fd;
+}
+
+/* valgrind knows only the older call, which takes all pages at once. */
+WEAK int mlock2(const void *at, size_t len, unsigned flags)
+{
+    (void)flags;
+    return mlock(at, len);
 }
 
 WEAK int prctl(int what, ...)
