@@ -96,6 +96,7 @@ static int write_file(struct writer *w, const char *name, int fd, uint64_t size,
     if (!buf)
         return err_set(e, ERR_HOST, "out of memory");
     if (write_header(w, name, size, e) < 0)
+        /* cppcheck-suppress memleak ; cleanup frees it */
         return -1;
     while (at < size) {
         ssize_t n = pread(fd, buf, size - at < CHUNK ? size - at : CHUNK, (off_t)at);
@@ -405,6 +406,7 @@ static int read_blob(struct reader *r, const char *name, uint64_t size, struct s
     if (!buf)
         return err_set(e, ERR_HOST, "out of memory");
     if (expect_header(r, name, size, e) < 0 || store_blob_begin(r->store, blob, e) < 0)
+        /* cppcheck-suppress memleak ; cleanup frees it */
         return -1;
     for (uint64_t left = size; left > 0;) {
         size_t n = left < CHUNK ? (size_t)left : CHUNK;

@@ -105,6 +105,7 @@ int packages_parse(const struct doc *list, struct packages *ret, struct err *e)
         struct err why;
 
         if (read_entry(doc_at(list, i), &p.items[i], &why) < 0)
+            /* cppcheck-suppress memleak ; cleanup frees it */
             return err_set(e, ERR_IMAGE, "packages: entry %zu: %s", i, why.text);
         if (i > 0 && package_order(&p.items[i - 1], &p.items[i]) >= 0)
             return err_set(e, ERR_IMAGE, "packages: entry %zu: out of order, or there twice", i);

@@ -49,8 +49,10 @@ int warm_host_identity(char **ret, struct err *e)
     struct utsname u;
 
     if (!line)
+        /* cppcheck-suppress resourceLeak ; cleanup closes it */
         return err_set(e, ERR_HOST, "out of memory");
     if (!f || uname(&u) < 0)
+        /* cppcheck-suppress memleak ; cleanup frees it */
         return err_sys(e, ERR_HOST, errno, "cannot read what CPU this is");
     while (fgets(line, CPUINFO_MAX, f) && line[0] != '\n')
         for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++)

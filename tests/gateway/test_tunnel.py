@@ -143,6 +143,16 @@ def the_next_address_is_taken():
         g.tunnel(1, "dead.test", ports["echo"])
 
 
+def no_more_than_eight_addresses_of_a_name_are_tried():
+    for dead in (7, 8):
+        names.answers[f"dead{dead}.test"] = [f"127.9.9.{n}" for n in range(1, dead + 1)] + ["127.0.0.1"]
+        with gateway(echo_url(f"dead{dead}.test")) as g:
+            if dead < 8:
+                g.tunnel(1, f"dead{dead}.test", ports["echo"])
+            else:
+                g.refused(1, f"dead{dead}.test", ports["echo"], "connect")
+
+
 def an_address_that_is_silent_does_not_hold_up():
     """Two of them before one that answers: each would be dialled longer than a try may last."""
     names.answers["slow.test"] = ["127.7.7.1", "127.7.7.2", "127.0.0.1"]
@@ -456,6 +466,7 @@ TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ip
          what_no_rule_names_is_refused_and_not_looked_up,
          names_that_lead_to_private_addresses_are_refused, a_name_that_changes_is_judged_each_time,
          a_host_is_not_its_own_way_in, a_name_that_is_not_there_is_said, the_next_address_is_taken,
+         no_more_than_eight_addresses_of_a_name_are_tried,
          an_address_that_is_silent_does_not_hold_up,
          nobody_listens_is_said, a_dead_destination_does_not_slow_others, two_hundred_at_once_work,
          tls_passes_untouched, tls_for_another_name_is_cut_off, an_address_needs_no_name_in_tls,

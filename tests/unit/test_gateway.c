@@ -2,12 +2,14 @@
  * what only a clock would bring about. */
 #include "base/clock.h"
 #include "base/own.h"
+#include "base/str.h"
 #include "gateway/gate.h"
 #include "gateway/sni.h"
 #include "gateway/strip.h"
 #include "tests/unit/suite.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,6 +158,21 @@ START_TEST(lengths_that_lie_are_refused)
         if (read_all(&b, name) == SNI_NAME)
             ck_assert_uint_le(strlen(name), 13);
     }
+}
+END_TEST
+
+/* Each byte is where it should be, and there is no end. */
+START_TEST(a_hello_that_does_not_end_is_refused)
+{
+    static uint8_t raw[SNI_HELLO_MAX];
+    const uint8_t begin[] = {1, 0, 0xff, 0xff, 3, 3, [38] = 0, 0xff, 0xfe};
+    char name[SNI_NAME_SIZE];
+
+    for (size_t at = 0; at + 5 < sizeof(raw); at += 5 + 0x4000)
+        memcpy(raw + at, "\x16\x03\x01\x40\x00", 5);
+    memcpy(raw + 5, begin, sizeof(begin));
+    ck_assert_int_eq(sni_read(raw, sizeof(raw) - 1, name), SNI_MORE);
+    ck_assert_int_eq(sni_read(raw, sizeof(raw), name), SNI_BAD);
 }
 END_TEST
 
@@ -460,6 +477,67 @@ START_TEST(a_stream_ends_when_nothing_moves_or_it_is_too_old)
 }
 END_TEST
 
+/* A tunnel to a server that accepts, with nothing behind OPEN. */
+static void open_tunnel(uint16_t port)
+{
+    const struct net_hello hello = {.version = NET_VERSION};
+    const struct net_open open = {.kind = NET_TUNNEL, .exec = 1, .port = port, .name = "127.0.0.1"};
+    own_free char *rules = str_printf("{\"network\":[{\"to\":\"https://127.0.0.1:%u\"}],"
+                                      "\"network_ranges\":[\"127.0.0.0/8\"]}",
+                                      port);
+    uint8_t raw[NET_OPEN_HEAD + NET_NAME_MAX];
+    int ends[2];
+    struct err e;
+
+    ck_assert_msg(gate_open(&gate, "127.0.0.1:1", "/dev/null", NULL, &e) == 0, "%s", e.text);
+    ck_assert_int_eq(pipe(ends), 0);
+    tell_gate(GATEWAY_RULES, "", rules_fd(rules));
+    tell_gate(GATEWAY_PORT, "", ends[0]);
+    close(ends[1]);
+    net_hello_format(raw, &hello);
+    guest_says(NET_READY, 0, raw, NET_HELLO_SIZE);
+    gate_event_taken(&gate);
+    guest_says(NET_OPEN, 1, raw, net_open_format(raw, &open));
+}
+
+static bool is_at_most_from_now(uint64_t until_ms, uint64_t began_ms, uint64_t most_ms)
+{
+    return until_ms >= began_ms + most_ms && until_ms <= clock_mono_ms() + most_ms;
+}
+
+START_TEST(a_server_and_a_hello_are_waited_for_for_so_long)
+{
+    struct gate_stream *s = &gate.streams[0];
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    own_close int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    static struct pollfd polls[GATE_POLLS_MAX];
+    socklen_t len = sizeof(at);
+    uint64_t began = clock_mono_ms();
+
+    ck_assert_int_eq(bind(server, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(server, 1), 0);
+    ck_assert_int_eq(getsockname(server, (struct sockaddr *)&at, &len), 0);
+    open_tunnel(ntohs(at.sin_port));
+    ck_assert(is_at_most_from_now(s->until_ms, began, GATE_DIAL_MS));
+    while (s->stage != GATE_FLOWING) {
+        size_t n;
+
+        gate_turn(&gate);
+        n = gate_poll(&gate, polls);
+        ck_assert_uint_lt(clock_mono_ms(), began + GATE_DIAL_MS);
+        (void)poll(polls, n, 100);
+        gate_take(&gate, polls, n);
+    }
+    ck_assert(is_at_most_from_now(s->until_ms, began, GATE_HELLO_MS));
+    gate_event_taken(&gate);
+    s->until_ms = 0; /* it has been so long */
+    gate_turn(&gate);
+    ck_assert_int_eq(s->stage, GATE_OVER);
+    ck_assert_uint_eq(gate_event(&gate)->why, NET_WHY_TIMEOUT);
+    gate_close(&gate);
+}
+END_TEST
+
 /* ---- budgets --------------------------------------------------------------------------------- */
 
 START_TEST(a_rate_lets_through_what_it_says)
@@ -504,4 +582,5 @@ SUITE("gateway", a_name_is_read_in_lower_case, a_hello_is_waited_for_however_it_
       a_list_that_is_wrong_leaves_the_old_one, a_secret_is_whole_when_its_pipe_has_ended,
       a_secret_that_comes_too_late_is_none, a_secret_is_forgotten_once_no_rule_names_it,
       a_request_waits_for_its_secret_for_so_long, a_stream_ends_when_nothing_moves_or_it_is_too_old,
-      a_rate_lets_through_what_it_says, a_budget_is_not_passed_by_a_byte)
+      a_rate_lets_through_what_it_says, a_budget_is_not_passed_by_a_byte,
+      a_hello_that_does_not_end_is_refused, a_server_and_a_hello_are_waited_for_for_so_long)

@@ -140,6 +140,7 @@ int sign_key_open(const char *path, struct sign_key **ret, struct err *e)
     if (!k)
         return err_set(e, ERR_HOST, "out of memory");
     if (file_read_ours(AT_FDCWD, path, SIGN_FILE_MAX, 077, &text, &len, e) < 0)
+        /* cppcheck-suppress memleak ; cleanup frees it */
         return -1;
     rc = parse_private(text, len, path, k, e);
     OPENSSL_cleanse(text, len);

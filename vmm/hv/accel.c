@@ -91,6 +91,7 @@ static void read_boot_id(char out[64])
     if (!f || !fgets(out, 64, f))
         out[0] = '\0';
     out[strcspn(out, "\n")] = '\0';
+    /* cppcheck-suppress resourceLeak ; cleanup closes it */
 }
 
 char *accel_cache_key(int kvm_fd)

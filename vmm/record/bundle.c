@@ -76,6 +76,7 @@ static int put_record(struct archive *a, int fd, struct err *e)
         return err_sys(e, ERR_HOST, errno, "cannot read the record");
     left = (uint64_t)st.st_size;
     if (put_header(a, RECORD_NAME, left, e) < 0)
+        /* cppcheck-suppress memleak ; cleanup frees it */
         return -1;
     while (left > 0) {
         ssize_t n = pread(fd, buf, left < RECORD_LINE_MAX ? left : RECORD_LINE_MAX, (off_t)at);

@@ -111,10 +111,10 @@ static void add_arguments(struct strv *argv, const struct plan *p)
     strv_addf(argv, "calls=%s", calls);
 }
 
-/* The guest's word: a record for each look, in their order, or it is none. */
-static int take_rows(int fd, const struct look *of, uint32_t n_looks, const struct plan *plan,
-                     struct doc *list, struct err *e)
+int prove_take_rows(int fd, enum prove_probe probe, bool armor, struct doc *list, struct err *e)
 {
+    const struct look *of = probe == PROVE_JOB ? looks : declared;
+    const uint32_t n_looks = probe == PROVE_JOB ? PROBE_LOOKS : PROBE_DECLARED_LOOKS;
     struct probe_row rows[PROBE_LOOKS + 1];
     ssize_t n = pread(fd, rows, sizeof(rows), 0);
 
@@ -125,7 +125,7 @@ static int take_rows(int fd, const struct look *of, uint32_t n_looks, const stru
 
         if (rows[i].look != i || rows[i].verdict < PROBE_HOLDS || rows[i].verdict > PROBE_BROKEN)
             return err_set(e, ERR_GUEST, "the probe did not say what it saw");
-        if (of == looks && i == PROBE_ARMOR && !plan->apparmor) {
+        if (probe == PROVE_JOB && i == PROBE_ARMOR && !armor) {
             add(list, of[i].layer, of[i].name, "absent",
                 "this host compiles none (Debian's package 'apparmor')", "host");
             continue;
@@ -182,7 +182,7 @@ static int inside_declared(const char *data_dir, const char *name, const struct 
     strv_addf(&argv, "%zu", count_declared(plan));
     return ask(data_dir, name, &argv, spool, e) < 0
                ? -1
-               : take_rows(spool, declared, PROBE_DECLARED_LOOKS, plan, list, e);
+               : prove_take_rows(spool, PROVE_DECLARED, plan->apparmor, list, e);
 }
 
 static int inside(const char *data_dir, const char *name, struct doc *list, struct err *e)
@@ -195,7 +195,7 @@ static int inside(const char *data_dir, const char *name, struct doc *list, stru
         return -1;
     add_arguments(&argv, plan);
     if (ask(data_dir, name, &argv, spool, e) < 0 ||
-        take_rows(spool, looks, PROBE_LOOKS, plan, list, e) < 0)
+        prove_take_rows(spool, PROVE_JOB, plan->apparmor, list, e) < 0)
         return -1;
     return plan_is_declared(plan) ? inside_declared(data_dir, name, plan, list, e) : 0;
 }
