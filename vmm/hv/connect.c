@@ -49,7 +49,11 @@ int hv_qemu_owner(const char *uri, uid_t *ret_uid, gid_t *ret_gid, struct err *e
         *ret_gid = getegid();
         return 0;
     }
+    errno = 0;
     pw = getpwnam(QEMU_USER);
+    /* Where there is none, each source of accounts has its own errno, or none. */
+    if (!pw && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO))
+        return err_sys(e, ERR_HOST, errno, "cannot look for the account '%s'", QEMU_USER);
     if (!pw)
         return err_set(e, ERR_HOST,
                        "there is no account '%s', which QEMU runs as when root starts it (add it: "

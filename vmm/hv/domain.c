@@ -81,10 +81,14 @@ static bool was_started_for(pid_t pid, const char *uuid)
 
 static int hold_qemu(struct hv *h, const char *uuid, struct err *e)
 {
-    own_free char *file = str_printf("%s.pid", virDomainGetName(h->dom));
+    const char *name = virDomainGetName(h->dom);
+    own_free char *file = NULL;
     own_close int fd = -1;
     pid_t pid;
 
+    if (!name)
+        return hv_error_set(e, "cannot read the domain's name");
+    file = str_printf("%s.pid", name);
     if (hv_read_pid(h, file, &pid, e) < 0)
         return -1;
     fd = pidfd_open(pid, 0);
@@ -294,7 +298,10 @@ static int kill_qemu(const struct hv *h, struct err *e)
     do
         n = poll(&p, 1, clock_poll_timeout(deadline_ms));
     while (n < 0 && errno == EINTR);
-    if (n <= 0)
+    if (n < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot wait for the end of QEMU's process %d",
+                       (int)h->qemu_pid);
+    if (n == 0)
         return err_set(e, ERR_HOST, "QEMU's process %d was killed but does not end",
                        (int)h->qemu_pid);
     return 0;

@@ -149,7 +149,7 @@ static int wait_until_up(int fd, pid_t pid, const struct signals *s, struct cont
         int signo;
 
         if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "poll");
+            return err_sys(e, ERR_HOST, errno, "cannot wait for the sandbox");
         while ((signo = signals_next(s)))
             if (signo != SIGWINCH && signo != SIGCONT)
                 kill(pid, signo);
@@ -271,7 +271,9 @@ static int sweep(const char *data_dir, const char *name, int folder_fd, struct e
 
     if (place < 0)
         return -1;
-    if (stat(path, &now) < 0 || fstat(folder_fd, &then) < 0 || then.st_ino != now.st_ino)
+    if (stat(path, &now) < 0)
+        return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot look at '%s'", path);
+    if (fstat(folder_fd, &then) < 0 || then.st_ino != now.st_ino)
         return 0;
     return folder_sweep(data_dir, FOLDER_SANDBOX, name, false, e);
 }
