@@ -133,15 +133,18 @@ static bool is_qemu(const struct hv *h)
     return type && strcmp(type, "QEMU") == 0;
 }
 
-static int start_paused(struct hv *h, const char *xml, bool validate, struct err *e)
+static int start_paused(struct hv *h, const char *xml, const char *uuid, bool validate,
+                        struct err *e)
 {
     unsigned flags = validate ? VIR_DOMAIN_START_VALIDATE : 0;
 
     if (is_qemu(h))
         flags |= VIR_DOMAIN_START_PAUSED;
+    h->starting = uuid;
     hv_ask_within(h, HV_START_MS);
     h->dom = virDomainCreateXML(h->conn, xml, flags);
     hv_answered(h);
+    h->starting = NULL;
     if (!h->dom)
         return hv_failed(h, "cannot start the virtual machine", e);
     /* The test driver runs no guest and knows no such flag. */
@@ -167,7 +170,7 @@ static int create_and_check(struct hv *h, const char *xml, const char *uuid, boo
 {
     char real_uuid[VIR_UUID_STRING_BUFLEN];
 
-    if (start_paused(h, xml, validate, e) < 0)
+    if (start_paused(h, xml, uuid, validate, e) < 0)
         return -1;
     if (virDomainGetUUIDString(h->dom, real_uuid) < 0)
         return hv_error_set(e, "cannot read the domain's uuid");
