@@ -170,13 +170,15 @@ static int name_it(const struct copy *c, int temp_fd, int dir_fd, const char *na
     if (!d)
         return err_sys(e, ERR_HOST, errno, "cannot read the copy");
     again = -1; /* the stream's now */
-    while ((en = readdir(d))) {
+    while ((errno = 0, en = readdir(d))) {
         if (strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0)
             continue;
         if (only)
             return err_set(e, ERR_PROTOCOL, "the guest sent more than it was asked for");
         only = str_dup(en->d_name);
     }
+    if (errno)
+        return err_sys(e, ERR_HOST, errno, "cannot read the copy");
     if (!only)
         return err_set(e, ERR_REFUSED, "'%s:%s' is neither a file nor a folder", c->sandbox,
                        c->inside);
@@ -190,6 +192,7 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     own_free char *dir = NULL, *name = NULL, *temp = NULL;
     own_close int dir_fd = -1, temp_fd = -1;
     struct unpack_result u = {0};
+    struct err late;
     int rc;
 
     if (find_place(c, &dir, &name, e) < 0)
@@ -206,7 +209,8 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     doc_free(u.refused_list);
     if (rc == 0)
         rc = name_it(c, temp_fd, dir_fd, name, e);
-    file_remove_tree(AT_FDCWD, temp, &(struct err){0});
+    if (file_remove_tree(AT_FDCWD, temp, &late) < 0)
+        run_note(r, "%s", late.text);
     return rc;
 }
 

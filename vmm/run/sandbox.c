@@ -156,7 +156,7 @@ static int wait_until_up(int fd, pid_t pid, const struct signals *s, struct cont
         n = control_receive(fd, ret);
     }
     if (n < 0)
-        return err_set(e, ERR_HOST, "the supervisor died");
+        return err_set(e, ERR_HOST, "the supervisor died, or cannot be heard");
     return 0;
 }
 
@@ -181,6 +181,11 @@ static int start_supervisor(const char *name, const struct plan *plan, const str
         return err_sys(e, ERR_HOST, errno, "fork");
     close(own_steal_fd(theirs));
     rc = wait_until_up(ours, pid, s, ret, e);
+    if (rc < 0) {
+        /* It sees our end go until it is up, and takes signals from then on. */
+        close(own_steal_fd(ours));
+        kill(pid, SIGTERM);
+    }
     if (rc < 0 || ret->type == CONTROL_RESULT)
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
