@@ -393,7 +393,8 @@ int store_name_get(const struct store *s, enum store_names kind, const char *nam
     char *hex;
     size_t len;
 
-    if (!store_has_name(s, kind, name))
+    if (!store_is_name(name) ||
+        (faccessat(s->fd, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT))
         return err_set(e, ERR_IMAGE, "there is no %s '%s' (%s)", kinds[kind].what, name,
                        kinds[kind].way_out);
     if (file_read(s->fd, path, NAME_FILE_MAX, &text, &len, e) < 0) {

@@ -184,10 +184,10 @@ static int sweep(const char *dir, struct err *e)
 
     if (!d)
         return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot list '%s'", tmp);
-    while ((en = readdir(d)))
+    while ((errno = 0, en = readdir(d)))
         if (sweep_one(dir, en->d_name, e) < 0)
             return -1;
-    return 0;
+    return errno ? err_sys(e, ERR_HOST, errno, "cannot list '%s'", tmp) : 0;
 }
 
 int warm_prune(const char *dir, uint64_t max_bytes, uint64_t *ret_removed, uint64_t *ret_bytes,

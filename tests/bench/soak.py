@@ -1,9 +1,13 @@
 """soak: sandboxes and runs for some minutes, with random faults; what is left at the end is counted.
 
 One long-lived sandbox goes through all of it: its keeper and relay are what could grow. Beside it
-workers take turns, each with a run, or with a sandbox that gets commands, marks, and goes. A process
+workers take turns, each with a run (plain, amnesic, through a gateway to a server of ours, or with a
+guest of the pool), or with a sandbox that gets commands, marks, a fork, and goes. A process
 of theirs, chosen at random, is killed or stopped in about every second turn. A turn may fail then, but
 in a line, with a status of lazaret's own, and within its deadline.
+
+As root it has a network namespace of its own, with the server on its loopback; else the gateway's
+guest asks for nothing.
 """
 import json
 import os
@@ -11,15 +15,58 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 
+import servers
 from e2e import DATA, LAZARET, below, lazaret, processes, runs, sandboxes, sockets, start
 from live import execute, family, up
 
 SMALL = ("--memory", "64M")
 TURN_S = 240      # in which every command has to end
 GROWTH_KIB = 4096  # which the long-lived keeper and relay may have grown by
+
+
+READY = "no guest was ready"  # of the pool: said, and no error
+GATEWAY = os.path.normpath(os.path.join(os.path.dirname(LAZARET), "../gateway/lazaret-gateway"))
+# Of a run: options, and what its job does; the gateway's are filled in by main().
+ASKS = """
+import socket
+s = socket.create_connection(("127.0.0.1", 3128), 30)
+s.sendall(b"CONNECT good.test:%d HTTP/1.1\\r\\n\\r\\n")
+assert s.recv(4096).split()[1] == b"200"
+s.sendall(b"asked")
+assert s.recv(5) == b"asked"
+"""
+KINDS = {"run": (SMALL, ["sh", "-c", "echo out; sleep 0.3"]),
+         "run --amnesic": ((*SMALL, "--amnesic"), ["sh", "-c", "echo out; sleep 0.3"]),
+         "run --pool": ((*SMALL, "--pool", "2"), ["sh", "-c", "echo out; sleep 0.3"])}
+
+
+def add_gateway(folder):
+    """A kind of run that goes out, and what the programs that it starts have to know for that."""
+    with open(f"{folder}/policy.json", "w", encoding="ascii") as f:
+        json.dump({"format": "lazaret-policy", "version": 1, "network_ranges": ["127.0.0.0/8"]}, f)
+    port, job = 80, ["true"]
+    if servers.is_alone():
+        port = servers.tcp(servers.echo)
+        os.environ["LAZARET_DNS"] = servers.Names({"good.test": ["127.0.0.1"]}).at
+        job = ["python3", "-S", "-c", ASKS % port]
+    KINDS["run --allow"] = (("--memory", "96M", "--policy", f"{folder}/policy.json", "--allow",
+                             f"tcp://good.test:{port}"), job)
+
+
+def gateways():
+    """Those of this build: they have no variable of ours."""
+    n = 0
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/cmdline", "rb") as f:
+                n += f.read().split(b"\0")[0] == GATEWAY.encode()
+        except OSError:
+            pass  # it has ended
+    return n
 
 
 def rss_kib(pid):
@@ -36,7 +83,7 @@ def host():
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
         mounts = sum(1 for line in f if DATA in line or "/run/lz" in line)
     shm = [n for n in os.listdir("/dev/shm") if "lazaret" in n or "lz" in n]
-    return {"processes": len(processes()), "runs": runs(), "sandboxes": sandboxes(), "sockets": sockets(),
+    return {"processes": len(processes()), "gateways": gateways(), "runs": runs(), "sandboxes": sandboxes(), "sockets": sockets(),
             "mounts": mounts, "shm": shm,
             "warm/tmp": len(os.listdir(f"{DATA}/warm/tmp")) if os.path.isdir(f"{DATA}/warm/tmp") else 0}
 
@@ -76,6 +123,11 @@ def parts(pid):
     return found
 
 
+def supervisor(name):
+    with open(f"{DATA}/sandboxes/{name}/run.json", encoding="utf-8") as f:
+        return json.load(f)["pid"]
+
+
 def hurt(choice, pid, tally, patient):
     """Kills or stops a process below `pid`, now or a little later. A stopped client or keeper is killed
     after that: nobody answers for it."""
@@ -98,7 +150,7 @@ def judge(tally, what, status, err, hurt_it):
     tally.add("ended:", what, str(status))
     if status == 0:
         return
-    lines = [line for line in err.decode(errors="replace").splitlines() if "warning:" not in line]
+    lines = [line for line in err.decode(errors="replace").splitlines() if "warning:" not in line and READY not in line]
     if not hurt_it:
         tally.fail(f"{what} failed without a fault: {status} {lines}")
     elif status not in (125, 130, 137, 143, -signal.SIGKILL) or len(lines) > 1:
@@ -106,22 +158,33 @@ def judge(tally, what, status, err, hurt_it):
 
 
 def one_run(choice, tally):
-    p = start(["sh", "-c", "echo out; sleep 0.3"], *SMALL)
+    kind = choice.choice(sorted(KINDS))
+    options, job = KINDS[kind]
+    p = start(job, *options)
     hurts = choice.random() < 0.5
+    waiting = [name for name in sandboxes() if name.startswith("pool.")] if kind == "run --pool" else []
     if hurts:
-        hurt(choice, p.pid, tally, "run")
+        # A guest of the pool is below the process that made it ready, and is another run's next.
+        hurt(choice, supervisor(choice.choice(waiting)) if waiting else p.pid, tally, kind)
     try:
         _, err = p.communicate(timeout=TURN_S)
     except subprocess.TimeoutExpired:
         p.kill()
         tally.fail("a run did not end")
         return
-    judge(tally, "run", p.returncode, err, hurts)
+    judge(tally, kind, p.returncode, err, hurts or kind == "run --pool")
 
 
-def supervisor(name):
-    with open(f"{DATA}/sandboxes/{name}/run.json", encoding="utf-8") as f:
-        return json.load(f)["pid"]
+def fork_it(name, tally, hurts):
+    """A fork that gets a command, and goes."""
+    child = f"{name}-child"
+    forked = lazaret("fork", name, child, timeout=TURN_S)
+    if forked.returncode == 0:
+        r = execute(child, "--", "true", timeout=TURN_S)
+        judge(tally, "exec in a fork", r.returncode, r.stderr, hurts)
+        r = lazaret("down", child, timeout=TURN_S)
+        judge(tally, "down of a fork", r.returncode, r.stderr, hurts)
+    return forked
 
 
 def one_sandbox(choice, tally, name):
@@ -132,7 +195,7 @@ def one_sandbox(choice, tally, name):
     if hurts and r.returncode == 0:
         hurter = threading.Thread(target=hurt, args=(choice, supervisor(name), tally, "sandbox"))
         hurter.start()
-    for what in choice.sample(["exec", "exec", "snapshot", "stats", "revert", "pause", "ps"], 5):
+    for what in choice.sample(["exec", "exec", "snapshot", "stats", "revert", "pause", "ps", "fork"], 6):
         if what == "exec":
             r = execute(name, "--", "sh", "-c", "echo x >> /work/n; sleep 0.1", timeout=TURN_S)
         elif what == "revert":
@@ -143,6 +206,8 @@ def one_sandbox(choice, tally, name):
             r = lazaret("pause", name, timeout=TURN_S)
             judge(tally, "pause", r.returncode, r.stderr, hurts)
             what, r = "resume", lazaret("resume", name, timeout=TURN_S)
+        elif what == "fork":
+            r = fork_it(name, tally, hurts)
         else:
             r = lazaret(what, name, timeout=TURN_S)
         judge(tally, what, r.returncode, r.stderr, hurts)
@@ -188,6 +253,12 @@ def settle(want):
 
 
 def main():
+    with tempfile.TemporaryDirectory(prefix="lz-soak-") as folder:
+        add_gateway(folder)
+        soak()
+
+
+def soak():
     seconds = float(sys.argv[1]) * 60
     seed = int(os.environ.get("SEED", random.randrange(1000)))
     many = int(os.environ.get("AT_ONCE", "20"))
@@ -207,6 +278,8 @@ def main():
     began = time.monotonic()
     phase("one after another", 1, seed, seconds / 3, tally)
     phase("many", many, seed + 1, seconds * 2 / 3, tally)
+    r = lazaret("pool", "rm", timeout=TURN_S)
+    judge(tally, "pool rm", r.returncode, r.stderr, False)
     after = settle(with_old)
     if after != with_old:
         tally.fail(f"left: {after}, want {with_old}")

@@ -6,18 +6,25 @@
  *   that is in its process, such as libvirt with its embedded driver. The counter is in a file that
  *   the test and all processes that are forked from one share. Whatever is executed from there is
  *   not counted. The call that fails does nothing, and sets an errno that the kernel could set
- *   there.
+ *   there. If asked for places, a call counts only the first time that it is made from where it is,
+ *   by the addresses on the stack: most calls are made again and again, and fail alike.
  */
 #include "tests/e2e/preloaded.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
 #include <link.h>
+#include <poll.h>
 #include <pthread.h>
+#include <pwd.h>
+#include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -26,26 +33,35 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/inotify.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
+#include <termios.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { CALL = 1, ALLOCATION = 2, LIBVIRT = 4 };
+enum { CALL = 1, ALLOCATION = 2, LIBVIRT = 4, PLACES = 8191, FRAMES = 16, DEPTH = 4 };
 
 /* The same in test_faults.py. */
 struct fault {
     atomic_int armed, at, kinds, hit;
-    atomic_int counts[3]; /* of CALL, ALLOCATION, LIBVIRT */
-    int32_t clock_jump_s; /* of CLOCK_REALTIME, forth and back at every other look */
-    char what[128];       /* the call that failed */
-    char only[64];        /* of calls and the monitor's commands, those with this in them */
+    atomic_int counts[3];  /* of CALL, ALLOCATION, LIBVIRT */
+    int32_t clock_jump_s;  /* of CLOCK_REALTIME, forth and back at every other look */
+    char what[128];        /* the call that failed */
+    char only[1024];       /* if not empty, the names of those that count, and words of commands */
+    int32_t places;        /* does a call count once for each place that it is made from? */
+    uint32_t stack[DEPTH]; /* the call that failed: addresses in lazaret, the innermost first */
+    atomic_uint seen[PLACES];
 };
 static struct fault *fault;
-static uintptr_t ours, ours_end; /* lazaret's own code */
+static uintptr_t base, ours, ours_end; /* lazaret's own code */
 
 static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
 {
@@ -53,6 +69,7 @@ static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
         const ElfW(Phdr) *p = &info->dlpi_phdr[i];
 
         if (p->p_type == PT_LOAD && p->p_flags & PF_X) {
+            base = info->dlpi_addr;
             ours = info->dlpi_addr + p->p_vaddr;
             ours_end = ours + p->p_memsz;
         }
@@ -62,27 +79,83 @@ static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
 
 __attribute__((constructor)) static void begin(void)
 {
+    void *frames[1];
+
     dl_iterate_phdr(find_ours, NULL);
+    backtrace(frames, 1); /* its first call loads a library */
     fault = preloaded_share("LAZARET_FAULT", sizeof(*fault));
+}
+
+static bool is_ours(uintptr_t at)
+{
+    return at >= ours && at < ours_end;
+}
+
+/* The innermost addresses in lazaret on the stack. */
+static void look_at_stack(uint32_t out[DEPTH])
+{
+    void *frames[FRAMES];
+    int n = backtrace(frames, FRAMES);
+
+    for (int i = 0, found = 0; i < n && found < DEPTH; i++)
+        if (is_ours((uintptr_t)frames[i]))
+            out[found++] = (uint32_t)((uintptr_t)frames[i] - base);
+}
+
+/* Is it the first time that a call is made from there? */
+static bool is_new_place(const uint32_t stack[DEPTH])
+{
+    uint32_t hash = 2166136261U, none;
+
+    for (int i = 0; i < DEPTH; i++)
+        hash = (hash ^ stack[i]) * 16777619U;
+    hash |= 1;
+    for (uint32_t i = 0; i < PLACES; i++) {
+        none = 0;
+        if (atomic_compare_exchange_strong(&fault->seen[(hash + i) % PLACES], &none, hash))
+            return true;
+        if (none == hash)
+            return false;
+    }
+    return true;
+}
+
+/* Is it among those that are asked for: one of the names, or a command with the word in it? */
+static bool is_asked_for(const char *what)
+{
+    const char *at = fault->only;
+    size_t n = strlen(what);
+
+    if (!*at || (*what == '{' && strstr(what, at)))
+        return true;
+    for (; (at = strstr(at, what)); at += n)
+        if ((at == fault->only || at[-1] == ' ') && (at[n] == ' ' || !at[n]))
+            return true;
+    return false;
 }
 
 /* Is it this call's turn? Nothing here allocates. */
 static bool fails(int kind, const char *what, const void *caller)
 {
-    uintptr_t at = (uintptr_t)caller;
-    int kinds, turn;
+    uint32_t stack[DEPTH] = {0};
+    int number = errno, kinds, turn;
 
     if (!fault || !atomic_load(&fault->armed))
         return false;
     kinds = atomic_load(&fault->kinds);
-    if (at < ours || at >= ours_end)
+    if (!is_ours((uintptr_t)caller) || !is_asked_for(what))
         return false;
-    if (!strstr(what, fault->only))
+    if (fault->places ||
+        (kinds & kind && atomic_load(&fault->counts[kind / 2]) + 1 == atomic_load(&fault->at)))
+        look_at_stack(stack);
+    errno = number;
+    if (fault->places && !is_new_place(stack))
         return false;
     turn = atomic_fetch_add(&fault->counts[kind / 2], 1) + 1;
     if (!(kinds & kind) || turn != atomic_load(&fault->at))
         return false;
     strncpy(fault->what, what, sizeof(fault->what) - 1);
+    memcpy(fault->stack, stack, sizeof(stack));
     atomic_store(&fault->hit, 1);
     return true;
 }
@@ -161,6 +234,70 @@ FAILS(int, flock, (int fd, int op), (fd, op), ENOLCK, -1)
 FAILS(int, prctl, (int o, unsigned long a, unsigned long b, unsigned long c, unsigned long d),
       (o, a, b, c, d), EINVAL, -1)
 FAILS(ssize_t, getrandom, (void *p, size_t n, unsigned f), (p, n, f), ENOSYS, -1)
+FAILS(int, poll, (struct pollfd * p, nfds_t n, int ms), (p, n, ms), ENOMEM, -1)
+FAILS(ssize_t, recv, (int fd, void *p, size_t n, int f), (fd, p, n, f), ENOMEM, -1)
+FAILS(ssize_t, __read_chk, (int fd, void *p, size_t n, size_t m), (fd, p, n, m), EIO, -1)
+FAILS(ssize_t, __pread64_chk, (int fd, void *p, size_t n, off64_t o, size_t m), (fd, p, n, o, m),
+      EIO, -1)
+FAILS(int, __open64_2, (const char *path, int f), (path, f), EMFILE, -1)
+FAILS(int, __openat64_2, (int at, const char *path, int f), (at, path, f), EMFILE, -1)
+FAILS(int, accept4, (int fd, struct sockaddr *a, socklen_t *n, int f), (fd, a, n, f), EMFILE, -1)
+FAILS(int, shutdown, (int fd, int how), (fd, how), ENOTCONN, -1)
+FAILS(int, setsockopt, (int fd, int l, int o, const void *p, socklen_t n), (fd, l, o, p, n), ENOMEM,
+      -1)
+FAILS(int, getsockopt, (int fd, int l, int o, void *p, socklen_t *n), (fd, l, o, p, n), ENOBUFS, -1)
+FAILS(FILE *, fopen64, (const char *path, const char *mode), (path, mode), EMFILE, NULL)
+FAILS(int, fflush, (FILE * f), (f), ENOSPC, EOF)
+FAILS(DIR *, opendir, (const char *path), (path), EMFILE, NULL)
+FAILS(DIR *, fdopendir, (int fd), (fd), ENOMEM, NULL)
+FAILS(struct dirent64 *, readdir64, (DIR * d), (d), EIO, NULL)
+FAILS(int, scandir64,
+      (const char *path, struct dirent64 ***l, int (*f)(const struct dirent64 *),
+       int (*c)(const struct dirent64 **, const struct dirent64 **)),
+      (path, l, f, c), ENOMEM, -1)
+FAILS(int, nftw64, (const char *path, __nftw64_func_t f, int n, int flags), (path, f, n, flags),
+      EMFILE, -1)
+FAILS(char *, realpath, (const char *path, char *out), (path, out), EACCES, NULL)
+FAILS(ssize_t, readlink, (const char *path, char *p, size_t n), (path, p, n), EACCES, -1)
+FAILS(ssize_t, readlinkat, (int at, const char *path, char *p, size_t n), (at, path, p, n), EACCES,
+      -1)
+FAILS(ssize_t, copy_file_range, (int a, off64_t *x, int b, off64_t *y, size_t n, unsigned f),
+      (a, x, b, y, n, f), ENOSPC, -1)
+FAILS(int, close_range, (unsigned a, unsigned b, int f), (a, b, f), ENOSYS, -1)
+FAILS(int, execvp, (const char *path, char *const *argv), (path, argv), ENOMEM, -1)
+FAILS(int, execvpe, (const char *path, char *const *argv, char *const *env), (path, argv, env),
+      ENOMEM, -1)
+FAILS(int, dup3, (int a, int b, int f), (a, b, f), EMFILE, -1)
+FAILS(int, inotify_init1, (int f), (f), EMFILE, -1)
+FAILS(int, inotify_add_watch, (int fd, const char *path, uint32_t m), (fd, path, m), ENOSPC, -1)
+FAILS(int, stat64, (const char *path, struct stat64 *s), (path, s), EACCES, -1)
+FAILS(int, lstat64, (const char *path, struct stat64 *s), (path, s), EACCES, -1)
+FAILS(int, fstatat64, (int at, const char *path, struct stat64 *s, int f), (at, path, s, f), EACCES,
+      -1)
+FAILS(int, access, (const char *path, int m), (path, m), EACCES, -1)
+FAILS(int, faccessat, (int at, const char *path, int m, int f), (at, path, m, f), EACCES, -1)
+FAILS(int, statvfs64, (const char *path, struct statvfs64 *s), (path, s), EIO, -1)
+FAILS(int, fstatvfs64, (int fd, struct statvfs64 *s), (fd, s), EIO, -1)
+FAILS(int, setrlimit64, (__rlimit_resource_t r, const struct rlimit64 *l), (r, l), EPERM, -1)
+FAILS(pid_t, setsid, (void), (), EPERM, -1)
+FAILS(off64_t, lseek64, (int fd, off64_t o, int w), (fd, o, w), ESPIPE, -1)
+FAILS(int, futimens, (int fd, const struct timespec t[2]), (fd, t), EPERM, -1)
+FAILS(int, umount2, (const char *path, int f), (path, f), EBUSY, -1)
+FAILS(pid_t, waitpid, (pid_t pid, int *status, int f), (pid, status, f), ECHILD, -1)
+FAILS(int, waitid, (idtype_t t, id_t id, siginfo_t *i, int f), (t, id, i, f), ECHILD, -1)
+FAILS(int, kill, (pid_t pid, int s), (pid, s), EPERM, -1)
+FAILS(char *, mkdtemp, (char *path), (path), ENOSPC, NULL)
+FAILS(int, mkostemp64, (char *path, int f), (path, f), ENOSPC, -1)
+FAILS(int, mknod, (const char *path, mode_t m, dev_t d), (path, m, d), EPERM, -1)
+FAILS(int, chdir, (const char *path), (path), EACCES, -1)
+FAILS(int, chmod, (const char *path, mode_t m), (path, m), EPERM, -1)
+FAILS(int, sched_getaffinity, (pid_t pid, size_t n, cpu_set_t *set), (pid, n, set), EINVAL, -1)
+FAILS(int, nanosleep, (const struct timespec *t, struct timespec *left), (t, left), EINTR, -1)
+FAILS(int, tcsetattr, (int fd, int a, const struct termios *t), (fd, a, t), EIO, -1)
+FAILS(struct passwd *, getpwnam, (const char *name), (name), EMFILE, NULL)
+FAILS(int, seccomp_load, (const scmp_filter_ctx c), (c), ENOMEM, -ENOMEM)
+FAILS(scmp_filter_ctx, seccomp_init, (uint32_t a), (a), ENOMEM, NULL)
+FAILS(int, capng_apply, (int set), (set), EPERM, -1)
 FAILS(int, pthread_create, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),
       (t, a, f, arg), EAGAIN, EAGAIN)
 
@@ -189,6 +326,37 @@ int fault_open64(const char *path, int flags, ...)
     }
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
+
+char *fault_fgets(char *p, int n, FILE *f) __asm__("fgets");
+char *fault_fgets(char *p, int n, FILE *f)
+{
+    if (fails(CALL, "fgets", CALLER)) {
+        f->_flags |= _IO_ERR_SEEN;
+        errno = EIO;
+        return NULL;
+    }
+    return REAL(fgets)(p, n, f);
+}
+
+/* A call whose third argument, if any, is a number or an address. */
+#define FAILS_VARIADIC(name, second, number)                                                       \
+    int fault_##name(int fd, second command, ...) __asm__(#name);                                  \
+    int fault_##name(int fd, second command, ...)                                                  \
+    {                                                                                              \
+        va_list ap;                                                                                \
+        void *arg;                                                                                 \
+                                                                                                   \
+        va_start(ap, command);                                                                     \
+        arg = va_arg(ap, void *);                                                                  \
+        va_end(ap);                                                                                \
+        if (fails(CALL, #name, CALLER)) {                                                          \
+            errno = number;                                                                        \
+            return -1;                                                                             \
+        }                                                                                          \
+        return REAL(name)(fd, command, arg);                                                       \
+    }
+FAILS_VARIADIC(fcntl64, int, command == F_DUPFD_CLOEXEC ? EMFILE : ENOLCK)
+FAILS_VARIADIC(ioctl, unsigned long, ENOTTY)
 
 /* What the C library lets through unseen: clone, mount_setattr, close_range and the like. */
 long fault_syscall(long n, ...) __asm__("syscall");
@@ -268,6 +436,14 @@ FAILS_LIBVIRT(int, virConnectRegisterCloseCallback,
 FAILS_LIBVIRT(int, virConnectDomainEventDeregisterAny, (virConnectPtr c, int id), (c, id), -1)
 FAILS_LIBVIRT(int, virDomainResume, (virDomainPtr d), (d), -1)
 FAILS_LIBVIRT(int, virDomainSuspend, (virDomainPtr d), (d), -1)
+FAILS_LIBVIRT(int, virConnectSetKeepAlive, (virConnectPtr c, int s, unsigned n), (c, s, n), -1)
+FAILS_LIBVIRT(int, virConnectNumOfDomains, (virConnectPtr c), (c), -1)
+FAILS_LIBVIRT(int, virConnectNumOfDefinedDomains, (virConnectPtr c), (c), -1)
+FAILS_LIBVIRT(const char *, virDomainGetName, (virDomainPtr d), (d), NULL)
+FAILS_LIBVIRT(int, virEventRunDefaultImpl, (void), (), -1)
+FAILS_LIBVIRT(int, virDomainListGetStats,
+              (virDomainPtr * d, unsigned s, virDomainStatsRecordPtr **r, unsigned f), (d, s, r, f),
+              -1)
 FAILS_LIBVIRT(int, virDomainQemuMonitorCommandWithFiles,
               (virDomainPtr d, const char *c, unsigned n, int *fds, unsigned *m, int **out,
                char **r, unsigned f),

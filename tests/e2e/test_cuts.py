@@ -138,8 +138,10 @@ def _walk(folder, verb, words):
         total = cut.disarm()
         _end(verb, *names)
     print(f"# {verb}: {total} steps", flush=True)
+    walked = 0
     for who in WHO:
         for at in _points(total, f"{verb}, {who}"):
+            walked += 1
             with Nothing():
                 _prepare(cut, verb)
                 status, _, err = _ask(cut, words, at, who, lambda _: _qemus(*names))
@@ -148,6 +150,7 @@ def _walk(folder, verb, words):
                 if who != "client" and status not in (137, -signal.SIGKILL):
                     _told(status, err, what)
                 _end(what, *names)
+    print(f"# {verb}: {walked} cuts walked", flush=True)
 
 
 def a_snapshot_that_is_cut_off_at_a_step_breaks_nothing(folder):
@@ -185,8 +188,10 @@ def a_warm_save_that_is_cut_off_at_a_step_leaves_a_whole_one_or_none(folder):
     equal((status, out), (0, b"works\n"), err)
     total = cut.disarm()
     print(f"# warm save: {total} steps", flush=True)
+    walked = 0
     for who in WHO:
         for at in _points(total, f"warm save, {who}"):
+            walked += 1
             fresh()
             with Nothing():
                 _ask(cut, words, at, who, _qemus_below, b"warm", data)
@@ -200,6 +205,7 @@ def a_warm_save_that_is_cut_off_at_a_step_leaves_a_whole_one_or_none(folder):
                     equal((d["stdout"], d["notes"]), ("works\n", []), what)
                 check(d["warm"], what)
                 equal(os.listdir(f"{data}/warm/tmp"), [], what)
+    print(f"# warm save: {walked} cuts walked", flush=True)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #define QEMU     "/usr/bin/qemu-system-x86_64"
@@ -486,6 +488,40 @@ START_TEST(a_session_daemon_does_the_same_and_its_loss_is_told)
 }
 END_TEST
 
+/* A socket that takes connections by its backlog, behind which nobody answers. */
+static int hung_socket(const char *path)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof(at)), 0);
+    ck_assert_int_eq(listen(fd, 4), 0);
+    return fd;
+}
+
+START_TEST(a_session_daemon_that_takes_no_connection_is_given_up)
+{
+    struct hv_config c = {.uri = "qemu:///session", .log_path = STAGE_DIR "/log", .open_ms = 1000};
+    struct hv *h = NULL;
+    struct err e;
+    int daemons[2];
+
+    setenv("XDG_RUNTIME_DIR", STAGE_DIR "/hung", 1);
+    setenv("XDG_CACHE_HOME", STAGE_DIR "/hung", 1);
+    setenv("XDG_CONFIG_HOME", STAGE_DIR "/hung", 1);
+    ck_assert_int_eq(mkdir(STAGE_DIR "/hung", 0700), 0);
+    ck_assert_int_eq(mkdir(STAGE_DIR "/hung/libvirt", 0700), 0);
+    daemons[0] = hung_socket(STAGE_DIR "/hung/libvirt/libvirt-sock");
+    daemons[1] = hung_socket(STAGE_DIR "/hung/libvirt/virtqemud-sock");
+    ck_assert_int_eq(hv_open(&c, &h, &e), -1);
+    ck_assert_str_eq(e.text, "cannot connect to libvirt: it did not answer within 1 s");
+    ck_assert_int_eq(e.class, ERR_HOST);
+    close(daemons[0]);
+    close(daemons[1]);
+}
+END_TEST
+
 static int run_all(void)
 {
     const TTest *const all[] = {
@@ -507,10 +543,11 @@ static int run_all(void)
         nothing_reaches_stdout_or_stderr,
         close_does_not_end_a_guest_and_returns_at_once,
         a_session_daemon_does_the_same_and_its_loss_is_told,
+        a_session_daemon_that_takes_no_connection_is_given_up,
     };
 
     /* Root has no session of its own: that name leads to the system's daemon. */
-    return suite_main("embed", all, sizeof(all) / sizeof(all[0]) - (geteuid() == 0 ? 1 : 0));
+    return suite_main("embed", all, sizeof(all) / sizeof(all[0]) - (geteuid() == 0 ? 2 : 0));
 }
 
 /* As in a cage: behind lazaret-qemu, which goes by these names. */

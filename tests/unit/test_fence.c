@@ -4,7 +4,11 @@
 #include "run/watch.h"
 #include "tests/unit/suite.h"
 
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -121,6 +125,40 @@ START_TEST(a_file_that_is_not_its_own_is_named)
     fence_note_host(&host);
     f = look(&(struct fence_process){.who = "qemu", .pid = child, .host = &host, .files = mine});
     ck_assert_ptr_null(strstr(row(&f, "qemu-files")->text, "hostname"));
+    end_child();
+}
+END_TEST
+
+static unsigned names_left = UINT_MAX;
+
+/* In the C library's place: the list breaks off behind so many names. */
+struct dirent *readdir(DIR *d)
+{
+    __typeof__(&readdir) real = (__typeof__(&readdir))(uintptr_t)dlsym(RTLD_NEXT, "readdir64");
+
+    if (names_left == 0) {
+        errno = EIO;
+        return NULL;
+    }
+    names_left--;
+    return real(d);
+}
+
+START_TEST(files_that_cannot_all_be_listed_do_not_hold)
+{
+    static const char *const any[] = {"/", NULL};
+    struct fence_host host;
+    struct fence f;
+
+    fence_note_host(&host);
+    start_child(NULL);
+    for (unsigned n = 0; n <= 4; n++) { /* ".", "..", and two of its files */
+        names_left = n;
+        f = look(&(struct fence_process){.who = "qemu", .pid = child, .host = &host, .files = any});
+        names_left = UINT_MAX;
+        ck_assert_uint_eq(row(&f, "qemu-files")->verdict, FENCE_BROKEN);
+        ck_assert_str_eq(row(&f, "qemu-files")->text, "its open files cannot be read");
+    }
     end_child();
 }
 END_TEST
@@ -337,7 +375,7 @@ END_TEST
 SUITE("fence", a_process_that_is_traced_or_stopped_is_named,
       a_fence_that_breaks_or_changes_is_named, an_unconfined_process_is_named_in_each_row,
       a_gateway_that_is_not_confined_is_named_in_each_row, a_file_that_is_not_its_own_is_named,
-      core_dumps_are_named, a_process_that_is_gone_holds_nothing,
-      a_device_that_is_not_of_the_plan_is_named,
+      files_that_cannot_all_be_listed_do_not_hold, core_dumps_are_named,
+      a_process_that_is_gone_holds_nothing, a_device_that_is_not_of_the_plan_is_named,
       every_element_and_attribute_that_is_not_of_the_plan_is_named,
       there_are_never_more_rows_than_fit_and_their_text_is_printable)

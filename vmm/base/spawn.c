@@ -128,19 +128,19 @@ int spawn_wait(pid_t pid, const char *name, uint64_t deadline_ms, int *ret_wait_
 {
     own_close int fd = (int)syscall(SYS_pidfd_open, pid, 0);
     struct pollfd p = {.fd = fd, .events = POLLIN};
-    int status, n;
+    int status, why, n = -1;
 
-    if (fd < 0)
-        return err_sys(e, ERR_HOST, errno, "pidfd_open");
-    do
-        n = poll(&p, 1, clock_poll_timeout(deadline_ms));
-    while (n < 0 && errno == EINTR);
+    while (fd >= 0 && (n = poll(&p, 1, clock_poll_timeout(deadline_ms))) < 0 && errno == EINTR)
+        ;
+    why = errno;
     if (n <= 0)
         kill(pid, SIGKILL);
     while (waitpid(pid, &status, 0) < 0)
         if (errno != EINTR)
             return err_sys(e, ERR_HOST, errno, "waitpid");
-    if (n <= 0)
+    if (n < 0)
+        return err_sys(e, ERR_HOST, why, "cannot wait for '%s'", name);
+    if (n == 0)
         return err_set(e, ERR_HOST, "'%s' did not end in time and was killed", name);
     *ret_wait_status = status;
     return 0;
@@ -158,7 +158,9 @@ static int collect(int out_fd, int err_fd, uint64_t deadline_ms, struct str *out
 
         if (n < 0 && errno == EINTR)
             continue;
-        if (n <= 0)
+        if (n < 0)
+            return err_sys(e, ERR_HOST, errno, "cannot hear it");
+        if (n == 0)
             return 0; /* the wait that follows kills it and says so */
         for (int i = 0; i < 2; i++) {
             struct str *to = i == 0 ? out : tail;
@@ -287,13 +289,17 @@ int spawn_tell(int sock, const void *record, size_t size, const int *fds, size_t
 
     while (fds_send(sock, record, size, fds, n_fds, MSG_DONTWAIT) < 0) {
         struct pollfd p = {.fd = sock, .events = POLLOUT};
+        int n;
 
         if (errno == EPIPE || errno == ECONNRESET)
             return 0;
         if (errno != EAGAIN)
             return -errno;
-        if (poll(&p, 1, clock_poll_timeout(deadline)) == 0)
+        n = poll(&p, 1, clock_poll_timeout(deadline));
+        if (n == 0)
             return -ETIMEDOUT;
+        if (n < 0 && errno != EINTR)
+            return -errno;
     }
     return 0;
 }

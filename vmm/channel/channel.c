@@ -176,7 +176,11 @@ int channel_next(struct channel *ch, struct channel_event *ret)
     while (n < 0 && errno == EINTR);
     if (n < 0 && errno == EAGAIN)
         return 0;
-    if (n <= 0) {
+    if (n < 0 && errno != ECONNRESET) {
+        own_free char *why = str_printf("cannot hear the relay: %s", strerror(errno));
+
+        end_with(ch, &ev, CHANNEL_LOST, why);
+    } else if (n <= 0) {
         end_with(ch, &ev, CHANNEL_LOST, "the relay ended");
     } else if ((size_t)n != sizeof(ev) || !event_is_sane(ch, &ev)) {
         end_with(ch, &ev, CHANNEL_TAMPERED, "the relay sent what is not an event");

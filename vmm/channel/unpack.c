@@ -50,9 +50,12 @@ static int next_record(int fd, uint64_t max_bytes, uint64_t deadline, struct unp
     while (n < 0 && errno == EINTR);
     if (n == 0)
         return err_set(e, ERR_HOST, "the output tree was not unpacked in time");
-    do
-        n = recv(fd, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        do
+            n = recv(fd, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
+        while (n < 0 && errno == EINTR);
+    if (n < 0 && errno != ECONNRESET)
+        return err_sys(e, ERR_HOST, errno, "cannot hear lazaret-unpack");
     if (n <= 0)
         return err_set(e, ERR_HOST, "lazaret-unpack ended without a result");
     if ((size_t)n != sizeof(*ret) || !record_is_sane(ret, max_bytes))

@@ -67,7 +67,9 @@ static int find_data_dir(char **ret, struct err *e)
         return err_set(e, ERR_USAGE, "no place for data: set HOME or LAZARET_DATA_DIR");
     if (file_make_dirs(path, 0700, e) < 0)
         return -1;
-    if (stat(path, &st) < 0 || st.st_uid != geteuid() || (st.st_mode & 022))
+    if (stat(path, &st) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot look at '%s'", path);
+    if (st.st_uid != geteuid() || (st.st_mode & 022))
         return err_set(
             e, ERR_HOST,
             "'%s' must be a folder that belongs to you and that nobody else can write to", path);

@@ -141,7 +141,7 @@ int cmd_events(int argc, char **argv)
         if (follow_read(f, print_event, &p, &e) < 0)
             return cli_fail(&e);
         if (follow && poll(&more, 1, -1) < 0 && errno != EINTR)
-            return cli_fail((err_sys(&e, ERR_HOST, errno, "poll"), &e));
+            return cli_fail((err_sys(&e, ERR_HOST, errno, "cannot wait for the next record"), &e));
     } while (follow);
     return cli_flush();
 }

@@ -295,7 +295,8 @@ int options_accel(const char *accel, const struct cli_paths *paths, struct plan_
     own_free char *cache = str_printf("%s/cache", paths->data_dir);
     struct accel_result r;
 
-    w->tsc_khz = accel_tsc_khz();
+    if (accel_tsc_khz(&w->tsc_khz, e) < 0)
+        return -1;
     w->accel = PLAN_TCG;
     if (strcmp(accel, "tcg") == 0)
         return 0;

@@ -196,7 +196,7 @@ uint64_t accel_parse_mhz(const char *line)
     return khz;
 }
 
-uint64_t accel_tsc_khz(void)
+int accel_tsc_khz(uint64_t *ret, struct err *e)
 {
     own_fclose FILE *f = fopen("/proc/cpuinfo", "re");
     char line[256];
@@ -204,5 +204,8 @@ uint64_t accel_tsc_khz(void)
 
     while (f && khz == 0 && fgets(line, sizeof(line), f))
         khz = accel_parse_mhz(line);
-    return khz;
+    if (!f || ferror(f))
+        return err_sys(e, ERR_HOST, errno, "cannot read '/proc/cpuinfo'");
+    *ret = khz;
+    return 0;
 }

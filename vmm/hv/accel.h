@@ -32,7 +32,8 @@ struct accel_result {
 void accel_test(struct accel_result *ret);
 /* The same, cached in `cache_dir` (a folder of ours) per boot id, uid and state of /dev/kvm. */
 void accel_test_cached(const char *cache_dir, struct accel_result *ret);
-/* The host's TSC frequency in kHz for tsc_early_khz=, from /proc/cpuinfo; 0 if unknown. */
-uint64_t accel_tsc_khz(void);
+/* The host's TSC frequency in kHz for tsc_early_khz=, from /proc/cpuinfo; 0 if it is not there. A
+ * guest without it may hang at its start: that it cannot be read is an error. */
+int accel_tsc_khz(uint64_t *ret, struct err *e);
 
 #endif

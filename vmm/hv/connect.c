@@ -38,7 +38,11 @@ int hv_qemu_owner(const char *uri, uid_t *ret_uid, gid_t *ret_gid, struct err *e
         *ret_gid = getegid();
         return 0;
     }
+    errno = 0;
     pw = getpwnam(QEMU_USER);
+    /* Where there is none, each source of accounts has its own errno, or none. */
+    if (!pw && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == EIO))
+        return err_sys(e, ERR_HOST, errno, "cannot look for the account '%s'", QEMU_USER);
     if (!pw)
         return err_set(e, ERR_HOST,
                        "there is no account '%s', which QEMU runs as when root starts it (add it: "
@@ -170,16 +174,62 @@ static char *embed_uri(const char *root)
     return str_steal(&uri);
 }
 
+/* What the thread has that opens a connection, and that it keeps if it is late. */
+struct opening {
+    char *uri;
+    const char *doing;
+    virConnectPtr conn;
+    struct err err;
+};
+
+static void *open_main(void *arg)
+{
+    struct opening *o = arg;
+
+    o->conn = virConnectOpen(o->uri);
+    if (!o->conn)
+        hv_error_set(&o->err, o->doing); /* libvirt's errors are each thread's own */
+    return NULL;
+}
+
+static void opening_free(struct opening *o)
+{
+    free(o->uri);
+    free(o);
+}
+
+/* A daemon that hangs takes a connection and says nothing, and libvirt waits for it without end. */
+static int open_within(struct opening *o, uint64_t ms, virConnectPtr *ret, struct err *e)
+{
+    pthread_t thread;
+    int r = hv_thread_start(&thread, open_main, o);
+
+    if (r != 0)
+        err_sys(&o->err, ERR_HOST, r, "%s", o->doing);
+    else if (!hv_thread_ended(thread, ms))
+        return err_set(e, ERR_HOST, "%s: it did not answer within %u s", o->doing,
+                       (unsigned)(ms / 1000));
+    r = o->conn ? 0 : -1;
+    if (o->conn)
+        *ret = o->conn;
+    else
+        *e = o->err;
+    opening_free(o);
+    return r;
+}
+
 static int connect_to(struct hv *h, const struct hv_config *c, struct err *e)
 {
-    own_free char *uri = h->embedded ? embed_uri(c->root) : str_dup(c->uri);
+    struct opening *o = calloc(1, sizeof(*o));
 
-    h->conn = virConnectOpen(uri);
-    if (!h->conn)
-        return hv_error_set(e, h->embedded ? "cannot start libvirt's embedded driver"
-                                           : "cannot connect to libvirt");
+    if (!o)
+        return err_set(e, ERR_HOST, "out of memory");
+    o->uri = h->embedded ? embed_uri(c->root) : str_dup(c->uri);
+    o->doing = h->embedded ? "cannot start libvirt's embedded driver" : "cannot connect to libvirt";
+    if (open_within(o, c->open_ms ? c->open_ms : HV_OPEN_MS, &h->conn, e) < 0)
+        return -1;
     /* The embedded and the test driver live in this process: nothing that could be lost. */
-    if (h->embedded || str_starts_with(uri, "test:"))
+    if (h->embedded || str_starts_with(c->uri, "test:"))
         return 0;
     return hv_watch_connection(h, e);
 }

@@ -81,10 +81,14 @@ static bool was_started_for(pid_t pid, const char *uuid)
 
 static int hold_qemu(struct hv *h, const char *uuid, struct err *e)
 {
-    own_free char *file = str_printf("%s.pid", virDomainGetName(h->dom));
+    const char *name = virDomainGetName(h->dom);
+    own_free char *file = NULL;
     own_close int fd = -1;
     pid_t pid;
 
+    if (!name)
+        return hv_error_set(e, "cannot read the domain's name");
+    file = str_printf("%s.pid", name);
     if (hv_read_pid(h, file, &pid, e) < 0)
         return -1;
     fd = pidfd_open(pid, 0);
@@ -129,15 +133,18 @@ static bool is_qemu(const struct hv *h)
     return type && strcmp(type, "QEMU") == 0;
 }
 
-static int start_paused(struct hv *h, const char *xml, bool validate, struct err *e)
+static int start_paused(struct hv *h, const char *xml, const char *uuid, bool validate,
+                        struct err *e)
 {
     unsigned flags = validate ? VIR_DOMAIN_START_VALIDATE : 0;
 
     if (is_qemu(h))
         flags |= VIR_DOMAIN_START_PAUSED;
+    h->starting = uuid;
     hv_ask_within(h, HV_START_MS);
     h->dom = virDomainCreateXML(h->conn, xml, flags);
     hv_answered(h);
+    h->starting = NULL;
     if (!h->dom)
         return hv_failed(h, "cannot start the virtual machine", e);
     /* The test driver runs no guest and knows no such flag. */
@@ -163,7 +170,7 @@ static int create_and_check(struct hv *h, const char *xml, const char *uuid, boo
 {
     char real_uuid[VIR_UUID_STRING_BUFLEN];
 
-    if (start_paused(h, xml, validate, e) < 0)
+    if (start_paused(h, xml, uuid, validate, e) < 0)
         return -1;
     if (virDomainGetUUIDString(h->dom, real_uuid) < 0)
         return hv_error_set(e, "cannot read the domain's uuid");
@@ -293,7 +300,10 @@ static int kill_qemu(const struct hv *h, struct err *e)
     do
         n = poll(&p, 1, clock_poll_timeout(deadline_ms));
     while (n < 0 && errno == EINTR);
-    if (n <= 0)
+    if (n < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot wait for the end of QEMU's process %d",
+                       (int)h->qemu_pid);
+    if (n == 0)
         return err_set(e, ERR_HOST, "QEMU's process %d was killed but does not end",
                        (int)h->qemu_pid);
     return 0;

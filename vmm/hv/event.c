@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define HV_UNREAD_MAX 2048 /* bytes; a pipe holds 4096 at least, even for a user over its quota */
-#define LOOP_STOP_S   5
+#define LOOP_STOP_MS  5000
 
 struct watch {
     int fd;
@@ -196,9 +196,34 @@ static void *loop_main(void *opaque)
     return NULL;
 }
 
-int hv_loop_start(struct hv *h, struct err *e)
+int hv_thread_start(pthread_t *ret, void *(*main)(void *), void *arg)
 {
     sigset_t all, old;
+    int r;
+
+    sigfillset(&all); /* signals are the main thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    r = pthread_create(ret, NULL, main, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return r;
+}
+
+bool hv_thread_ended(pthread_t thread, uint64_t within_ms)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += (long)(within_ms % 1000) * 1000000;
+    until.tv_sec += (time_t)(within_ms / 1000) + until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    if (pthread_clockjoin_np(thread, NULL, CLOCK_MONOTONIC, &until) == 0)
+        return true;
+    pthread_detach(thread);
+    return false;
+}
+
+int hv_loop_start(struct hv *h, struct err *e)
+{
     int r;
 
     pthread_once(&loop_once, register_loop);
@@ -207,10 +232,7 @@ int hv_loop_start(struct hv *h, struct err *e)
     h->loop_timer = virEventAddTimeout(-1, on_timer, NULL, NULL);
     if (h->loop_timer < 0)
         return hv_error_set(e, "cannot make libvirt's event loop");
-    sigfillset(&all); /* signals are the main thread's */
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    r = pthread_create(&h->loop, NULL, loop_main, h);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    r = hv_thread_start(&h->loop, loop_main, h);
     if (r != 0)
         return err_sys(e, ERR_HOST, r, "cannot start libvirt's event loop");
     h->loop_running = true;
@@ -219,18 +241,12 @@ int hv_loop_start(struct hv *h, struct err *e)
 
 bool hv_loop_stop(struct hv *h)
 {
-    struct timespec until;
-
     hv_patience_close(h);
     if (h->loop_running) {
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_sec += LOOP_STOP_S;
         atomic_store(&h->loop_quit, true);
         virEventUpdateTimeout(h->loop_timer, 0);
-        if (pthread_clockjoin_np(h->loop, NULL, CLOCK_MONOTONIC, &until) != 0) {
-            pthread_detach(h->loop);
+        if (!hv_thread_ended(h->loop, LOOP_STOP_MS))
             return false;
-        }
         h->loop_running = false;
     }
     if (h->loop_timer >= 0)

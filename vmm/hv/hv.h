@@ -31,6 +31,7 @@ struct hv_config {
                               root others need its x bit (0711), for QEMU has a user of its own */
     const char *cache_dir; /* embedded: shared capability cache; made if missing; may be NULL */
     const char *log_path;  /* file for libvirt's messages */
+    unsigned open_ms;      /* for libvirt to take the connection; 0: a minute */
 };
 
 enum hv_event_type {

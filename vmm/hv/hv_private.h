@@ -14,10 +14,13 @@
     20000                 /* for QEMU to answer: it takes milliseconds, on a busy host a second    \
                            */
 #define HV_START_MS 60000 /* for QEMU to start */
+#define HV_OPEN_MS  60000 /* for libvirt to take a connection; it may have to start, or probe QEMU \
+                           */
 
 struct hv {
     virConnectPtr conn;
-    virDomainPtr dom; /* NULL: no domain */
+    virDomainPtr dom;     /* NULL: no domain */
+    const char *starting; /* the uuid of the one that is being started, else NULL */
     bool embedded;
     char *root;       /* embedded only */
     int event_fds[2]; /* pipe: [0] ours, [1] written by libvirt's callbacks */
@@ -40,6 +43,11 @@ struct hv {
     uint64_t armed_until_ms;           /* when late_timer fires; 0: never */
     _Atomic uint64_t late_ms;          /* QEMU was killed after it had not answered for so long */
 };
+
+/* event.c: a thread that takes no signals. Returns an errno, 0 on success. */
+int hv_thread_start(pthread_t *ret, void *(*main)(void *), void *arg);
+/* Waits for its end. False: it did not end in time, and is left alone with what it uses. */
+bool hv_thread_ended(pthread_t thread, uint64_t within_ms);
 
 /* Sets `e` from libvirt's last error: one printable line, with the way out where it is known. */
 int hv_error_set(struct err *e, const char *doing);

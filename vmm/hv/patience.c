@@ -7,7 +7,8 @@
  * the question fails, and the domain's end is told like any other. hv_was_late() says why it ended.
  *   While QEMU starts, its process is not known here yet: it is found by the file that libvirt has
  *   it write, and looked for again where that is not there yet. Over a daemon the domain is
- *   destroyed by libvirt, which waits for no question then.
+ *   destroyed by libvirt, which waits for no question then; one that starts is found by its uuid. A
+ *   daemon that does not answer that either is given up by libvirt itself (hv_watch_connection()).
  */
 #include "base/clock.h"
 #include "base/own.h"
@@ -40,6 +41,16 @@ static void kill_starting(const struct hv *h)
     }
 }
 
+static void destroy_starting(struct hv *h)
+{
+    virDomainPtr dom = virDomainLookupByUUIDString(h->conn, h->starting);
+
+    if (!dom)
+        return;
+    virDomainDestroy(dom);
+    virDomainFree(dom);
+}
+
 static void end_qemu(struct hv *h)
 {
     h->late_ms = h->asked_ms;
@@ -49,6 +60,8 @@ static void end_qemu(struct hv *h)
         kill_starting(h);
     else if (h->dom)
         virDomainDestroy(h->dom);
+    else if (h->starting)
+        destroy_starting(h);
 }
 
 /* In the loop's thread, once in a while: the timer is not moved for each question. */
@@ -63,7 +76,7 @@ static void on_late(int timer, void *opaque)
         again = (int)(h->asked_until_ms - now) + 1;
     else if (h->asked_until_ms) {
         end_qemu(h);
-        if (h->embedded && h->qemu_fd < 0)
+        if (h->qemu_fd < 0 && (h->embedded || h->starting))
             again = AGAIN_MS;
     }
     h->armed_until_ms = again < 0 ? 0 : now + (uint64_t)again;

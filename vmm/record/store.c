@@ -74,7 +74,7 @@ static int read_all(const char *data_dir, int (*order)(const void *a, const void
         return 0;
     if (!d)
         return err_sys(e, ERR_HOST, errno, "cannot open '%s'", path);
-    while ((en = readdir(d))) {
+    while ((errno = 0, en = readdir(d))) {
         struct entry one;
         struct stat st;
 
@@ -85,6 +85,8 @@ static int read_all(const char *data_dir, int (*order)(const void *a, const void
         one.changed_ns = (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec;
         add_entry(ret, &one);
     }
+    if (errno)
+        return err_sys(e, ERR_HOST, errno, "cannot list '%s'", path);
     if (ret->n > 0)
         qsort(ret->items, ret->n, sizeof(*ret->items), order);
     return 0;

@@ -89,14 +89,16 @@ static int reap(pid_t keeper)
 static int bind_to_launcher(const struct cage *c, struct err *e)
 {
     struct pollfd p = {.fd = c->life_fd, .events = 0};
+    int n;
 
     for (size_t i = 0; i < sizeof(c->launcher_fds) / sizeof(c->launcher_fds[0]); i++)
         close(c->launcher_fds[i]);
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
         return err_sys(e, ERR_HOST, errno, "prctl");
-    if (poll(&p, 1, 0) != 0)
-        return err_set(e, ERR_INTERRUPTED, "the launcher is gone");
-    return 0;
+    n = poll(&p, 1, 0);
+    if (n < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot look whether the launcher is there");
+    return n ? err_set(e, ERR_INTERRUPTED, "the launcher is gone") : 0;
 }
 
 static int init_main(const struct cage *c, uid_t uid, gid_t gid)

@@ -171,13 +171,15 @@ static int name_it(const struct copy *c, int temp_fd, int dir_fd, const char *na
     if (!d)
         return err_sys(e, ERR_HOST, errno, "cannot read the copy");
     again = -1; /* the stream's now */
-    while ((en = readdir(d))) {
+    while ((errno = 0, en = readdir(d))) {
         if (strcmp(en->d_name, ".") == 0 || strcmp(en->d_name, "..") == 0)
             continue;
         if (only)
             return err_set(e, ERR_PROTOCOL, "the guest sent more than it was asked for");
         only = str_dup(en->d_name);
     }
+    if (errno)
+        return err_sys(e, ERR_HOST, errno, "cannot read the copy");
     if (!only)
         return err_set(e, ERR_REFUSED, "'%s:%s' is neither a file nor a folder", c->sandbox,
                        c->inside);
@@ -192,6 +194,7 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
     own_close int dir_fd = -1, temp_fd = -1;
     struct unpack_result u = {0};
     own_taken struct taken t = {0};
+    struct err late;
     int rc;
 
     if (find_place(c, &dir, &name, e) < 0)
@@ -212,7 +215,8 @@ static int unpack(const struct copy *c, int spool, struct run_result *r, struct 
         rc = taken_tell(c->data_dir, c->sandbox, TAKEN_COPY, &t, e);
     if (rc == 0)
         rc = name_it(c, temp_fd, dir_fd, name, e);
-    file_remove_tree(AT_FDCWD, temp, &(struct err){0});
+    if (file_remove_tree(AT_FDCWD, temp, &late) < 0)
+        run_note(r, "%s", late.text);
     return rc;
 }
 

@@ -179,7 +179,7 @@ static void read_namespaces(const struct fence_process *p, struct fence *f)
         if (its && p->host->namespaces[i] && its != p->host->namespaces[i])
             continue;
         SAY(f, p, "namespaces", FENCE_BROKEN, "%s the host's %s namespace",
-            its ? "it is in" : "it cannot be told from", kinds[i]);
+            its && p->host->namespaces[i] ? "it is in" : "it cannot be told from", kinds[i]);
         return;
     }
     SAY(f, p, "namespaces", FENCE_HOLDS, "its own: pid, mount, network, ipc, uts");
@@ -245,12 +245,14 @@ static void read_files(const struct fence_process *p, struct fence *f)
     own_closedir DIR *d = opendir(path);
     unsigned n = 0;
 
-    for (struct dirent *en; d && (en = readdir(d));) {
+    for (struct dirent *en; d && (errno = 0, en = readdir(d));) {
         char target[256];
         ssize_t len = readlinkat(dirfd(d), en->d_name, target, sizeof(target) - 1);
 
-        if (len < 0)
+        if (len < 0 && (errno == EINVAL || errno == ENOENT))
             continue; /* "." and "..", or closed meanwhile */
+        if (len < 0)
+            break;
         target[len] = '\0';
         n++;
         if (may_be_open(target, p->files))
@@ -258,6 +260,8 @@ static void read_files(const struct fence_process *p, struct fence *f)
         SAY(f, p, "files", FENCE_BROKEN, "it holds '%.120s'", target);
         return;
     }
+    if (errno)
+        n = 0; /* what is behind that was not seen */
     SAY(f, p, "files", n ? FENCE_HOLDS : FENCE_BROKEN,
         n ? "nothing but what it was given (%u open)" : "its open files cannot be read", n);
 }

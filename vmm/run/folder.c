@@ -297,14 +297,21 @@ int folder_write_result(int folder_fd, const struct run_result *r, struct err *e
     return folder_write_doc(folder_fd, "result.json", d, e);
 }
 
-/* Did the run get as far as having a domain? */
-static bool had_domain(int fd)
+/* 1 or 0: is it there? */
+static int has(int fd, const char *name, struct err *e)
 {
-    own_free char *journal = NULL;
-    struct err missing;
+    if (faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        return 1;
+    return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot look for '%s'", name);
+}
 
-    return file_read(fd, "journal", JSON_MAX, &journal, NULL, &missing) == 0 &&
-           strstr(journal, "\"state\":\"" FOLDER_CREATING "\"");
+/* Its text, NULL where there is none. */
+static int read_if_there(int fd, const char *name, char **ret, struct err *e)
+{
+    int there = has(fd, name, e);
+
+    *ret = NULL;
+    return there <= 0 ? there : file_read(fd, name, JSON_MAX, ret, NULL, e);
 }
 
 /* In a process of its own, because libvirt's calls have no deadline. */
@@ -326,13 +333,18 @@ static int destroy_over_daemon(int fd, const char *id, struct err *e)
 {
     own_doc struct doc *run = NULL;
     own_free char *name = str_printf("lazaret-%s", id);
+    own_free char *journal = NULL, *text = NULL;
     const char *uri;
     struct err missing;
     pid_t pid;
     int status;
 
+    if (read_if_there(fd, "journal", &journal, e) < 0 ||
+        read_if_there(fd, "run.json", &text, e) < 0)
+        return -1;
     /* run.json is written whole before there is a domain: without it there was none. */
-    if (!had_domain(fd) || folder_read_doc(fd, "run.json", &run, &missing) < 0 ||
+    if (!journal || !strstr(journal, "\"state\":\"" FOLDER_CREATING "\"") || !text ||
+        doc_parse(text, strlen(text), "run.json", &run, &missing) < 0 ||
         doc_get_str(run, "connect", &uri, &missing) < 0 || strcmp(uri, "embedded") == 0)
         return 0;
     pid = fork();
@@ -366,14 +378,10 @@ int folder_sweep(const char *data_dir, enum folder_kind kind, const char *id, bo
     return kind == FOLDER_RUN ? folder_forget_live(data_dir, id, e) : 0;
 }
 
-static bool has(int fd, const char *name)
-{
-    return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
 int folder_state(int fd, enum folder_kind kind, const char **ret_state, struct err *e)
 {
-    bool sandbox = kind == FOLDER_SANDBOX;
+    const bool sandbox = kind == FOLDER_SANDBOX;
+    int up = 1, sign = 0; /* what is there */
     own_close int lock = openat(fd, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
     bool taken = true;
 
@@ -381,11 +389,13 @@ int folder_state(int fd, enum folder_kind kind, const char **ret_state, struct e
         return err_sys(e, ERR_HOST, errno, "cannot open its lock");
     if (lock >= 0 && file_try_lock(lock, true, &taken, e) < 0)
         return -1;
+    if (sandbox && !taken && (up = has(fd, TALK_SOCKET, e)) < 0)
+        return -1;
+    if (sandbox != taken && (sign = has(fd, taken ? "result.json" : FOLDER_PAUSED, e)) < 0)
+        return -1;
     if (taken)
-        *ret_state = !sandbox && has(fd, "result.json") ? "kept" : "dead";
-    else if (sandbox && !has(fd, TALK_SOCKET))
-        *ret_state = "starting";
+        *ret_state = sign ? "kept" : "dead";
     else
-        *ret_state = sandbox && has(fd, FOLDER_PAUSED) ? "paused" : "running";
+        *ret_state = !up ? "starting" : sign ? "paused" : "running";
     return 0;
 }

@@ -467,7 +467,7 @@ static int pump(struct keeper *k, uint64_t until_ms, struct pollfd *own, size_t 
     if (alarm_due_ms(k) < until_ms)
         until_ms = alarm_due_ms(k);
     if (poll(p, OWN + n_own, clock_poll_timeout(until_ms)) < 0 && errno != EINTR)
-        return err_sys(e, ERR_HOST, errno, "poll");
+        return err_sys(e, ERR_HOST, errno, "cannot wait for the guest");
     for (size_t i = 0; i < n_own; i++)
         own[i].revents = p[OWN + i].revents;
     /* The channel first: what the guest said before it stopped counts. */

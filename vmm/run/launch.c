@@ -142,7 +142,7 @@ static int watch(struct launch *l, struct err *e)
     struct pollfd p[POLLS];
 
     if (init < 0)
-        return err_sys(e, ERR_HOST, errno, "pidfd_open");
+        return err_sys(e, ERR_HOST, errno, "cannot wait for the run");
     for (int i = 0; i < POLLS; i++)
         p[i] = (struct pollfd){.fd = -1};
     p[CONTROL] = (struct pollfd){.fd = l->control_fd, .events = POLLIN};
@@ -156,7 +156,7 @@ static int watch(struct launch *l, struct err *e)
             carry_polls(&l->carry, p + CARRY);
         if (poll(p, POLLS, -1) < 0) {
             if (errno != EINTR)
-                return err_sys(e, ERR_HOST, errno, "poll");
+                return err_sys(e, ERR_HOST, errno, "cannot wait for the run");
             continue;
         }
         if (p[CONTROL].revents)

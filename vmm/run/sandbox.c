@@ -150,14 +150,14 @@ static int wait_until_up(int fd, pid_t pid, const struct signals *s, struct cont
         int signo;
 
         if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "poll");
+            return err_sys(e, ERR_HOST, errno, "cannot wait for the sandbox");
         while ((signo = signals_next(s)))
             if (signo != SIGWINCH && signo != SIGCONT)
                 kill(pid, signo);
         n = control_receive(fd, ret);
     }
     if (n < 0)
-        return err_set(e, ERR_HOST, "the supervisor died");
+        return err_set(e, ERR_HOST, "the supervisor died, or cannot be heard");
     return 0;
 }
 
@@ -182,6 +182,11 @@ static int start_supervisor(const char *name, const struct plan *plan, const str
         return err_sys(e, ERR_HOST, errno, "fork");
     close(own_steal_fd(theirs));
     rc = wait_until_up(ours, pid, s, ret, e);
+    if (rc < 0) {
+        /* It sees our end go until it is up, and takes signals from then on. */
+        close(own_steal_fd(ours));
+        kill(pid, SIGTERM);
+    }
     if (rc < 0 || ret->type == CONTROL_RESULT)
         while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
             ;
@@ -272,7 +277,9 @@ static int sweep(const char *data_dir, const char *name, int folder_fd, struct e
 
     if (place < 0)
         return -1;
-    if (stat(path, &now) < 0 || fstat(folder_fd, &then) < 0 || then.st_ino != now.st_ino)
+    if (stat(path, &now) < 0)
+        return errno == ENOENT ? 0 : err_sys(e, ERR_HOST, errno, "cannot look at '%s'", path);
+    if (fstat(folder_fd, &then) < 0 || then.st_ino != now.st_ino)
         return 0;
     return folder_sweep(data_dir, FOLDER_SANDBOX, name, false, e);
 }

@@ -49,8 +49,9 @@ int sandbox_ask_fds(const char *data_dir, const char *name, struct talk_request 
     r->version = TALK_VERSION;
     if (sandbox_reach(data_dir, name, &fd, e) < 0)
         return -1;
-    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0 ||
-        talk_ask(fd, r, give, n_give, e) < 0 || talk_hear_fds(fd, ret, fds) != 1)
+    if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        return err_sys(e, ERR_HOST, errno, "setsockopt");
+    if (talk_ask(fd, r, give, n_give, e) < 0 || talk_hear_fds(fd, ret, fds) != 1)
         return sandbox_say_gone(name, e);
     if (ret->said == TALK_DONE && ret->result.err.class == ERR_NONE)
         return 0;
@@ -345,7 +346,7 @@ static int watch(struct attend *a, struct err *e)
             carry_polls(&a->carry, p + 2);
         if (poll(p, 2 + CARRY_POLLS, -1) < 0) {
             if (errno != EINTR)
-                return err_sys(e, ERR_HOST, errno, "poll");
+                return err_sys(e, ERR_HOST, errno, "cannot wait for the sandbox");
             continue;
         }
         if (p[0].revents && take_answer(a, e) < 0)

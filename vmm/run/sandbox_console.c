@@ -39,7 +39,7 @@ static int follow(int fd, int changes, int supervisor, struct err *e)
         if (copy_new(fd, e) < 0)
             return -1;
         if (poll(p, 2, -1) < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "poll");
+            return err_sys(e, ERR_HOST, errno, "cannot wait for the console");
         if (p[1].revents)
             (void)!read(changes, dropped, sizeof(dropped));
     }

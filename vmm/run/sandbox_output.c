@@ -89,7 +89,7 @@ static int follow(struct output *o, const char *name, struct run_result *ret, st
         if (copy_new(o, e) < 0)
             return -1;
         if (poll(p, 3, -1) < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "poll");
+            return err_sys(e, ERR_HOST, errno, "cannot wait for the output");
         if (p[1].revents)
             (void)!read(o->changes, changes, sizeof(changes));
         ret->signal = ending_signal(o);

@@ -34,10 +34,12 @@ void template_wait_gone(struct hv *hv)
     uint64_t until = clock_mono_ms() + GONE_MS;
     struct hv_event ev;
 
-    while (clock_mono_ms() < until && poll(&p, 1, clock_poll_timeout(until)) >= 0)
+    while (clock_mono_ms() < until) {
+        (void)poll(&p, 1, clock_poll_timeout(until));
         while (hv_next_event(hv, &ev) == 1)
             if (ev.type == HV_STOPPED)
                 return;
+    }
 }
 
 /* 1: it is parked, 0: not yet. */
@@ -64,8 +66,9 @@ static int take_channel_event(const struct channel_event *ev, struct err *e)
     case CHANNEL_USED:
     case CHANNEL_SYNCED:
     case CHANNEL_TAMPERED:
-    case CHANNEL_LOST:
         break;
+    case CHANNEL_LOST:
+        return err_set(e, ERR_GUEST, "it stopped, or the channel to it broke: %s", ev->text);
     }
     return err_set(e, ERR_GUEST, "it stopped or broke the protocol before it was parked");
 }
@@ -90,7 +93,7 @@ static int wait_parked(const struct template *t, struct channel *ch, struct err 
         struct channel_event ev;
 
         if (poll(p, 2, clock_poll_timeout(until)) < 0 && errno != EINTR)
-            return err_sys(e, ERR_HOST, errno, "poll");
+            return err_sys(e, ERR_HOST, errno, "cannot wait for it");
         for (int n = 0; n < CHANNEL_TURN && channel_next(ch, &ev) == 1; n++) {
             int r = take_channel_event(&ev, e);
 
