@@ -1,279 +1,13 @@
 /*
- * test_net: what a guest may not send on the port of egress, each against a real lazaret-gateway
- * that has come to the point where it would hurt, through the keeper's own end of it.
+ * test_net: the frame that a guest may not send on the port of egress, a row each.
  *
  * How it works: as test_frames.c. For each row of net_rows its neighbours are made; `headers` are
- * bytes that are no frame, `frames` are frames whose payload lies, `rows` take more than one frame.
- * Every row must end as tampering or as it says, in bounded memory, and leave nothing behind. No
- * name is looked up and nothing is reached but a socket of the test's own.
+ * bytes that are no frame, `frames` are frames whose payload lies. Every row must end as tampering,
+ * in bounded memory, and leave nothing behind.
  */
-#include "gateway/gateway.h"
-#include "shared/net.h"
-#include "tests/hostile/rows.h"
+#include "tests/hostile/net_rig.h"
 
-#include "base/clock.h"
-#include "base/doc.h"
-#include "base/own.h"
-#include "base/spawn.h"
 #include "base/str.h"
-
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define WAIT_MS  20000
-
-/* clang-format off */
-#define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
-#define U32(v) U16((v) & 0xffffu), U16((uint32_t)(v) >> 16)
-#define U64(v) U32((v) & 0xffffffffu), U32((uint64_t)(v) >> 32)
-#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
-/* clang-format on */
-
-/* How far guest and gateway are; from DIALING on it is about stream 1. */
-enum stage { UNMET, MET, DIALING, ASKING, FLOWING, ENDED, CLOSED, HOLDING, HELD };
-
-static struct gateway *gateway;
-static pid_t pid;
-static int port = -1;      /* the guest's end */
-static int server = -1;    /* where tunnels lead: it accepts nothing */
-static uint16_t at_port;   /* of it */
-static int questions = -1; /* a name server that does not answer */
-static struct net_reader in;
-static struct net_hello hello;
-static struct err e;
-
-#define ck_ok(call) ck_assert_msg((call) == 0, "%s: %s", #call, e.text)
-
-/* ---- the guest ------------------------------------------------------------------------------- */
-
-/* A gateway that takes nothing more is no error here. */
-static void send_raw(const void *data, size_t len)
-{
-    const uint8_t *p = data;
-
-    while (len > 0) {
-        ssize_t n = send(port, p, len, MSG_NOSIGNAL);
-
-        if (n <= 0)
-            return;
-        p += n;
-        len -= (size_t)n;
-    }
-}
-
-static void send_frame(uint16_t type, uint32_t stream, const void *data, size_t len)
-{
-    const struct net_header h = {.type = type, .stream = stream, .length = (uint32_t)len};
-    uint8_t raw[NET_HEADER_SIZE];
-
-    net_header_format(raw, &h);
-    send_raw(raw, sizeof(raw));
-    send_raw(data, len);
-}
-
-static void wait_for(int fd)
-{
-    struct pollfd p = {.fd = fd, .events = POLLIN};
-
-    ck_assert_msg(poll(&p, 1, WAIT_MS) == 1, "nothing came");
-}
-
-/* The next frame must be of this type. */
-static const uint8_t *expect_frame(uint16_t type)
-{
-    struct net_header h;
-    const uint8_t *p;
-    int got;
-
-    while ((got = net_reader_next(&in, &h, &p)) == 0) {
-        uint8_t *room;
-        size_t space = net_reader_space(&in, &room);
-        ssize_t n;
-
-        wait_for(port);
-        n = recv(port, room, space, 0);
-        ck_assert_int_gt(n, 0);
-        net_reader_commit(&in, (size_t)n);
-    }
-    ck_assert_int_eq(got, 1);
-    ck_assert_msg(h.type == type, "%s, not %s", net_type_name(h.type), net_type_name(type));
-    return p;
-}
-
-static void open_stream(uint32_t stream, uint16_t kind, const char *name, uint16_t to)
-{
-    struct net_open m = {.kind = kind, .exec = 1, .port = to};
-    uint8_t raw[NET_OPEN_HEAD + NET_NAME_MAX];
-
-    (void)snprintf(m.name, sizeof(m.name), "%s", name);
-    send_frame(NET_OPEN, stream, raw, net_open_format(raw, &m));
-}
-
-static void send_ready(uint32_t version, unsigned wrong_bit)
-{
-    struct net_hello m = hello;
-    uint8_t raw[NET_HELLO_SIZE];
-
-    m.version = version;
-    m.nonce[0] ^= (uint8_t)wrong_bit;
-    net_hello_format(raw, &m);
-    send_frame(NET_READY, 0, raw, sizeof(raw));
-}
-
-/* ---- the keeper ------------------------------------------------------------------------------ */
-
-static struct gateway_event next_event(void)
-{
-    struct gateway_event ev;
-
-    while (gateway_next(gateway, &ev) == 0)
-        wait_for(gateway_fd(gateway));
-    return ev;
-}
-
-static void expect_event(enum gateway_event_type type)
-{
-    struct gateway_event ev = next_event();
-
-    ck_assert_msg(ev.type == type, "event %u (%s), not %u", ev.type, ev.text, type);
-}
-
-/* Behind what the stage itself causes, and it is the last. */
-static void expect_tampered(void)
-{
-    struct gateway_event ev = next_event();
-
-    while (ev.type == GATEWAY_TRY || ev.type == GATEWAY_CLOSED)
-        ev = next_event();
-    ck_assert_msg(ev.type == GATEWAY_TAMPERED, "event %u: %s", ev.type, ev.text);
-    ck_assert(ev.text[0]);
-    ck_assert_int_eq(gateway_next(gateway, &ev), 0);
-}
-
-/* ---- a row ----------------------------------------------------------------------------------- */
-
-static int listen_here(int type, uint16_t *ret_port)
-{
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t len = sizeof(a);
-    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
-
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&a, sizeof(a)), 0);
-    ck_assert(type == SOCK_DGRAM || listen(fd, 1024) == 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&a, &len), 0);
-    *ret_port = ntohs(a.sin_port);
-    return fd;
-}
-
-static void set_rules(void)
-{
-    own_free char *text = str_printf(
-        "{\"network\":[{\"to\":\"https://silent.test\"},{\"to\":\"tcp://127.0.0.1:%u\"}],"
-        "\"network_ranges\":[\"127.0.0.0/8\"]}",
-        at_port);
-    own_doc struct doc *d = NULL;
-
-    ck_ok(doc_parse(text, strlen(text), "rules", &d, &e));
-    ck_ok(gateway_rules(gateway, d, &e));
-}
-
-static void greet(void)
-{
-    int pair[2];
-
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), 0);
-    port = pair[0];
-    net_reader_init(&in);
-    ck_ok(gateway_port(gateway, pair[1], &e));
-    close(pair[1]);
-    ck_assert_int_eq(net_hello_parse(expect_frame(NET_HELLO), NET_HELLO_SIZE, &hello), 0);
-}
-
-static void reach(enum stage stage)
-{
-    if (stage == UNMET)
-        return;
-    send_ready(NET_VERSION, 0);
-    expect_event(GATEWAY_READY);
-    if (stage == DIALING)
-        open_stream(1, NET_TUNNEL, "silent.test", 443);
-    if (stage == ASKING)
-        open_stream(1, NET_ORIGIN, "silent", 0);
-    if (stage == FLOWING || stage == ENDED || stage == CLOSED) {
-        open_stream(1, NET_TUNNEL, "127.0.0.1", at_port);
-        expect_frame(NET_OPENED);
-    }
-    if (stage == ENDED)
-        send_frame(NET_EOF, 1, NULL, 0);
-    if (stage == CLOSED) {
-        send_frame(NET_CLOSE, 1, (const uint8_t[4]){0}, 4);
-        expect_frame(NET_CLOSE);
-    }
-    if (stage == HOLDING || stage == HELD) {
-        ck_ok(gateway_hold(gateway, &e));
-        expect_frame(NET_HOLD);
-    }
-    if (stage == HELD) {
-        send_frame(NET_HELD, 0, NULL, 0);
-        expect_event(GATEWAY_HELD);
-    }
-}
-
-/* What was there when a row began. */
-struct before {
-    size_t fds;
-    long mine, its; /* KiB */
-};
-
-static struct before begin(enum stage stage)
-{
-    struct before b = {.fds = suite_count_fds()};
-    uint16_t dns_port;
-    char text[32];
-    int control;
-
-    server = listen_here(SOCK_STREAM, &at_port);
-    questions = listen_here(SOCK_DGRAM, &dns_port);
-    (void)snprintf(text, sizeof(text), "127.0.0.1:%u", dns_port);
-    ck_assert_int_eq(setenv(GATEWAY_DNS_ENV, text, 1), 0);
-    ck_ok(gateway_start(GATEWAY_PATH, NULL, &control, &pid, &e));
-    gateway = gateway_new(control);
-    set_rules();
-    greet();
-    b.mine = rows_watch(getpid());
-    b.its = rows_status_kib(pid, "VmHWM");
-    reach(stage);
-    return b;
-}
-
-/* `more_kib`: that the gateway may have taken beside. */
-static void end(const struct before *b, long more_kib)
-{
-    int status;
-
-    rows_check_peak(getpid(), b->mine, "the keeper");
-    gateway_free(gateway);
-    ck_ok(spawn_wait(pid, "lazaret-gateway", clock_mono_ms() + WAIT_MS, &status, &e));
-    ck_assert_int_eq(status, 0);
-    close(port);
-    close(server);
-    close(questions);
-    while (waitpid(-1, NULL, 0) > 0) /* whoever flooded */
-        ;
-    rows_check_children((b->mine > b->its ? b->mine : b->its) + more_kib);
-    rows_check_clean(b->fds);
-}
-
-static void lie(enum stage stage, const struct net_header *h, const void *data)
-{
-    const struct before before = begin(stage);
-
-    send_frame(h->type, h->stream, data, h->length);
-    expect_tampered();
-    end(&before, 0);
-}
 
 /* ---- the neighbours of each row of the table ------------------------------------------------- */
 
@@ -370,7 +104,7 @@ static void tell_neighbour(int row)
         stage = HELD;
     if (n->change == TOO_EARLY)
         stage = UNMET;
-    lie(stage, &h, payload);
+    rig_lie(stage, &h, payload);
 }
 
 static void add_neighbours(TCase *tc)
@@ -422,18 +156,17 @@ static const struct {
 
 static void tell_header(int row)
 {
-    const struct before before = begin(FLOWING);
+    const struct rig_before before = rig_begin(FLOWING);
 
-    send_raw(headers[row].raw, headers[row].len);
-    expect_tampered();
-    end(&before, 0);
+    rig_send_raw(headers[row].raw, headers[row].len);
+    rig_expect_tampered();
+    rig_end(&before, 0);
 }
 
 /* ---- frames whose payload lies --------------------------------------------------------------- */
 
 /* Of OPEN and REQUEST: the head, behind which a name, or method, path and headers come. */
-#define OPEN(kind, exec, to)             U16(kind), U16(exec), U16(to), U16(0)
-#define REQUEST(method, path, n_headers) U64(0), U16(method), U16(path), U16(n_headers), U16(0)
+#define OPEN(kind, exec, to) U16(kind), U16(exec), U16(to), U16(0)
 /* clang-format off: a table */
 static const struct {
     const char *name;
@@ -573,167 +306,7 @@ static void tell_frame(int row)
         memcpy(payload, frames[row].payload, len);
         memset(payload + len, payload[len - 1], frames[row].more);
     }
-    lie(frames[row].stage, &h, payload);
-}
-
-/* ---- more than one frame --------------------------------------------------------------------- */
-
-static void net_ready_of_another_version(void)
-{
-    send_ready(NET_VERSION + 1, 0);
-    expect_tampered();
-}
-
-static void net_ready_with_one_bit_of_the_nonce_wrong(void)
-{
-    send_ready(NET_VERSION, 1);
-    expect_tampered();
-}
-
-static void net_ready_with_a_nonce_that_was_used(void)
-{
-    const struct net_hello old = hello;
-
-    close(port);
-    greet();
-    hello = old;
-    send_ready(NET_VERSION, 0);
-    expect_tampered();
-}
-
-static void net_request_twice(void)
-{
-    const uint8_t request[] = {REQUEST(1, 1, 0), 'A', '/'};
-
-    send_frame(NET_REQUEST, 1, request, sizeof(request));
-    send_frame(NET_REQUEST, 1, request, sizeof(request));
-    expect_tampered();
-}
-
-static uint8_t junk[NET_PAYLOAD_MAX];
-
-/* As much as a stream may have under way: more than a socket that nobody reads takes is kept. */
-static void fill(uint32_t stream)
-{
-    for (uint32_t left = NET_WINDOW; left > 0; left -= (uint32_t)sizeof(junk))
-        send_frame(NET_DATA, stream, junk, sizeof(junk));
-}
-
-/* In a process of its own, so that a gateway that takes no more does not stop the test. */
-static void flood(void (*send_all)(void))
-{
-    pid_t child = fork();
-
-    if (child == 0) {
-        close(gateway_fd(gateway)); /* the gateway ends with the keeper, and that is not us */
-        send_all();
-        _exit(0);
-    }
-    ck_assert_int_gt(child, 0);
-}
-
-/* What the server's socket takes is given back, so that it is more than once. */
-static void fill_without_end(void)
-{
-    for (int i = 0; i < 1000; i++)
-        fill(1);
-}
-
-static void net_data_over_its_credit(void)
-{
-    flood(fill_without_end);
-    expect_tampered();
-}
-
-#define TRIES 3000
-
-static void tries(void)
-{
-    for (int i = 0; i < TRIES; i++) {
-        open_stream(1, NET_TUNNEL, "nowhere.test", 443);
-        expect_frame(NET_REFUSED);
-        send_frame(NET_CLOSE, 1, (const uint8_t[4]){0}, 4);
-    }
-}
-
-/* Refused, told and forgotten, each of them. */
-static void net_flood_of_tries(void)
-{
-    flood(tries);
-    for (int i = 0; i < TRIES; i++) {
-        struct gateway_event ev = next_event();
-
-        ck_assert_uint_eq(ev.type, GATEWAY_TRY);
-        ck_assert_uint_eq(ev.why, NET_WHY_RULE);
-    }
-}
-
-/* Each waits for an answer that never comes, and the guest gives up. */
-static void net_flood_of_questions(void)
-{
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        open_stream(i, NET_TUNNEL, "silent.test", 443);
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        send_frame(NET_CLOSE, i, (const uint8_t[4]){0}, 4);
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        expect_frame(NET_CLOSE);
-}
-
-/* The most that the protocol lets a guest make the gateway hold. */
-static void net_flood_of_every_window(void)
-{
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        open_stream(i, NET_TUNNEL, "127.0.0.1", at_port);
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        expect_frame(NET_OPENED);
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        fill(i);
-    send_frame(NET_EOF, 0, NULL, 0); /* behind all of it */
-    expect_tampered();
-}
-
-/* One after another, and the guest reads none of the answers. */
-static void net_flood_that_reads_nothing(void)
-{
-    struct gateway_event ev;
-
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++)
-        open_stream(i, NET_TUNNEL, "nowhere.test", 443);
-    for (uint32_t i = 1; i <= NET_STREAMS_MAX; i++) {
-        ev = next_event();
-        ck_assert_uint_eq(ev.why, NET_WHY_RULE);
-    }
-}
-
-#define ROW(name, stage, ...)                                                                      \
-    {                                                                                              \
-#name, name, stage, __VA_ARGS__                                                            \
-    }
-#define WINDOWS_KIB (NET_STREAMS_MAX * NET_WINDOW / 1024)
-
-static const struct {
-    const char *name;
-    void (*go)(void);
-    enum stage stage; /* where it begins */
-    long more_kib;    /* that the gateway may take */
-} rows[] = {
-    ROW(net_ready_of_another_version, UNMET),
-    ROW(net_ready_with_one_bit_of_the_nonce_wrong, UNMET),
-    ROW(net_ready_with_a_nonce_that_was_used, UNMET),
-    ROW(net_request_twice, ASKING),
-    ROW(net_data_over_its_credit, FLOWING),
-    ROW(net_flood_of_tries, MET),
-    ROW(net_flood_of_questions, MET),
-    ROW(net_flood_of_every_window, MET, WINDOWS_KIB),
-    ROW(net_flood_that_reads_nothing, MET),
-};
-
-static void tell_row(int row)
-{
-    const struct before before = begin(rows[row].stage);
-
-    rows[row].go();
-    end(&before, rows[row].more_kib);
+    rig_lie(frames[row].stage, &h, payload);
 }
 
 int main(void)
@@ -745,7 +318,5 @@ int main(void)
         rows_add(tc, headers[i].name, tell_header, (int)i);
     for (size_t i = 0; i < COUNT(frames); i++)
         rows_add(tc, frames[i].name, tell_frame, (int)i);
-    for (size_t i = 0; i < COUNT(rows); i++)
-        rows_add(tc, rows[i].name, tell_row, (int)i);
     return suite_run("net", tc);
 }
