@@ -171,21 +171,25 @@ static bool fails(int kind, const char *what, const void *caller)
     result fault_##name parameters __asm__(#name);                                                 \
     result fault_##name parameters                                                                 \
     {                                                                                              \
+        result(*real) parameters = REAL(name);                                                     \
+                                                                                                   \
         if (fails(CALL, #name, CALLER)) {                                                          \
             errno = number;                                                                        \
             return failed;                                                                         \
         }                                                                                          \
-        return REAL(name) arguments;                                                               \
+        return real arguments;                                                                     \
     }
 #define FAILS_LIBVIRT(result, name, parameters, arguments, failed)                                 \
     result fault_##name parameters __asm__(#name);                                                 \
     result fault_##name parameters                                                                 \
     {                                                                                              \
+        result(*real) parameters = REAL(name);                                                     \
+                                                                                                   \
         if (fails(LIBVIRT, #name, CALLER)) {                                                       \
             virResetLastError();                                                                   \
             return failed;                                                                         \
         }                                                                                          \
-        return REAL(name) arguments;                                                               \
+        return real arguments;                                                                     \
     }
 /* NOLINTEND(bugprone-macro-parentheses) */
 

@@ -132,7 +132,8 @@ END_TEST
 static unsigned names_left = UINT_MAX;
 
 /* In the C library's place: the list breaks off behind so many names. */
-struct dirent *readdir(DIR *d)
+struct dirent *broken_readdir(DIR *d) __asm__("readdir64");
+struct dirent *broken_readdir(DIR *d)
 {
     __typeof__(&readdir) real = (__typeof__(&readdir))(uintptr_t)dlsym(RTLD_NEXT, "readdir64");
 

@@ -9,13 +9,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
-#define HV_KILL_MS 5000 /* after SIGKILL only the kernel can be slow */
-#define HV_ANSWER_MS                                                                               \
-    20000                 /* for QEMU to answer: it takes milliseconds, on a busy host a second    \
-                           */
-#define HV_START_MS 60000 /* for QEMU to start */
-#define HV_OPEN_MS  60000 /* for libvirt to take a connection; it may have to start, or probe QEMU \
-                           */
+#define HV_KILL_MS   5000  /* after SIGKILL only the kernel can be slow */
+#define HV_ANSWER_MS 20000 /* for QEMU to answer: milliseconds, on a busy host a second */
+#define HV_START_MS  60000 /* for QEMU to start */
+#define HV_OPEN_MS   60000 /* for libvirt to take a connection: it may start, or probe QEMU */
 
 struct hv {
     virConnectPtr conn;
