@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import select
+import re
 import signal
 import socket
 import struct
@@ -22,7 +23,8 @@ BOX = "box"  # the one that most of these tests share
 # enum talk_what
 (EXEC, SIGNAL, RESIZE, LIST, KILL, PAUSE, RESUME, DOWN, STATS, WAIT, SNAPSHOT, REVERT, FORGET,
  MARKS, FORK) = range(1, 16)
-VERSION = 6  # TALK_VERSION
+with open(f"{os.path.dirname(__file__)}/../../vmm/run/talk.h", encoding="utf-8") as header:
+    VERSION = int(re.search(r"#define TALK_VERSION +([0-9]+)u", header.read()).group(1))
 REQUEST = "<IIIIIHHIIIIQQ65s7x"  # struct talk_request
 SIZE = struct.calcsize(REQUEST)
 SEALS = 0x1 | 0x2 | 0x4 | 0x8
