@@ -34,7 +34,11 @@ void changes_settle(struct keeper *k)
 {
     struct err ignored;
 
-    k->settled = is_wanted(k) && answers(k) && mark_hold(k, &ignored) == 0;
+    /* A file system without a journal writes its tables behind the last flush, and QEMU, which will
+     * be killed, may have those of the disk's file in its memory: it writes them out as it pauses.
+     */
+    k->settled =
+        is_wanted(k) && answers(k) && mark_hold(k, &ignored) == 0 && hv_pause(k->hv, &ignored) == 0;
 }
 
 /* ---- on record ------------------------------------------------------------------------------- */
