@@ -7,25 +7,14 @@
  */
 #include "look/differ.h"
 #include "look/look_fds.h"
+#include "look/rights.h"
 
-#include "base/confine.h"
 #include "base/str.h"
 
 #include <errno.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define MEMORY_MAX (384ull << 20) /* bytes: names of two disks, and what libext2fs needs */
-#define CPU_S_MAX  600u
-
-static const struct confine_call calls[] = {
-    {SCMP_SYS(pread64), CONFINE_ANY_ARG, "the disks"},
-    {SCMP_SYS(write), CONFINE_ANY_ARG, "the differences, and the tree"},
-    CONFINE_CALLS_MEMORY,
-    CONFINE_CALLS_END,
-};
 
 static struct spool rows = {.fd = LOOK_FD_ROWS};
 static struct tree_out tree = {.spool.fd = LOOK_FD_TREE};
@@ -46,15 +35,7 @@ static int size_of(int fd, uint64_t *ret, struct err *e)
 static int run(bool has_earlier, struct err *e)
 {
     static struct disk earlier, later;
-    struct confine rights = {
-        .calls = calls,
-        .n_calls = sizeof(calls) / sizeof(calls[0]),
-        .dir_fd = -1,
-        .max_fds = 8,
-        .max_file_bytes = UINT64_MAX,
-        .max_data_bytes = MEMORY_MAX,
-        .max_cpu_s = CPU_S_MAX,
-    };
+    const struct confine rights = rights_look();
     uint64_t size[2] = {0, 0};
 
     if ((has_earlier && size_of(LOOK_FD_EARLIER, &size[0], e) < 0) ||
