@@ -1,19 +1,25 @@
 /*
- * test_twin: promises about relay and unpack that a guest has taken over: what the process can do,
- * and what the manager believes of it. The twin (twin.c) stands behind the rights of the program
- * that it replaces.
+ * test_twin: promises about relay, unpack, gateway and look that a guest has taken over: what the
+ * process can do. What the manager believes of it is in test_twin_lies.c. The twin (twin.c) stands
+ * behind the rights of the program that it replaces.
  */
-#include "tests/hostile/twin.h"
-#include "tests/unit/relay_rig.h"
+#include "tests/hostile/twin_rig.h"
 
 #include "base/file.h"
 #include "base/landlock.h"
+#include "base/str.h"
 #include "channel/program.h"
 #include "channel/rights.h"
 #include "channel/unpack.h"
 #include "channel/unpack_record.h"
+#include "gateway/gateway.h"
+#include "gateway/rights.h"
+#include "look/look.h"
+#include "look/look_fds.h"
+#include "look/rights.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -49,7 +55,9 @@ static struct outcome end_of(pid_t pid, int fd)
         return o;
     }
     ck_assert_msg(WEXITSTATUS(status) == 0, "a twin ended with %d", WEXITSTATUS(status));
-    o.answered = recv(fd, &o.a, sizeof(o.a), MSG_DONTWAIT) == sizeof(o.a);
+    /* A look's is in its file of rows. */
+    o.answered = recv(fd, &o.a, sizeof(o.a), MSG_DONTWAIT) == sizeof(o.a) ||
+                 (errno == ENOTSOCK && pread(fd, &o.a, sizeof(o.a), 0) == sizeof(o.a));
     return o;
 }
 
@@ -77,31 +85,6 @@ static struct outcome ask_relay(struct twin_ask ask)
     return o;
 }
 
-/* A folder to unpack into; "secret" lies beside it. */
-static int open_out(char top[32])
-{
-    char path[64];
-    int fd;
-
-    (void)snprintf(top, 32, "/tmp/lazaret-twin-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(top));
-    snprintf(path, sizeof(path), "%s/secret", top);
-    fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    ck_assert_int_ge(fd, 0);
-    close(fd);
-    snprintf(path, sizeof(path), "%s/out", top);
-    ck_assert_int_eq(mkdir(path, 0700), 0);
-    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-static int spool_of(struct twin_ask ask)
-{
-    int spool = memfd_create("spool", MFD_CLOEXEC);
-
-    ck_assert_int_eq(write(spool, &ask, sizeof(ask)), sizeof(ask));
-    return spool;
-}
-
 static struct outcome ask_unpack(struct twin_ask ask)
 {
     const char *const argv[] = {TWIN_UNPACK_PATH, "4096", NULL};
@@ -124,30 +107,77 @@ static struct outcome ask_unpack(struct twin_ask ask)
     return o;
 }
 
+static struct outcome ask_gateway(struct twin_ask ask)
+{
+    struct outcome o;
+    int control;
+    pid_t pid;
+
+    ck_ok(gateway_start(TWIN_GATEWAY_PATH, NULL, &control, &pid, &rig_err));
+    ck_assert_int_eq(send(control, &ask, sizeof(ask), MSG_NOSIGNAL), sizeof(ask));
+    o = end_of(pid, control);
+    close(control);
+    return o;
+}
+
+static struct outcome ask_look(struct twin_ask ask)
+{
+    const char *const argv[] = {TWIN_LOOK_PATH, LOOK_ARG_LATER, "0", NULL};
+    own_close int disk = spool_of(ask), rows = memfd_create("rows", MFD_CLOEXEC);
+    const int fds[] = {disk, rows, disk};
+    const struct spawn s = program_spawn(argv, fds, 3);
+    pid_t pid;
+
+    ck_ok(spawn_start(&s, &pid, &rig_err));
+    return end_of(pid, rows);
+}
+
 static const struct {
     const char *name;
     struct outcome (*ask)(struct twin_ask ask);
-} twins[] = {{"relay", ask_relay}, {"unpack", ask_unpack}};
-enum { RELAY, UNPACK, TWINS };
-
-static bool is_listed(const struct confine *r, long nr)
-{
-    for (size_t i = 0; i < r->n_calls; i++)
-        if (r->calls[i].nr == nr)
-            return true;
-    return false;
-}
+    const char *without; /* a limit that it does not have */
+    const char *goes; /* tries that the list of calls lets through: harmless, or refused behind */
+} twins[] = {{"relay", ask_relay, "RLIMIT_DATA", ""},
+             {"unpack", ask_unpack, "RLIMIT_DATA",
+              "openat open_beside_its_folder make_a_file list_the_root open_its_own_memory "
+              "open_anothers_environment list_where_data_folders_are open_a_device "},
+             {"gateway", ask_gateway, "RLIMIT_AS",
+              /* to dial is its duty: connections go anywhere, and nothing listens */
+              "inet inet6 raw connect bind send_to_an_address setsockopt more_memory mremap brk "
+              "madvise fcntl "
+              "sigaction getrandom "},
+             {"look", ask_look, "RLIMIT_AS", "more_memory mremap brk madvise "}};
+enum { RELAY, UNPACK, GATEWAY, LOOK, TWINS };
 
 static struct confine rights_of(int twin, uint32_t which)
 {
     if (twin == RELAY)
         return rights_relay();
+    if (twin == GATEWAY)
+        return rights_gateway();
+    if (twin == LOOK)
+        return rights_look(0);
     return which == TWIN_RIGHTS_QUOTE ? rights_quote()
                                       : rights_unpack(-1, 0, which == TWIN_RIGHTS_SEALED);
 }
 
-static bool is_refusal(int errnum)
+/* Is there somebody behind the list of calls who refuses this to every program here? */
+static bool is_refused_behind(int twin, const struct twin_try *t)
 {
+    const char *by = t->behind;
+    long abi = landlock_abi();
+
+    if (!by || strcmp(by, twins[twin].without) == 0)
+        return false;
+    if (strstr(by, "Landlock"))
+        return abi >= (strchr(by, '6') ? 6 : 1);
+    return !is_sanitized() || (!strstr(by, "limits") && !strstr(by, "RLIMIT"));
+}
+
+static bool is_refusal(int twin, int errnum)
+{
+    if (twin == GATEWAY && errnum == ENOENT) /* its root is empty */
+        return true;
     return errnum == EACCES || errnum == EPERM || errnum == EMFILE || errnum == ENOMEM ||
            errnum == ENOSYS || /* a kernel without it */
            errnum == EINVAL || /* F_DUPFD beyond the limit */
@@ -159,21 +189,21 @@ static bool is_refusal(int errnum)
 START_TEST(whatever_a_taken_over_program_tries_ends_it)
 {
     for (int t = 0; t < TWINS; t++) {
-        const struct confine r = rights_of(t, TWIN_RIGHTS_PLAIN);
+        own_str struct str goes = {0};
 
         for (uint32_t i = 0; i < twin_n_tries; i++) {
             struct outcome o = twins[t].ask((struct twin_ask){TWIN_TRY, i, getpid()});
-            const char *name = twin_tries[i].name;
 
             if (o.signal == SIGSYS)
                 continue;
-            /* A call that it needs: with these arguments it is refused by the next layer. */
-            ck_assert_msg(is_sanitized() || is_listed(&r, twin_tries[i].nr), "%s: %s was not fatal",
-                          twins[t].name, name);
-            if (twin_tries[i].behind && landlock_abi() > 0 && !is_sanitized())
-                ck_assert_msg(o.answered && o.a.result < 0 && is_refusal(o.a.errnum),
-                              "%s: %s was done", twins[t].name, name);
+            str_addf(&goes, "%s ", twin_tries[i].name);
+            if (is_refused_behind(t, &twin_tries[i]) && !is_sanitized())
+                ck_assert_msg(o.answered && o.a.result < 0 && is_refusal(t, o.a.errnum),
+                              "%s: %s was done", twins[t].name, twin_tries[i].name);
         }
+        if (!is_sanitized())
+            ck_assert_msg(strcmp(goes.data ? goes.data : "", twins[t].goes) == 0,
+                          "%s: not fatal: %s", twins[t].name, goes.data);
     }
 }
 END_TEST
@@ -196,10 +226,9 @@ START_TEST(every_call_that_is_not_listed_is_fatal)
     static const struct {
         int twin;
         uint32_t rights;
-    } lists[] = {{RELAY, TWIN_RIGHTS_PLAIN},
-                 {UNPACK, TWIN_RIGHTS_PLAIN},
-                 {UNPACK, TWIN_RIGHTS_SEALED},
-                 {UNPACK, TWIN_RIGHTS_QUOTE}};
+    } lists[] = {{RELAY, TWIN_RIGHTS_PLAIN},   {UNPACK, TWIN_RIGHTS_PLAIN},
+                 {UNPACK, TWIN_RIGHTS_SEALED}, {UNPACK, TWIN_RIGHTS_QUOTE},
+                 {GATEWAY, TWIN_RIGHTS_PLAIN}, {LOOK, TWIN_RIGHTS_PLAIN}};
 
     for (size_t l = 0; l < sizeof(lists) / sizeof(lists[0]) && !is_sanitized(); l++) {
         const struct confine r = rights_of(lists[l].twin, lists[l].rights);
@@ -221,20 +250,17 @@ END_TEST
 /* The list of calls is the last layer: those before it hold on their own. */
 START_TEST(without_the_list_of_calls_the_next_layer_refuses)
 {
-    long abi = landlock_abi();
-
     for (int t = 0; t < TWINS; t++) {
         for (uint32_t i = 0; i < twin_n_tries; i++) {
-            const char *behind = twin_tries[i].behind;
             struct outcome o;
 
-            if (!behind || (strstr(behind, "Landlock") && abi < (strchr(behind, '6') ? 6 : 1)) ||
-                (is_sanitized() && strcmp(behind, "limits") == 0))
+            if (!is_refused_behind(t, &twin_tries[i]))
                 continue;
             o = twins[t].ask((struct twin_ask){TWIN_BEHIND, i, getpid()});
-            ck_assert_msg(o.answered && o.a.result < 0 && is_refusal(o.a.errnum),
+            ck_assert_msg(o.answered && o.a.result < 0 && is_refusal(t, o.a.errnum),
                           "%s: %s is not refused by %s: signal %d, %d, %s", twins[t].name,
-                          twin_tries[i].name, behind, o.signal, o.a.result, strerror(o.a.errnum));
+                          twin_tries[i].name, twin_tries[i].behind, o.signal, o.a.result,
+                          strerror(o.a.errnum));
         }
     }
 }
@@ -328,106 +354,44 @@ START_TEST(unpack_dies_with_its_keeper)
 }
 END_TEST
 
-/* ---- what the manager believes --------------------------------------------------------------- */
-
-static void open_twin(struct rig *r, uint32_t what)
+/* The list of calls is what a program takes last. */
+static bool is_confined(pid_t pid)
 {
-    struct twin_ask ask = {.mode = TWIN_LIE, .what = what};
-    own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    struct channel_config c = {
-        .relay_path = TWIN_RELAY_PATH, .console_fd = null, .console_log_fd = null};
-    int channel[2];
+    char path[64], text[4096] = "";
+    own_close int fd = -1;
 
-    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel), 0);
-    c.channel_fd = channel[0];
-    ck_ok(channel_open(&c, &r->ch, &rig_err));
-    close(channel[0]);
-    r->guest = channel[1];
-    guest_raw(r, &ask, sizeof(ask));
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+    ck_assert_ptr_null(strstr(text, "State:\tZ"));
+    return strstr(text, "Seccomp:\t2") != NULL;
 }
 
-START_TEST(a_relay_that_lies_is_not_believed)
+START_TEST(whoever_was_taken_over_dies_with_its_keeper)
 {
-    static const enum twin_lie lies[] = {LIE_SHORT,  LIE_LONG, LIE_TYPE,     LIE_TEXT,
-                                         LIE_NO_NUL, LIE_EXEC, LIE_NOT_ASKED};
+    for (int t = 0; t < TWINS; t++) {
+        pid_t keeper = fork(), twin = 0;
+        own_close int pidfd = -1;
 
-    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        struct channel_event ev;
-
-        open_twin(&rig, lies[i]);
-        expect_event(&rig, CHANNEL_TAMPERED);
-        ck_assert_int_eq(channel_next(rig.ch, &ev), 0);
-        channel_close(rig.ch);
-        close(rig.guest);
+        if (keeper == 0) {
+            (void)twins[t].ask((struct twin_ask){.mode = TWIN_STAY});
+            _exit(1);
+        }
+        while (twin == 0)
+            twin = child_of(keeper);
+        pidfd = (int)syscall(SYS_pidfd_open, twin, 0);
+        ck_assert_int_ge(pidfd, 0);
+        while (!is_confined(twin))
+            sched_yield(); /* until the suite's deadline */
+        ck_assert_int_eq(kill(keeper, SIGKILL), 0);
+        ck_assert_int_eq(waitpid(keeper, NULL, 0), keeper);
+        wait_readable(pidfd);
     }
-}
-END_TEST
-
-START_TEST(fds_that_a_relay_sends_are_dropped)
-{
-    size_t before = suite_count_fds();
-
-    open_twin(&rig, LIE_FDS);
-    expect_event(&rig, CHANNEL_LOG);
-    expect_event(&rig, CHANNEL_LOG);
-    ck_assert_uint_eq(suite_count_fds(), before + 2); /* the two of the rig */
-    channel_close(rig.ch);
-    close(rig.guest);
-}
-END_TEST
-
-START_TEST(a_relay_that_ends_or_takes_no_command_is_told)
-{
-    struct channel_event ev;
-
-    open_twin(&rig, LIE_END);
-    expect_event(&rig, CHANNEL_LOG);
-    for (int i = 0; i < 100000 && channel_hello(rig.ch, &(struct channel_hello){0}, &rig_err) == 0;)
-        i++;
-    ck_assert_int_eq(rig_err.class, ERR_GUEST); /* after its deadline */
-    kill(channel_relay_pid(rig.ch), SIGKILL);
-    expect_event(&rig, CHANNEL_LOST);
-    ck_assert_int_eq(channel_next(rig.ch, &ev), 0);
-    channel_close(rig.ch);
-    close(rig.guest);
-}
-END_TEST
-
-START_TEST(an_unpack_that_lies_is_not_believed)
-{
-    static const enum twin_lie lies[] = {LIE_SHORT,  LIE_LONG, LIE_TYPE,      LIE_TEXT,
-                                         LIE_NO_NUL, LIE_EXEC, LIE_NOT_ASKED, LIE_FLOOD};
-
-    for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
-        own_close int spool = spool_of((struct twin_ask){TWIN_LIE, lies[i], 0});
-        struct unpack_result res;
-        char top[32];
-        own_close int out = open_out(top);
-
-        ck_assert_int_eq(unpack_run(TWIN_UNPACK_PATH, spool, out, 4096, 10000, &res, &rig_err), -1);
-        ck_assert_msg(rig_err.class == ERR_PROTOCOL, "lie %d: %s", lies[i], rig_err.text);
-        ck_ok(file_remove_tree(AT_FDCWD, top, &rig_err));
-    }
-}
-END_TEST
-
-START_TEST(an_unpack_that_ends_at_once_is_told)
-{
-    own_close int spool = spool_of((struct twin_ask){TWIN_TRY, 0, getpid()});
-    struct unpack_result res;
-    char top[32];
-    own_close int out = open_out(top);
-
-    ck_assert_int_eq(unpack_run(TWIN_UNPACK_PATH, spool, out, 4096, 10000, &res, &rig_err), -1);
-    ck_assert_int_eq(rig_err.class, ERR_HOST);
-    ck_assert_int_eq(waitpid(-1, NULL, 0), -1); /* nobody is left */
-    ck_ok(file_remove_tree(AT_FDCWD, top, &rig_err));
 }
 END_TEST
 
 SUITE("twin", whatever_a_taken_over_program_tries_ends_it, every_call_that_is_not_listed_is_fatal,
       without_the_list_of_calls_the_next_layer_refuses,
       a_program_inherits_the_fds_that_are_listed_and_no_other, a_relay_that_was_stopped_goes_on,
-      unpack_dies_with_its_keeper, a_relay_that_lies_is_not_believed,
-      fds_that_a_relay_sends_are_dropped, a_relay_that_ends_or_takes_no_command_is_told,
-      an_unpack_that_lies_is_not_believed, an_unpack_that_ends_at_once_is_told)
+      unpack_dies_with_its_keeper, whoever_was_taken_over_dies_with_its_keeper)

@@ -1,19 +1,25 @@
 /*
- * twin: a program in the place of lazaret-relay or lazaret-unpack that was taken over by a guest.
+ * twin: a program in the place of lazaret-relay, -unpack, -gateway or -look that was taken over by
+ * a guest.
  *
  * It goes behind the rights of the program that it replaces and then tries what twin_ask names.
  * What it finds it says in a twin_answer; where the attempt is what kills it there is none.
+ * twin.c and twin_tries.c are of all four; twin_relay.c and so on have what is one's own.
  */
 #ifndef LZ_TESTS_HOSTILE_TWIN_H
 #define LZ_TESTS_HOSTILE_TWIN_H
 
+#include "base/confine.h"
+
 #include <stdint.h>
+#include <unistd.h>
 
 enum twin_mode {
     TWIN_TRY = 1, /* one attempt, behind all rights */
     TWIN_BEHIND,  /* the same without the list of calls: does the next layer hold? */
     TWIN_SWEEP,   /* every number of a system call, each in a process of its own */
     TWIN_LIE,     /* records that no honest program sends; `what` is which */
+    TWIN_STAY,    /* behind all rights, for ever */
 };
 
 struct twin_ask {
@@ -34,10 +40,19 @@ struct twin_answer {
     uint32_t survived_x32;              /* how many */
 };
 
-/* Where twin-relay and twin-unpack find the ask, and where the answer goes. */
-#define TWIN_RELAY_ASK     4 /* the channel: both */
-#define TWIN_UNPACK_ASK    3 /* the spool */
-#define TWIN_UNPACK_ANSWER 5
+/* What each twin has of its own. */
+struct confine twin_rights(uint32_t which);            /* enum twin_rights */
+int twin_take(const struct confine *r, struct err *e); /* as the program takes them from itself */
+/* By some name a twin does something else and does not come back. */
+void twin_hear(const char *name, struct twin_ask *ret);
+void twin_tell(const struct twin_answer *answer);
+void twin_lie(uint32_t what);
+
+static inline void twin_must(int rc)
+{
+    if (rc < 0)
+        _exit(99);
+}
 
 enum twin_lie {
     LIE_SHORT,

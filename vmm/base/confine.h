@@ -35,12 +35,12 @@ struct confine_call {
 };
 
 /* clang-format off */
-/* Rows of more than one list; who uses them includes <seccomp.h>. */
-#define CONFINE_CALLS_MEMORY                            \
-    {SCMP_SYS(brk), CONFINE_ANY_ARG, "memory"},         \
-    {SCMP_SYS(mmap), CONFINE_ANY_ARG, "memory"},        \
-    {SCMP_SYS(munmap), CONFINE_ANY_ARG, "memory"},      \
-    {SCMP_SYS(mremap), CONFINE_ANY_ARG, "memory"},      \
+/* Rows of more than one list; who uses them includes <seccomp.h> and <sys/mman.h>. */
+#define CONFINE_CALLS_MEMORY                                                         \
+    {SCMP_SYS(brk), CONFINE_ANY_ARG, "memory"},                                      \
+    {SCMP_SYS(mmap), 2, "memory, of data: never of code", PROT_READ | PROT_WRITE},   \
+    {SCMP_SYS(munmap), CONFINE_ANY_ARG, "memory"},                                   \
+    {SCMP_SYS(mremap), CONFINE_ANY_ARG, "memory"},                                   \
     {SCMP_SYS(madvise), CONFINE_ANY_ARG, "memory"}
 #define CONFINE_CALLS_END                                                        \
     {SCMP_SYS(restart_syscall), CONFINE_ANY_ARG, "a wait goes on after a stop"}, \

@@ -2,7 +2,8 @@
  * rights: what lazaret-gateway may still do when it begins to read guests and servers.
  *
  * In a file of its own so that tests put other programs behind the same (tests/hostile).
- * Must: name a reason for every call.
+ * Must: name a reason for every call; have none that hands an fd on, takes one from anybody but the
+ * keeper, or reaches another process.
  */
 #ifndef LZ_GATEWAY_RIGHTS_H
 #define LZ_GATEWAY_RIGHTS_H

@@ -35,7 +35,7 @@ static int size_of(int fd, uint64_t *ret, struct err *e)
 static int run(bool has_earlier, struct err *e)
 {
     static struct disk earlier, later;
-    const struct confine rights = rights_look();
+    const struct confine rights = rights_look(tree.left_bytes);
     uint64_t size[2] = {0, 0};
 
     if ((has_earlier && size_of(LOOK_FD_EARLIER, &size[0], e) < 0) ||

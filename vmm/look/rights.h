@@ -9,6 +9,7 @@
 
 #include "base/confine.h"
 
-struct confine rights_look(void);
+/* `tree_bytes`: of content that a tree may have, 0: there is no tree. */
+struct confine rights_look(uint64_t tree_bytes);
 
 #endif
