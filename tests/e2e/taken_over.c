@@ -6,6 +6,7 @@
  * of the file itself, behind a line "#try": a word and, for some, a path or pid. Each gives a line
  * on stderr: the same, and "done" or the error's number. Then it waits to be killed.
  */
+#include <asm/sockios.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -169,6 +171,19 @@ static int try_userns(const char *arg)
     return unshare(CLONE_NEWUSER);
 }
 
+/* Who gets a signal when something happens to a file of ours. */
+static int try_own(const char *arg)
+{
+    return fcntl(STDERR_FILENO, F_SETOWN, (int)strtol(arg, NULL, 10));
+}
+
+static int try_own_socket(const char *arg)
+{
+    int pid = (int)strtol(arg, NULL, 10);
+
+    return ioctl(STDERR_FILENO, FIOSETOWN, &pid);
+}
+
 static int try_call(const char *arg)
 {
     return (int)syscall(strtol(arg, NULL, 10), 0, 0, 0, 0, 0, 0);
@@ -196,7 +211,7 @@ static const struct {
     {"signal", try_signal},     {"inet", try_inet},     {"connect", try_connect},
     {"execute", try_execute},   {"fork", try_fork},     {"memfd", try_memfd},
     {"uring", try_uring},       {"userns", try_userns}, {"call", try_call},
-    {"core", try_core},
+    {"core", try_core},         {"own", try_own},       {"own_socket", try_own_socket},
 };
 
 static void try_line(char *line)
