@@ -133,20 +133,20 @@ static struct outcome ask_look(struct twin_ask ask)
 }
 
 static const struct {
-    const char *name;
     struct outcome (*ask)(struct twin_ask ask);
+    const char *name;
     const char *without; /* a limit that it does not have */
     const char *goes; /* tries that the list of calls lets through: harmless, or refused behind */
-} twins[] = {{"relay", ask_relay, "RLIMIT_DATA", ""},
-             {"unpack", ask_unpack, "RLIMIT_DATA",
+} twins[] = {{ask_relay, "relay", "RLIMIT_DATA", ""},
+             {ask_unpack, "unpack", "RLIMIT_DATA",
               "openat open_beside_its_folder make_a_file list_the_root open_its_own_memory "
               "open_anothers_environment list_where_data_folders_are open_a_device "},
-             {"gateway", ask_gateway, "RLIMIT_AS",
+             {ask_gateway, "gateway", "RLIMIT_AS",
               /* to dial is its duty: connections go anywhere, and nothing listens */
               "inet inet6 raw connect bind send_to_an_address setsockopt more_memory mremap brk "
               "madvise fcntl "
               "sigaction getrandom "},
-             {"look", ask_look, "RLIMIT_AS", "more_memory mremap brk madvise "}};
+             {ask_look, "look", "RLIMIT_AS", "more_memory mremap brk madvise "}};
 enum { RELAY, UNPACK, GATEWAY, LOOK, TWINS };
 
 static struct confine rights_of(int twin, uint32_t which)
