@@ -36,9 +36,11 @@ static inline void twin_send_lie(int to, uint32_t what, const void *record, size
         len++;
     if (what == LIE_FDS)
         twin_send_with_fd(to, record, len);
-    do
+    for (;;) {
         twin_must((int)send(to, larger, len, MSG_NOSIGNAL));
-    while (what == LIE_FLOOD);
+        if (what != LIE_FLOOD)
+            return;
+    }
 }
 
 #endif
