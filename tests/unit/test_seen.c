@@ -191,10 +191,10 @@ static bool has_eyes(const struct wire_exec *ask, struct eyes *y)
     ck_assert_int_eq(pipe2(down, O_CLOEXEC) | pipe2(up, O_CLOEXEC), 0);
     job.pid = fork();
     if (job.pid == 0) {
+        close(down[1]); /* else its own end would keep it waiting once the other is closed */
         c = make_root(at) ? 'y' : 'n';
         if (write(up[1], &c, 1) != 1 || read(down[0], &c, 1) != 1)
             _exit(1);
-        close(down[1]);
         work();
         if (write(up[1], &c, 1) == 1)
             (void)!read(down[0], &c, 1); /* lives until end_job() */
