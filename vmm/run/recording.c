@@ -439,34 +439,32 @@ bool recording_has_content(const struct keeper *k)
     return k->recording && k->recording->content;
 }
 
-void recording_output(struct keeper *k, const char *name, uint64_t bytes, const char *sha256)
+struct doc *recording_output_doc(const char *taken, const char *name, uint64_t bytes,
+                                 const char *sha256)
 {
-    struct doc *d;
+    struct doc *d = doc_new_object();
 
-    if (!recording_has_content(k))
-        return;
-    d = doc_new_object();
-    doc_set_str(d, "guest_name", name);
+    if (taken)
+        doc_set_str(d, "taken", taken);
+    if (name)
+        doc_set_str(d, "guest_name", name);
     doc_set_u64(d, "bytes", bytes);
     doc_set_str(d, "sha256", sha256);
-    add(k, RECORD_HOST, "output", d);
+    return d;
 }
 
-void recording_outputs(struct keeper *k, uint64_t listed)
+struct doc *recording_sum_doc(const char *taken, const struct recording_sum *s)
 {
-    const struct run_result *r = &k->result;
-    struct doc *d;
+    struct doc *d = doc_new_object();
 
-    if (!k->recording)
-        return;
-    d = doc_new_object();
-    doc_set_u64(d, "files", r->out_files);
-    doc_set_u64(d, "folders", r->out_folders);
-    doc_set_u64(d, "bytes", r->out_bytes);
-    doc_set_u64(d, "refused", r->out_refused);
-    doc_set_u64(d, "listed", listed);
-    doc_set_bool(d, "sealed", r->out_sealed);
-    add(k, RECORD_HOST, "outputs", d);
+    if (taken)
+        doc_set_str(d, "taken", taken);
+    doc_set_u64(d, "files", s->files);
+    doc_set_u64(d, "folders", s->folders);
+    doc_set_u64(d, "bytes", s->bytes);
+    doc_set_u64(d, "refused", s->refused);
+    doc_set_u64(d, "listed", s->listed);
+    return d;
 }
 
 /* ---- time, and the end ----------------------------------------------------------------------- */

@@ -87,11 +87,19 @@ void recording_held(struct keeper *k, const char *why);
 void recording_plain(struct keeper *k, const char *what);
 /* Does it take what the guest may name: outputs, arguments, words? */
 bool recording_has_content(const struct keeper *k);
-void recording_output(struct keeper *k, const char *name, uint64_t bytes, const char *sha256);
-void recording_outputs(struct keeper *k, uint64_t listed);
 /* The line that it ends with by now; false: there is none. */
 bool recording_where(const struct keeper *k, struct record_head *ret);
 /* Anything else that the host saw; takes `members`. */
 void recording_add(struct keeper *k, const char *type, struct doc *members);
+
+/* What left a guest: the members of a line "output" for each file, and of "outputs" for all. New.
+ * `taken`: how, NULL: as what a run made; `name`: NULL if it has none. */
+struct recording_sum {
+    uint64_t files, folders, bytes, refused;
+    uint64_t listed; /* lines "output" */
+};
+struct doc *recording_output_doc(const char *taken, const char *name, uint64_t bytes,
+                                 const char *sha256);
+struct doc *recording_sum_doc(const char *taken, const struct recording_sum *s);
 
 #endif

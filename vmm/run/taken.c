@@ -89,39 +89,21 @@ static int find_how(const char *word, enum taken_how *ret, struct err *e)
 static int file_doc(enum taken_how how, char *const *row, struct doc **ret, struct err *e)
 {
     uint64_t bytes;
-    struct doc *d;
 
     if (!str_is_printable(row[ROW_NAME], NAME_SIZE) || !digest_is_hex(row[ROW_SHA256]) ||
         !row[ROW_NAME][0] != (how == TAKEN_TAR))
         return err_set(e, ERR_USAGE, "a file that was taken has no legal name or digest");
     if (str_parse_u64(row[ROW_BYTES], "bytes", 0, UINT64_MAX, &bytes, e) < 0)
         return -1;
-    d = doc_new_object();
-    doc_set_str(d, "taken", hows[how]);
-    if (how != TAKEN_TAR)
-        doc_set_str(d, "guest_name", row[ROW_NAME]);
-    doc_set_u64(d, "bytes", bytes);
-    doc_set_str(d, "sha256", row[ROW_SHA256]);
-    *ret = d;
+    *ret = recording_output_doc(hows[how], how == TAKEN_TAR ? NULL : row[ROW_NAME], bytes,
+                                row[ROW_SHA256]);
     return 0;
-}
-
-static struct doc *sum_doc(enum taken_how how, const uint64_t counts[AT_ROWS], uint64_t listed)
-{
-    struct doc *d = doc_new_object();
-
-    doc_set_str(d, "taken", hows[how]);
-    doc_set_u64(d, "files", counts[AT_FILES]);
-    doc_set_u64(d, "folders", counts[AT_FOLDERS]);
-    doc_set_u64(d, "bytes", counts[AT_BYTES]);
-    doc_set_u64(d, "refused", counts[AT_REFUSED]);
-    doc_set_u64(d, "listed", listed);
-    return d;
 }
 
 static int put(struct keeper *k, const struct strv *words, struct doc *files, struct err *e)
 {
     uint64_t counts[AT_ROWS] = {0};
+    struct recording_sum sum;
     enum taken_how how;
 
     if (words->n < AT_ROWS || (words->n - AT_ROWS) % ROW_WORDS != 0)
@@ -140,8 +122,12 @@ static int put(struct keeper *k, const struct strv *words, struct doc *files, st
     }
     for (size_t i = 0; recording_has_content(k) && i < doc_len(files); i++)
         recording_add(k, "output", doc_copy(doc_at(files, i)));
-    recording_add(k, "outputs",
-                  sum_doc(how, counts, recording_has_content(k) ? doc_len(files) : 0));
+    sum = (struct recording_sum){.files = counts[AT_FILES],
+                                 .folders = counts[AT_FOLDERS],
+                                 .bytes = counts[AT_BYTES],
+                                 .refused = counts[AT_REFUSED],
+                                 .listed = recording_has_content(k) ? doc_len(files) : 0};
+    recording_add(k, "outputs", recording_sum_doc(hows[how], &sum));
     if (how == TAKEN_DIFF) /* the others came through a command's output */
         alarm_output(k, counts[AT_BYTES]);
     return recording_check(k, e);

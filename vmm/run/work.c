@@ -202,7 +202,7 @@ static void take_made(void *arg, const char *name, uint64_t bytes, const char *s
     struct listed *l = arg;
 
     l->n++;
-    recording_output(l->k, name, bytes, sha256);
+    recording_add(l->k, "output", recording_output_doc(NULL, name, bytes, sha256));
 }
 
 /* Of a sealed archive the host knows its size and digest, and nothing of what is in it. */
@@ -211,18 +211,26 @@ static int record_sealed(struct keeper *k, struct err *e)
     own_close int fd = openat(k->out_fd, UNPACK_SEALED, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     char sha256[DIGEST_HEX_SIZE];
     uint64_t bytes;
-    struct doc *d;
 
     if (fd < 0)
         return err_sys(e, ERR_HOST, errno, "cannot open the sealed output");
     if (digest_fd(fd, sha256, &bytes, e) < 0)
         return -1;
-    d = doc_new_object();
-    doc_set_str(d, "taken", "sealed");
-    doc_set_u64(d, "bytes", bytes);
-    doc_set_str(d, "sha256", sha256);
-    recording_add(k, "output", d);
+    recording_add(k, "output", recording_output_doc("sealed", NULL, bytes, sha256));
     return 0;
+}
+
+static void record_sum(struct keeper *k, uint64_t listed)
+{
+    const struct run_result *r = &k->result;
+    struct doc *d = recording_sum_doc(NULL, &(struct recording_sum){.files = r->out_files,
+                                                                    .folders = r->out_folders,
+                                                                    .bytes = r->out_bytes,
+                                                                    .refused = r->out_refused,
+                                                                    .listed = listed});
+
+    doc_set_bool(d, "sealed", r->out_sealed);
+    recording_add(k, "outputs", d);
 }
 
 static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct err *e)
@@ -244,7 +252,7 @@ static int unpack_spool(struct keeper *k, int spool, uint64_t time_ms, struct er
     k->result.out_refused = u.refused;
     if (k->result.out_sealed && k->recording)
         rc = record_sealed(k, e);
-    recording_outputs(k, listed.n);
+    record_sum(k, listed.n);
     if (u.refused_list)
         note_refused(k, u.refused_list);
     doc_free(u.refused_list);
