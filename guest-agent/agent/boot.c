@@ -150,16 +150,17 @@ static int open_console(struct boot_fault *f)
     return 0;
 }
 
-static int write_file(const char *path, const char *text)
+int boot_write(const char *path, const char *text)
 {
+    const ssize_t len = (ssize_t)strlen(text);
     int fd = open(path, O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd < 0 ? -1 : write(fd, text, strlen(text));
-    int error = errno;
+    ssize_t n = fd < 0 ? -1 : write(fd, text, (size_t)len);
+    int error = n < 0 ? errno : EIO;
 
     if (fd >= 0)
         close(fd);
     errno = error;
-    return n < 0 ? -1 : 0;
+    return n == len ? 0 : -1;
 }
 
 static int set_cgroups(struct boot_fault *f)
@@ -175,11 +176,11 @@ static int set_cgroups(struct boot_fault *f)
             return boot_fail(f, "cgroup '%s'", dirs[d]);
         (void)snprintf(path, sizeof(path), "%s/cgroup.subtree_control", dirs[d]);
         for (size_t i = 0; i < COUNT(controllers); i++)
-            if (write_file(path, controllers[i]) < 0)
+            if (boot_write(path, controllers[i]) < 0)
                 return boot_fail(f, "cgroup '%s', controller '%s'", dirs[d], controllers[i] + 1);
     }
     (void)snprintf(weight, sizeof(weight), "%u", GUEST_CPU_WEIGHT);
-    if (write_file(BOOT_CGROUPS GUEST_CGROUP "/cpu.weight", weight) < 0)
+    if (boot_write(BOOT_CGROUPS GUEST_CGROUP "/cpu.weight", weight) < 0)
         return boot_fail(f, "weight of cgroup '%s'", BOOT_CGROUPS GUEST_CGROUP);
     return 0;
 }
@@ -198,7 +199,7 @@ static int lock_down(struct boot_fault *f)
     if (mount("securityfs", BOOT_SECURITY, "securityfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) <
         0)
         return errno == ENOENT || errno == ENODEV ? 0 : boot_fail(f, "mount '" BOOT_SECURITY "'");
-    if (write_file(BOOT_SECURITY "/lockdown", "confidentiality") < 0 && errno != ENOENT &&
+    if (boot_write(BOOT_SECURITY "/lockdown", "confidentiality") < 0 && errno != ENOENT &&
         errno != EPERM) /* EPERM: it is locked down already */
         return boot_fail(f, "lock the kernel down");
     return 0;

@@ -31,6 +31,9 @@ int boot_open_port(void);
  * but one whose name is not known yet is), or -errno. */
 int boot_find_port(const char *wanted);
 
+/* Writes all of `text` to a file of the kernel's. -1: errno says why not. */
+int boot_write(const char *path, const char *text);
+
 /* Milliseconds of CLOCK_MONOTONIC; and a short sleep between two looks at something. */
 uint64_t boot_now_ms(void);
 void boot_nap(void);

@@ -1,6 +1,8 @@
 /* sysctls: the kernel's settings that the agent makes stricter. See sysctls.h. */
 #include "agent/sysctls.h"
 
+#include "agent/boot.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -44,18 +46,9 @@ static const struct {
 
 const char *sysctls_set(void)
 {
-    for (size_t i = 0; i < COUNT(rows); i++) {
-        int fd = open(rows[i].path, O_WRONLY | O_CLOEXEC);
-        size_t len = strlen(rows[i].value);
-        bool done = fd >= 0 ? write(fd, rows[i].value, len) == (ssize_t)len : errno == ENOENT;
-        int error = errno;
-
-        if (fd >= 0)
-            close(fd);
-        errno = error;
-        if (!done)
+    for (size_t i = 0; i < COUNT(rows); i++)
+        if (boot_write(rows[i].path, rows[i].value) < 0 && errno != ENOENT)
             return rows[i].path;
-    }
     return NULL;
 }
 

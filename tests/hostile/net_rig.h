@@ -10,14 +10,6 @@
 #include "shared/net.h"
 #include "tests/hostile/rows.h"
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-/* clang-format off */
-#define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
-#define U32(v) U16((v) & 0xffffu), U16((uint32_t)(v) >> 16)
-#define U64(v) U32((v) & 0xffffffffu), U32((uint64_t)(v) >> 32)
-#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
-/* clang-format on */
 #define REQUEST(method, path, n_headers) U64(0), U16(method), U16(path), U16(n_headers), U16(0)
 
 /* How far guest and gateway are; from DIALING on it is about stream 1. */

@@ -9,8 +9,6 @@
 
 #include <unistd.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 struct relay_row {
     const char *name;
     void (*go)(void);

@@ -16,6 +16,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Bytes of frames. */
+/* clang-format off */
+#define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
+#define U32(v) U16((v) & 0xffffu), U16((uint32_t)(v) >> 16)
+#define U64(v) U32((v) & 0xffffffffu), U32((uint64_t)(v) >> 32)
+#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
+/* clang-format on */
+
 #define ROWS_GROWTH_KIB                                                                            \
     4096 /* that a process may take more, at its peak, whatever a guest sends                      \
           */

@@ -12,13 +12,6 @@
 
 #include "base/str.h"
 
-/* clang-format off */
-#define U16(v) (uint8_t)((v) & 0xff), (uint8_t)((v) >> 8 & 0xff)
-#define U32(v) U16((v) & 0xffffu), U16((uint32_t)(v) >> 16)
-#define U64(v) U32((v) & 0xffffffffu), U32((uint64_t)(v) >> 32)
-#define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
-/* clang-format on */
-
 static void lie_frame(enum stage stage, const struct wire_header *h, const void *data)
 {
     const struct relay_before before = relay_begin(stage);

@@ -10,8 +10,6 @@
 
 #include <sys/mman.h>
 
-#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
 static struct probe_row said[PROBE_LOOKS + 2]; /* the rows of a probe, and more */
 
 static enum prove_probe probe = PROVE_JOB;

@@ -22,7 +22,6 @@
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 
-#define COUNT(a)  (sizeof(a) / sizeof((a)[0]))
 #define MAX_BYTES 100000u
 
 static struct err err;
