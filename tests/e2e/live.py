@@ -46,6 +46,16 @@ def state(name):
     return next((r["state"] for r in rows if r["id"] == name), None)
 
 
+def works(name, what, timeout):
+    """After `what`: its command and its file are as they were, and True; or it was about to die, and is dead soon."""
+    r = execute(name, "--", "cat", "/work/n", timeout=timeout)
+    if r.returncode == 0:
+        equal(r.stdout, b"first\n", what)
+        return True
+    wait_for(lambda: state(name) in ("dead", None), f"the death of '{name}': {what}", 60)
+    return False
+
+
 def supervisor(name):
     with open(f"{DATA}/sandboxes/{name}/run.json", encoding="utf-8") as f:
         return json.load(f)["pid"]

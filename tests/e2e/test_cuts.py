@@ -11,7 +11,7 @@ import subprocess
 
 import store
 from e2e import *
-from live import execute, family, state
+from live import execute, family, state, works
 from preload import Preload
 
 CUTS = os.environ.get("LAZARET_E2E_CUTS", "2")
@@ -101,14 +101,9 @@ def _told(status, err, what):
 def _end(what, *names):
     """What became of them: each works, or is dead and said to be, and goes without a trace."""
     for name in names:
-        if state(name) in ("running", "starting"):
-            r = execute(name, "--", "cat", "/work/n", timeout=240)
-            if r.returncode != 0:  # it was about to die
-                wait_for(lambda n=name: state(n) in ("dead", None), f"the death of '{name}': {what}", 60)
-            else:
-                equal(r.stdout, b"first\n", what)
-                finished(lazaret("marks", name))
-                finished(lazaret("down", name))
+        if state(name) in ("running", "starting") and works(name, what, timeout=240):
+            finished(lazaret("marks", name))
+            finished(lazaret("down", name))
     finished(lazaret("ls"))
     for name in names:
         if name in sandboxes():

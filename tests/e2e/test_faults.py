@@ -14,7 +14,7 @@ import signal
 import subprocess
 
 from e2e import *
-from live import execute, state
+from live import execute, state, works
 from preload import Preload
 
 FAULTS = os.environ.get("LAZARET_E2E_FAULTS", "1")
@@ -174,11 +174,7 @@ def _works_or_is_dead(what, *names):
     _let_go(*names)
     for name in names:
         if state(name) in ("running", "starting"):
-            r = execute(name, "--", "cat", "/work/n", timeout=120)
-            if r.returncode != 0:  # it was about to die
-                wait_for(lambda n=name: state(n) in ("dead", None), f"its death: {what}", 60)
-            else:
-                equal(r.stdout, b"first\n", what)
+            works(name, what, timeout=120)
         if state(name) is not None:
             finished(lazaret("down", name))
 
