@@ -55,9 +55,10 @@ def main():
         return 0
     with tempfile.TemporaryDirectory(prefix="lz-user-") as top:
         stage(top)
-        # As in the tree: the tests read the protocol's version where it is defined.
+        # As in the tree: the tests read the versions of the protocols where they are defined.
         for name in ("tests/e2e/e2e.py", "tests/e2e/live.py", "tests/e2e/preload.py", "tests/e2e/store.py",
-                     f"tests/e2e/{sys.argv[1]}", "guest-agent/shared/wire.h"):
+                     f"tests/e2e/{sys.argv[1]}", "guest-agent/shared/wire.h",
+                     "vmm/run/talk.h"):
             os.makedirs(os.path.dirname(f"{top}/{name}"), exist_ok=True)
             shutil.copy(f"{HERE}/../../{name}", f"{top}/{name}")
         store.copy(f"{os.environ['LAZARET_DATA_DIR']}/images", f"{top}/data/images")
