@@ -9,6 +9,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -339,6 +341,55 @@ START_TEST(a_process_that_is_traced_or_stopped_is_named)
 }
 END_TEST
 
+static void *live_on(void *arg)
+{
+    pause();
+    return NULL;
+}
+
+static void end_but_for_a_thread(void)
+{
+    pthread_t thread;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (pthread_create(&thread, NULL, live_on, NULL) == 0)
+        pthread_exit(NULL);
+    _exit(1);
+}
+
+/* Until it has ended, whether or not a thread of it lives on. */
+static void wait_zombie(void)
+{
+    char path[64], text[512] = "";
+
+    (void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)child);
+    for (int i = 0; i < 10000 && !strstr(text, ") Z"); i++) {
+        own_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+        ck_assert_int_gt(read(fd, text, sizeof(text) - 1), 0);
+        poll(NULL, 0, 1);
+    }
+    ck_assert_ptr_nonnull(strstr(text, ") Z"));
+}
+
+START_TEST(a_process_that_ends_is_told_from_one_whose_thread_lives_on)
+{
+    start_child(NULL);
+    ck_assert(!fence_is_ending(child));
+    kill(child, SIGKILL);
+    wait_zombie();
+    ck_assert(fence_is_ending(child));
+    ck_assert_int_eq(waitpid(child, NULL, 0), child);
+    ck_assert(!fence_is_ending(child)); /* it is not there */
+    child = fork();
+    if (child == 0)
+        end_but_for_a_thread();
+    wait_zombie();
+    ck_assert(!fence_is_ending(child));
+    end_child();
+}
+END_TEST
+
 START_TEST(a_fence_that_breaks_or_changes_is_named)
 {
     static const struct {
@@ -374,6 +425,7 @@ START_TEST(a_fence_that_breaks_or_changes_is_named)
 END_TEST
 
 SUITE("fence", a_process_that_is_traced_or_stopped_is_named,
+      a_process_that_ends_is_told_from_one_whose_thread_lives_on,
       a_fence_that_breaks_or_changes_is_named, an_unconfined_process_is_named_in_each_row,
       a_gateway_that_is_not_confined_is_named_in_each_row, a_file_that_is_not_its_own_is_named,
       files_that_cannot_all_be_listed_do_not_hold, core_dumps_are_named,

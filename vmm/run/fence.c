@@ -290,6 +290,25 @@ bool fence_is_stopped(pid_t pid)
     return state[0] == 'T'; /* by a signal; a tracer's stop is 't' */
 }
 
+/* Of numbers with a space before each, the one behind `n` others. */
+static unsigned long number_behind(const char *text, unsigned n)
+{
+    for (; n > 0; n--) {
+        text += strspn(text, " ");
+        text += strcspn(text, " ");
+    }
+    return strtoul(text, NULL, 10);
+}
+
+bool fence_is_ending(pid_t pid)
+{
+    const unsigned long exiting = 0x4; /* PF_EXITING of the kernel's linux/sched.h */
+    own_free char *stat = proc_file(pid, "stat");
+    const char *at = stat ? strrchr(stat, ')') : NULL; /* the end of its name: proc(5) */
+
+    return at && number_behind(at + 1, 6) & exiting && number_behind(at + 1, 17) == 1;
+}
+
 void fence_read_rights(const struct fence_process *p, struct fence *f)
 {
     own_free char *status = proc_file(p->pid, "status");

@@ -66,6 +66,9 @@ void fence_read_process(const struct fence_process *p, struct fence *f);
 void fence_read_rights(const struct fence_process *p, struct fence *f);
 /* Has a signal stopped it? */
 bool fence_is_stopped(pid_t pid);
+/* Does it run no more, of one thread, though it may not be waited for yet? What it had, namespaces
+ * and files, goes before that. */
+bool fence_is_ending(pid_t pid);
 /* What only QEMU may have: a cgroup of its own, a label, and Landlock, which no process shows: it
  * is tried by asking QEMU, where `h` is not NULL. */
 void fence_read_guards(pid_t qemu, struct hv *h, struct fence *f);

@@ -59,8 +59,9 @@ static bool has_ended(const struct keeper *k)
 
     if (hv_has_ended(k->hv))
         return true;
-    return waitid(P_PID, (id_t)relay, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-           info.si_pid == relay;
+    if (waitid(P_PID, (id_t)relay, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == relay)
+        return true;
+    return fence_is_ending(relay);
 }
 
 int watch_read(struct keeper *k, struct err *e)
