@@ -129,38 +129,54 @@ class Silent:
 
 
 class Names:
-    """A name server: answers[name] is a list of addresses, or a function that returns one."""
+    """A name server: answers[name] is a list of addresses, or a function that returns one. Of those in
+    `cut` the answer is whole over TCP only."""
 
     def __init__(self, answers):
         self.answers = answers
         self.asked = []
+        self.cut = set()
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
+        self.stream = socket.create_server(self.socket.getsockname())
         self.at = f"127.0.0.1:{self.socket.getsockname()[1]}"
         threading.Thread(target=self._serve, daemon=True).start()
+        threading.Thread(target=self._serve_streams, daemon=True).start()
+
+    def _answer(self, q, cuts):
+        name, at = [], 12
+        while q[at]:
+            name.append(q[at + 1:at + 1 + q[at]].decode())
+            at += 1 + q[at]
+        name = ".".join(name).lower()
+        kind = struct.unpack(">H", q[at + 1:at + 3])[0]
+        self.asked.append(name)
+        addresses = self.answers.get(name)
+        if callable(addresses):
+            addresses = addresses(kind)
+        if addresses == "silence":
+            return None
+        cut = cuts and name in self.cut
+        family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
+        found = [a for a in addresses or [] if (":" in a) == (family == socket.AF_INET6) and not cut]
+        rr = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, 4 if kind == 1 else 16)
+                      + socket.inet_pton(family, a) for a in found if family)
+        flags = (0x8180 if addresses is not None else 0x8183) | (0x200 if cut else 0)
+        return q[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0) + q[12:at + 5] + rr
 
     def _serve(self):
         while True:
             q, peer = self.socket.recvfrom(4096)
-            name, at = [], 12
-            while q[at]:
-                name.append(q[at + 1:at + 1 + q[at]].decode())
-                at += 1 + q[at]
-            name = ".".join(name).lower()
-            kind = struct.unpack(">H", q[at + 1:at + 3])[0]
-            self.asked.append(name)
-            addresses = self.answers.get(name)
-            if callable(addresses):
-                addresses = addresses(kind)
-            if addresses == "silence":
-                continue
-            family = {1: socket.AF_INET, 28: socket.AF_INET6}.get(kind)
-            found = [a for a in addresses or [] if (":" in a) == (family == socket.AF_INET6)]
-            rr = b"".join(b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 0, 4 if kind == 1 else 16)
-                          + socket.inet_pton(family, a) for a in found if family)
-            flags = 0x8180 if addresses is not None else 0x8183
-            self.socket.sendto(q[:2] + struct.pack(">HHHHH", flags, 1, len(found), 0, 0)
-                               + q[12:at + 5] + rr, peer)
+            answer = self._answer(q, cuts=True)
+            if answer:
+                self.socket.sendto(answer, peer)
+
+    def _serve_streams(self):
+        while True:
+            with self.stream.accept()[0] as s, s.makefile("rb") as questions:
+                while head := questions.read(2):
+                    answer = self._answer(questions.read(int.from_bytes(head, "big")), cuts=False)
+                    s.sendall(struct.pack(">H", len(answer)) + answer)
 
 
 class Certificates:

@@ -138,6 +138,15 @@ def a_name_that_is_not_there_is_said():
         g.refused(1, "none.test", 443, "name")
 
 
+def a_name_whose_answer_is_cut_is_asked_for_again_over_tcp():
+    """c-ares does it, with calls of its own that have to be on the gateway's list."""
+    names.answers["cut.test"] = ["127.0.0.1"]
+    names.cut.add("cut.test")
+    with gateway(echo_url("cut.test")) as g:
+        g.tunnel(1, "cut.test", ports["echo"])
+    equal(names.asked.count("cut.test"), 4, "questions, of two kinds of addresses:")
+
+
 def the_next_address_is_taken():
     with gateway(echo_url("dead.test")) as g:
         g.tunnel(1, "dead.test", ports["echo"])
@@ -465,7 +474,8 @@ def it_has_no_right_that_it_does_not_need():
 TESTS = [bytes_go_both_ways_and_half_closes, a_large_upload_waits_for_credit, ipv6_and_addresses_work,
          what_no_rule_names_is_refused_and_not_looked_up,
          names_that_lead_to_private_addresses_are_refused, a_name_that_changes_is_judged_each_time,
-         a_host_is_not_its_own_way_in, a_name_that_is_not_there_is_said, the_next_address_is_taken,
+         a_host_is_not_its_own_way_in, a_name_that_is_not_there_is_said,
+         a_name_whose_answer_is_cut_is_asked_for_again_over_tcp, the_next_address_is_taken,
          no_more_than_eight_addresses_of_a_name_are_tried,
          an_address_that_is_silent_does_not_hold_up,
          nobody_listens_is_said, a_dead_destination_does_not_slow_others, two_hundred_at_once_work,

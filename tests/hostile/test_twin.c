@@ -143,7 +143,7 @@ static const struct {
               "open_anothers_environment list_where_data_folders_are open_a_device "},
              {ask_gateway, "gateway", "RLIMIT_AS",
               /* to dial is its duty: connections go anywhere, and nothing listens */
-              "inet inet6 raw connect bind send_to_an_address setsockopt more_memory mremap brk "
+              "inet inet6 connect send_to_an_address more_memory mremap brk "
               "madvise fcntl "
               "sigaction getrandom "},
              {ask_look, "look", "RLIMIT_AS", "more_memory mremap brk madvise "}};

@@ -7,6 +7,7 @@
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/openat2.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/mman.h>
@@ -84,6 +85,7 @@ const struct twin_try twin_tries[] = {
     {"netlink", SYS_socket, {N(AF_NETLINK), N(SOCK_RAW), N(0)}, NULL},
     {"packet", SYS_socket, {N(AF_PACKET), N(SOCK_RAW), N(0)}, "no capabilities"},
     {"raw", SYS_socket, {N(AF_INET), N(SOCK_RAW), N(1)}, "no capabilities"},
+    {"sctp", SYS_socket, {N(AF_INET), N(SOCK_SEQPACKET), N(0)}, NULL},
     {"vsock", SYS_socket, {N(AF_VSOCK), N(SOCK_STREAM), N(0)}, NULL},
     {"socketpair", SYS_socketpair, {N(AF_UNIX), N(SOCK_STREAM), N(0), scratch}, NULL},
     {"a_pair_that_sends_to_anybody",
@@ -101,6 +103,11 @@ const struct twin_try twin_tries[] = {
     {"give_an_fd_away", SYS_sendmsg, {N(4), &with_fd, N(MSG_DONTWAIT)}, NULL},
     {"take_an_fd_from_the_guests_end", SYS_recvmsg, {N(4), &room, N(MSG_DONTWAIT)}, NULL},
     {"setsockopt", SYS_setsockopt, {N(4), N(SOL_SOCKET), N(SO_PASSCRED), "\1\0\0", N(4)}, NULL},
+    {"a_filter_on_a_socket",
+     SYS_setsockopt,
+     {N(4), N(SOL_SOCKET), N(SO_ATTACH_FILTER), scratch, N(16)},
+     NULL},
+    {"tls_in_the_kernel", SYS_setsockopt, {N(4), N(IPPROTO_TCP), N(31), "tls", N(4)}, NULL},
     /* processes */
     {"fork", SYS_fork, {N(0)}, NULL},
     {"vfork", SYS_vfork, {N(0)}, NULL},

@@ -88,12 +88,13 @@ static int confine_calls(const struct confine *c, struct err *e)
 
     for (size_t i = 0; i < c->n_calls && r >= 0; i++) {
         const struct confine_call *call = &c->calls[i];
+        const struct scmp_arg_cmp args[] = {
+            SCMP_CMP((unsigned)call->arg, SCMP_CMP_EQ, call->value),
+            SCMP_CMP(call->also, SCMP_CMP_MASKED_EQ, ~call->also_flags, call->also_value),
+        };
 
-        if (call->arg == CONFINE_ANY_ARG)
-            r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 0);
-        else
-            r = seccomp_rule_add(ctx, SCMP_ACT_ALLOW, call->nr, 1,
-                                 SCMP_CMP((unsigned)call->arg, SCMP_CMP_EQ, call->value));
+        r = seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, call->nr,
+                                   call->arg == CONFINE_ANY_ARG ? 0 : 1 + (call->also > 0), args);
     }
     if (r >= 0)
         r = seccomp_load(ctx);

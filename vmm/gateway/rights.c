@@ -3,10 +3,11 @@
 
 #include "gateway/record.h"
 
-#include <asm/ioctls.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <sys/mman.h>
@@ -21,17 +22,23 @@
 #define FDS_MAX  2048u
 #define DATA_MAX (1ull << 30)
 
+#define SOCKET(type) 1, (type), SOCK_NONBLOCK | SOCK_CLOEXEC
+#define TCP          SOCKET(SOCK_STREAM)
+#define UDP          SOCKET(SOCK_DGRAM)
+
 static const struct confine_call calls[] = {
     {SCMP_SYS(poll), CONFINE_ANY_ARG, "waiting; libcurl looks at its sockets with it too"},
     /* Not AF_UNIX: abstract sockets of the host are in its network namespace. */
-    {SCMP_SYS(socket), 0, "connections and name servers", AF_INET},
-    {SCMP_SYS(socket), 0, "the same", AF_INET6},
+    {SCMP_SYS(socket), 0, "connections; name servers, over TCP", AF_INET, TCP},
+    {SCMP_SYS(socket), 0, "the same", AF_INET6, TCP},
+    {SCMP_SYS(socket), 0, "name servers", AF_INET, UDP},
+    {SCMP_SYS(socket), 0, "the same", AF_INET6, UDP},
     {SCMP_SYS(connect), CONFINE_ANY_ARG, "the same; to addresses that were judged"},
-    {SCMP_SYS(bind), CONFINE_ANY_ARG, "c-ares, to any port of its own"},
     {SCMP_SYS(getsockname), CONFINE_ANY_ARG, "whether it is this host itself"},
     {SCMP_SYS(getpeername), CONFINE_ANY_ARG, "libcurl, for the address that is told"},
-    {SCMP_SYS(getsockopt), CONFINE_ANY_ARG, "whether a connection came about"},
-    {SCMP_SYS(setsockopt), CONFINE_ANY_ARG, "no delay, keepalive"},
+    {SCMP_SYS(getsockopt), 1, "whether a connection came about", SOL_SOCKET, 2, SO_ERROR},
+    {SCMP_SYS(setsockopt), 1, "no delay", IPPROTO_TCP, 2, TCP_NODELAY},
+    {SCMP_SYS(setsockopt), 1, "keepalive", SOL_SOCKET, 2, SO_KEEPALIVE},
     {SCMP_SYS(shutdown), CONFINE_ANY_ARG, "half of a connection"},
     {SCMP_SYS(sendto), CONFINE_ANY_ARG, "port, events, connections, questions for names"},
     {SCMP_SYS(recvfrom), CONFINE_ANY_ARG, "port, connections, answers"},
@@ -44,15 +51,13 @@ static const struct confine_call calls[] = {
     {SCMP_SYS(fcntl), 1, "sockets that do not block", F_GETFL},
     {SCMP_SYS(fcntl), 1, "the same", F_SETFL},
     {SCMP_SYS(fcntl), 1, "c-ares: sockets that no program would get", F_SETFD},
-    {SCMP_SYS(ioctl), 1, "sockets that do not block, as OpenSSL does it", FIONBIO},
     {SCMP_SYS(close), CONFINE_ANY_ARG, "connections that have ended"},
     {SCMP_SYS(getrandom), CONFINE_ANY_ARG, "TLS"},
     {SCMP_SYS(clock_gettime), CONFINE_ANY_ARG, "where it is not in the vdso"},
     {SCMP_SYS(gettimeofday), CONFINE_ANY_ARG, "the same"},
     {SCMP_SYS(getpid), CONFINE_ANY_ARG, "OpenSSL asks whether it was forked"},
     {SCMP_SYS(futex), CONFINE_ANY_ARG, "locks of libraries"},
-    {SCMP_SYS(rt_sigaction), CONFINE_ANY_ARG, "libraries that guard themselves from SIGPIPE"},
-    {SCMP_SYS(rt_sigprocmask), CONFINE_ANY_ARG, "the same"},
+    {SCMP_SYS(rt_sigaction), CONFINE_ANY_ARG, "libcurl guards itself from SIGPIPE"},
     CONFINE_CALLS_MEMORY,
     CONFINE_CALLS_END,
 };
