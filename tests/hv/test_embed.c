@@ -547,7 +547,8 @@ static int run_all(void)
     };
 
     /* Root has no session of its own: that name leads to the system's daemon. */
-    return suite_main("embed", all, sizeof(all) / sizeof(all[0]) - (geteuid() == 0 ? 2 : 0));
+    return suite_main("embed", NULL, NULL, all,
+                      sizeof(all) / sizeof(all[0]) - (geteuid() == 0 ? 2 : 0));
 }
 
 /* As in a cage: behind lazaret-qemu, which goes by these names. */
@@ -559,7 +560,7 @@ static int run_wrapped(void)
     if (mkdir(CAGE_VM, 0755) < 0 || at < 0 ||
         mount(wrapper, CAGE_EMULATOR, NULL, MS_BIND, NULL) < 0)
         return EXIT_FAILURE;
-    return suite_main("embed-wrapped", all, 1);
+    return suite_main("embed-wrapped", NULL, NULL, all, 1);
 }
 
 static int skip(const char *why)

@@ -574,7 +574,7 @@ static int run_all(void)
         without_a_guest_there_is_nothing_to_save,
     };
 
-    return suite_main("state", all, sizeof(all) / sizeof(all[0]));
+    return suite_main("state", NULL, NULL, all, sizeof(all) / sizeof(all[0]));
 }
 
 int main(int argc, char **argv)

@@ -65,21 +65,25 @@ static inline int suite_run(const char *name, TCase *tc)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-static inline int suite_main(const char *name, const TTest *const *tests, size_t n)
+/* before() and after() each of the tests, or NULL. */
+static inline int suite_main(const char *name, void (*before)(void), void (*after)(void),
+                             const TTest *const *tests, size_t n)
 {
     TCase *tc = tcase_create(name);
 
+    tcase_add_checked_fixture(tc, before, after);
     for (size_t i = 0; i < n; i++)
         if (!suite_is_skipped(tests[i]->name))
             tcase_add_test(tc, tests[i]);
     return suite_run(name, tc);
 }
 
-#define SUITE(name, ...)                                                                           \
+#define SUITE_WITH(before, after, name, ...)                                                       \
     int main(void)                                                                                 \
     {                                                                                              \
         const TTest *const all[] = {__VA_ARGS__};                                                  \
-        return suite_main(name, all, sizeof(all) / sizeof(all[0]));                                \
+        return suite_main(name, before, after, all, sizeof(all) / sizeof(all[0]));                 \
     }
+#define SUITE(name, ...) SUITE_WITH(NULL, NULL, name, __VA_ARGS__)
 
 #endif

@@ -129,17 +129,6 @@ START_TEST(the_plan_bounds_the_memory_by_disk_and_marks_and_is_read_back_as_it_w
 }
 END_TEST
 
-int main(void)
-{
-    const TTest *const all[] = {
-        swap_to_a_disk_is_refused_in_words_and_swap_in_memory_is_not,
-        no_process_of_an_amnesic_guest_leaves_a_core_not_to_a_program_either,
-        the_plan_bounds_the_memory_by_disk_and_marks_and_is_read_back_as_it_was,
-    };
-    TCase *tc = tcase_create("amnesia");
-
-    tcase_add_checked_fixture(tc, begin, end);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        tcase_add_test(tc, all[i]);
-    return suite_run("amnesia", tc);
-}
+SUITE_WITH(begin, end, "amnesia", swap_to_a_disk_is_refused_in_words_and_swap_in_memory_is_not,
+           no_process_of_an_amnesic_guest_leaves_a_core_not_to_a_program_either,
+           the_plan_bounds_the_memory_by_disk_and_marks_and_is_read_back_as_it_was)

@@ -188,7 +188,7 @@ START_TEST(no_byte_of_a_path_is_syntax)
         text = profile(&(struct wish){.read = path, .command = path, .write = path}, -1);
         for (const char *line = text; *line; line += strcspn(line, "\n") + 1) {
             size_t n = strcspn(line, "\n");
-            const char *from = memchr(line, '"', n), *to = from;
+            const char *from = memchr(line, '"', n), *to;
 
             if (!from)
                 continue;

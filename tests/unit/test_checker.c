@@ -101,12 +101,5 @@ START_TEST(a_checker_that_died_is_an_error_and_no_wait)
 }
 END_TEST
 
-int main(void)
-{
-    TCase *tc = tcase_create("checker");
-
-    tcase_add_test(tc, a_kernel_or_initramfs_that_is_damaged_is_told_before_it_is_used);
-    tcase_add_test(tc, memory_is_read_as_often_as_it_is_asked_for);
-    tcase_add_test(tc, a_checker_that_died_is_an_error_and_no_wait);
-    return suite_run("checker", tc);
-}
+SUITE("checker", a_kernel_or_initramfs_that_is_damaged_is_told_before_it_is_used,
+      memory_is_read_as_often_as_it_is_asked_for, a_checker_that_died_is_an_error_and_no_wait)

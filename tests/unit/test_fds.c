@@ -114,20 +114,7 @@ START_TEST(a_child_that_has_ended_is_no_error)
 }
 END_TEST
 
-int main(void)
-{
-    const TTest *const all[] = {
-        the_file_that_was_sent_arrives_and_is_closed_at_an_exec,
-        another_number_than_what_is_legal_is_closed,
-        a_message_that_was_cut_has_no_files,
-        more_than_there_is_room_for_is_not_sent,
-        without_a_message_there_are_no_files,
-        a_child_that_has_ended_is_no_error,
-    };
-    TCase *tc = tcase_create("fds");
-
-    tcase_add_checked_fixture(tc, setup, teardown);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        tcase_add_test(tc, all[i]);
-    return suite_run("fds", tc);
-}
+SUITE_WITH(setup, teardown, "fds", the_file_that_was_sent_arrives_and_is_closed_at_an_exec,
+           another_number_than_what_is_legal_is_closed, a_message_that_was_cut_has_no_files,
+           more_than_there_is_room_for_is_not_sent, without_a_message_there_are_no_files,
+           a_child_that_has_ended_is_no_error)

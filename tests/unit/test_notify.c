@@ -115,14 +115,7 @@ START_TEST(a_path_longer_than_an_address_is_reached)
 }
 END_TEST
 
-int main(void)
-{
-    TCase *tc = tcase_create("notify");
-
-    tcase_add_checked_fixture(tc, begin, end);
-    tcase_add_test(tc, a_socket_gets_one_line_of_json_whenever_it_is_read);
-    tcase_add_test(tc, a_listener_that_takes_nothing_holds_nobody_up);
-    tcase_add_test(tc, a_socket_that_is_somebody_elses_or_none_is_not_told);
-    tcase_add_test(tc, a_path_longer_than_an_address_is_reached);
-    return suite_run("notify", tc);
-}
+SUITE_WITH(begin, end, "notify", a_socket_gets_one_line_of_json_whenever_it_is_read,
+           a_listener_that_takes_nothing_holds_nobody_up,
+           a_socket_that_is_somebody_elses_or_none_is_not_told,
+           a_path_longer_than_an_address_is_reached)

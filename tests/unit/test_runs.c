@@ -112,13 +112,6 @@ START_TEST(a_run_that_a_power_cut_left_empty_goes_and_a_damaged_one_is_said)
 }
 END_TEST
 
-int main(void)
-{
-    TCase *tc = tcase_create("runs");
-
-    tcase_add_test(tc, listing_what_lives_looks_at_no_finished_run);
-    tcase_add_test(tc, a_swept_run_is_not_among_those_that_live);
-    tcase_add_test(tc, gc_leaves_no_name_of_a_run_that_does_not_live);
-    tcase_add_test(tc, a_run_that_a_power_cut_left_empty_goes_and_a_damaged_one_is_said);
-    return suite_run("runs", tc);
-}
+SUITE("runs", listing_what_lives_looks_at_no_finished_run, a_swept_run_is_not_among_those_that_live,
+      gc_leaves_no_name_of_a_run_that_does_not_live,
+      a_run_that_a_power_cut_left_empty_goes_and_a_damaged_one_is_said)

@@ -174,18 +174,9 @@ START_TEST(there_are_more_slots_than_processors)
 }
 END_TEST
 
-int main(void)
-{
-    TCase *tc = tcase_create("slot");
-
-    tcase_add_checked_fixture(tc, begin_slots, end_slots);
-    tcase_add_test(tc, so_many_begin_at_once_and_no_more);
-    tcase_add_test(tc, what_is_given_back_is_free_although_a_child_has_it_open);
-    tcase_add_test(tc, a_slot_of_a_process_that_died_is_free);
-    tcase_add_test(tc, who_waits_gets_what_is_given_back);
-    tcase_add_test(tc, who_holds_one_for_long_holds_up_one_after_the_other_no_more);
-    tcase_add_test(tc, a_time_of_before_the_machine_was_started_is_long_ago);
-    tcase_add_test(tc, where_there_can_be_no_file_nobody_waits);
-    tcase_add_test(tc, there_are_more_slots_than_processors);
-    return suite_run("slot", tc);
-}
+SUITE_WITH(begin_slots, end_slots, "slot", so_many_begin_at_once_and_no_more,
+           what_is_given_back_is_free_although_a_child_has_it_open,
+           a_slot_of_a_process_that_died_is_free, who_waits_gets_what_is_given_back,
+           who_holds_one_for_long_holds_up_one_after_the_other_no_more,
+           a_time_of_before_the_machine_was_started_is_long_ago,
+           where_there_can_be_no_file_nobody_waits, there_are_more_slots_than_processors)

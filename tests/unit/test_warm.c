@@ -450,26 +450,14 @@ START_TEST(an_updated_program_and_this_host_have_an_identity)
 }
 END_TEST
 
-int main(void)
-{
-    const TTest *const all[] = {
-        a_saved_guest_is_found_and_is_what_was_saved,
-        another_value_of_any_field_is_another_guest,
-        one_that_was_saved_for_something_else_is_refused_under_any_name,
-        a_flipped_byte_is_refused_wherever_it_is,
-        a_cut_grown_missing_or_swapped_part_is_refused,
-        one_maker_at_a_time_and_a_dead_one_is_in_nobodys_way,
-        killed_at_any_moment_it_is_whole_or_not_there,
-        a_save_without_a_state_or_with_half_a_page_is_none,
-        prune_keeps_what_was_used_last_and_list_says_so,
-        remove_takes_a_key_or_its_beginning_and_damaged_ones_too,
-        zeros_make_no_difference_to_the_digest_and_anything_else_does,
-        an_updated_program_and_this_host_have_an_identity,
-    };
-    TCase *tc = tcase_create("warm");
-
-    tcase_add_checked_fixture(tc, begin, end);
-    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-        tcase_add_test(tc, all[i]);
-    return suite_run("warm", tc);
-}
+SUITE_WITH(begin, end, "warm", a_saved_guest_is_found_and_is_what_was_saved,
+           another_value_of_any_field_is_another_guest,
+           one_that_was_saved_for_something_else_is_refused_under_any_name,
+           a_flipped_byte_is_refused_wherever_it_is, a_cut_grown_missing_or_swapped_part_is_refused,
+           one_maker_at_a_time_and_a_dead_one_is_in_nobodys_way,
+           killed_at_any_moment_it_is_whole_or_not_there,
+           a_save_without_a_state_or_with_half_a_page_is_none,
+           prune_keeps_what_was_used_last_and_list_says_so,
+           remove_takes_a_key_or_its_beginning_and_damaged_ones_too,
+           zeros_make_no_difference_to_the_digest_and_anything_else_does,
+           an_updated_program_and_this_host_have_an_identity)

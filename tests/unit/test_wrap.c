@@ -75,13 +75,5 @@ START_TEST(becomes_qemu_with_landlock_and_without)
 }
 END_TEST
 
-int main(void)
-{
-    const TTest *const all[] = {
-        a_kernel_without_landlock_is_said,
-        with_a_daemon_no_layer_is_claimed,
-        becomes_qemu_with_landlock_and_without,
-    };
-
-    return suite_main("wrap", all, sizeof(all) / sizeof(all[0]));
-}
+SUITE("wrap", a_kernel_without_landlock_is_said, with_a_daemon_no_layer_is_claimed,
+      becomes_qemu_with_landlock_and_without)
