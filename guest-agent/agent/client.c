@@ -59,6 +59,8 @@ static void let_go(struct client *c)
     if (c->fd >= 0)
         close(c->fd);
     *c = (struct client){.stream = c->stream, .fd = -1, .last_word = c->last_word, .why = c->why};
+    c->head = c->text = NULL; /* they are; clang's analyser loses sight of them */
+    c->ring = NULL;
 }
 
 static void part(struct proxy *p, struct client *c, uint32_t why)

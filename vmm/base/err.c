@@ -27,10 +27,10 @@ int err_set(struct err *e, enum err_class class, const char *fmt, ...)
 {
     va_list ap;
 
+    e->class = class;
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
-    e->class = class;
     return -1;
 }
 
@@ -40,10 +40,10 @@ int err_sys(struct err *e, enum err_class class, int errnum, const char *fmt, ..
     size_t len;
     va_list ap;
 
+    e->class = class;
     va_start(ap, fmt);
     vsnprintf(e->text, sizeof(e->text), fmt, ap);
     va_end(ap);
-    e->class = class;
     len = strlen(e->text);
     snprintf(e->text + len, sizeof(e->text) - len, ": %s", strerror_r(errnum, buf, sizeof(buf)));
     return -1;

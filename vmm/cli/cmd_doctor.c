@@ -30,10 +30,10 @@ static void say(struct finding *f, enum mark mark, const char *fmt, ...)
 {
     va_list ap;
 
+    f->mark = mark;
     va_start(ap, fmt);
     vsnprintf(f->text, sizeof(f->text), fmt, ap);
     va_end(ap);
-    f->mark = mark;
 }
 
 static void check_accel(const struct cli_paths *paths, struct finding *f)

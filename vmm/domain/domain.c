@@ -56,8 +56,9 @@ static void write_attrs(struct out *o, va_list ap)
     }
 }
 
-/* Opens an element with attributes: name, value, ..., NULL. */
-__attribute__((sentinel)) static void begin(struct out *o, const char *element, ...)
+/* Opens an element with attributes: name, value, ... */
+#define begin(...) begin_until(__VA_ARGS__, (const char *)NULL)
+__attribute__((sentinel)) static void begin_until(struct out *o, const char *element, ...)
 {
     va_list ap;
 
@@ -73,7 +74,8 @@ static void end(struct out *o)
 }
 
 /* An element with attributes and no content. */
-__attribute__((sentinel)) static void leaf(struct out *o, const char *element, ...)
+#define leaf(...) leaf_until(__VA_ARGS__, (const char *)NULL)
+__attribute__((sentinel)) static void leaf_until(struct out *o, const char *element, ...)
 {
     va_list ap;
 
@@ -99,12 +101,12 @@ static void address(struct out *o, enum slot slot)
     char hex[8];
 
     if (o->machine == PLAN_MICROVM) {
-        leaf(o, "address", "type", "virtio-mmio", NULL);
+        leaf(o, "address", "type", "virtio-mmio");
         return;
     }
     snprintf(hex, sizeof(hex), "0x%02x", (unsigned)slot);
     leaf(o, "address", "type", "pci", "domain", "0x0000", "bus", "0x00", "slot", hex, "function",
-         "0x0", NULL);
+         "0x0");
 }
 
 /* On q35 the modern device only: on the root bus QEMU would add the legacy interface. */
@@ -117,11 +119,11 @@ static const char *virtio_model(const struct out *o)
 static void disk_readonly(struct out *o, const char *path, const char *dev, const char *serial,
                           enum slot slot)
 {
-    begin(o, "disk", "type", "file", "device", "disk", "model", virtio_model(o), NULL);
-    leaf(o, "driver", "name", "qemu", "type", "raw", "rerror_policy", "stop", NULL);
-    leaf(o, "source", "file", path, NULL);
-    leaf(o, "target", "dev", dev, "bus", "virtio", NULL);
-    leaf(o, "readonly", NULL);
+    begin(o, "disk", "type", "file", "device", "disk", "model", virtio_model(o));
+    leaf(o, "driver", "name", "qemu", "type", "raw", "rerror_policy", "stop");
+    leaf(o, "source", "file", path);
+    leaf(o, "target", "dev", dev, "bus", "virtio");
+    leaf(o, "readonly");
     text(o, "serial", serial);
     address(o, slot);
     end(o);
@@ -131,13 +133,13 @@ static void disk_readonly(struct out *o, const char *path, const char *dev, cons
 static void below(struct out *o, const char *base)
 {
     if (!base) {
-        leaf(o, "backingStore", NULL);
+        leaf(o, "backingStore");
         return;
     }
-    begin(o, "backingStore", "type", "file", NULL);
-    leaf(o, "format", "type", "raw", NULL);
-    leaf(o, "source", "file", base, NULL);
-    leaf(o, "backingStore", NULL);
+    begin(o, "backingStore", "type", "file");
+    leaf(o, "format", "type", "raw");
+    leaf(o, "source", "file", base);
+    leaf(o, "backingStore");
     end(o);
 }
 
@@ -146,13 +148,13 @@ static void disk_scratch(struct out *o, const struct domain_files *f)
 {
     const char *format = f->marks ? "qcow2" : "raw";
 
-    begin(o, "disk", "type", "file", "device", "disk", "model", virtio_model(o), NULL);
+    begin(o, "disk", "type", "file", "device", "disk", "model", virtio_model(o));
     leaf(o, "driver", "name", "qemu", "type", format, "cache", "unsafe", "error_policy", "stop",
-         "rerror_policy", "stop", "discard", "unmap", NULL);
-    leaf(o, "source", "file", f->scratch, NULL);
+         "rerror_policy", "stop", "discard", "unmap");
+    leaf(o, "source", "file", f->scratch);
     if (f->marks)
         below(o, f->base);
-    leaf(o, "target", "dev", "vdb", "bus", "virtio", NULL);
+    leaf(o, "target", "dev", "vdb", "bus", "virtio");
     text(o, "serial", GUEST_DISK_SCRATCH);
     address(o, SLOT_SCRATCH);
     end(o);
@@ -160,48 +162,48 @@ static void disk_scratch(struct out *o, const struct domain_files *f)
 
 static void controllers(struct out *o, const char *ports)
 {
-    leaf(o, "controller", "type", "usb", "model", "none", NULL);
+    leaf(o, "controller", "type", "usb", "model", "none");
     if (o->machine == PLAN_Q35)
-        leaf(o, "controller", "type", "pci", "index", "0", "model", "pcie-root", NULL);
+        leaf(o, "controller", "type", "pci", "index", "0", "model", "pcie-root");
     /* Port 0 is reserved for a console that we do not have; ours are the others. */
     if (o->machine == PLAN_MICROVM)
-        begin(o, "controller", "type", "virtio-serial", "index", "0", "ports", ports, NULL);
+        begin(o, "controller", "type", "virtio-serial", "index", "0", "ports", ports);
     else
         begin(o, "controller", "type", "virtio-serial", "index", "0", "model", virtio_model(o),
-              "ports", ports, NULL);
+              "ports", ports);
     address(o, SLOT_SERIAL);
     end(o);
 }
 
 static void channel(struct out *o, const char *path, const char *name, const char *port)
 {
-    begin(o, "channel", "type", "unix", NULL);
-    leaf(o, "source", "mode", "bind", "path", path, NULL);
-    leaf(o, "target", "type", "virtio", "name", name, NULL);
-    leaf(o, "address", "type", "virtio-serial", "controller", "0", "bus", "0", "port", port, NULL);
+    begin(o, "channel", "type", "unix");
+    leaf(o, "source", "mode", "bind", "path", path);
+    leaf(o, "target", "type", "virtio", "name", name);
+    leaf(o, "address", "type", "virtio-serial", "controller", "0", "bus", "0", "port", port);
     end(o);
 }
 
 /* libvirt calls the first serial port a console as well; said here so that nothing is added. */
 static void serial(struct out *o, const char *path)
 {
-    begin(o, "serial", "type", "unix", NULL);
-    leaf(o, "source", "mode", "bind", "path", path, NULL);
-    begin(o, "target", "type", "isa-serial", "port", "0", NULL);
-    leaf(o, "model", "name", "isa-serial", NULL);
+    begin(o, "serial", "type", "unix");
+    leaf(o, "source", "mode", "bind", "path", path);
+    begin(o, "target", "type", "isa-serial", "port", "0");
+    leaf(o, "model", "name", "isa-serial");
     end(o);
     end(o);
-    begin(o, "console", "type", "unix", NULL);
-    leaf(o, "source", "mode", "bind", "path", path, NULL);
-    leaf(o, "target", "type", "serial", "port", "0", NULL);
+    begin(o, "console", "type", "unix");
+    leaf(o, "source", "mode", "bind", "path", path);
+    leaf(o, "target", "type", "serial", "port", "0");
     end(o);
 }
 
 static void rng(struct out *o)
 {
-    begin(o, "rng", "model", virtio_model(o), NULL);
-    leaf(o, "rate", "bytes", "65536", "period", "1000", NULL); /* a guest cannot burn host time */
-    begin(o, "backend", "model", "random", NULL);
+    begin(o, "rng", "model", virtio_model(o));
+    leaf(o, "rate", "bytes", "65536", "period", "1000"); /* a guest cannot burn host time */
+    begin(o, "backend", "model", "random");
     check_rc(o, xmlTextWriterWriteString(o->w, xml_text("/dev/urandom")));
     end(o);
     address(o, SLOT_RNG);
@@ -210,7 +212,7 @@ static void rng(struct out *o)
 
 static void devices(struct out *o, const struct domain_files *f)
 {
-    begin(o, "devices", NULL);
+    begin(o, "devices");
     text(o, "emulator", f->emulator);
     disk_readonly(o, f->root, "vda", GUEST_DISK_ROOT, SLOT_ROOT);
     disk_scratch(o, f);
@@ -221,8 +223,8 @@ static void devices(struct out *o, const struct domain_files *f)
     channel(o, f->channel, WIRE_PORT_NAME, "1");
     if (f->net)
         channel(o, f->net, NET_PORT_NAME, "2");
-    leaf(o, "audio", "id", "1", "type", "none", NULL);
-    leaf(o, "memballoon", "model", "none", NULL);
+    leaf(o, "audio", "id", "1", "type", "none");
+    leaf(o, "memballoon", "model", "none");
     rng(o);
     end(o);
 }
@@ -233,21 +235,21 @@ static void identity(struct out *o, const struct plan *p, const struct domain_fi
     text(o, "uuid", f->uuid);
     if (o->machine == PLAN_Q35) /* microvm's ACPI has no place for it */
         text(o, "genid", f->genid);
-    begin(o, "memory", "unit", "KiB", "dumpCore", "off", NULL); /* not in a core file of QEMU */
+    begin(o, "memory", "unit", "KiB", "dumpCore", "off"); /* not in a core file of QEMU */
     number(o, p->guest_bytes / 1024);
     end(o);
-    begin(o, "memoryBacking", NULL);
-    leaf(o, "nosharepages", NULL); /* merged pages would tell one guest what another one holds */
+    begin(o, "memoryBacking");
+    leaf(o, "nosharepages"); /* merged pages would tell one guest what another one holds */
     end(o);
-    begin(o, "vcpu", "placement", "static", NULL);
+    begin(o, "vcpu", "placement", "static");
     number(o, p->cpus);
     end(o);
 }
 
 static void boot(struct out *o, const struct domain_files *f, const char *cmdline)
 {
-    begin(o, "os", NULL);
-    begin(o, "type", "arch", "x86_64", "machine", plan_machine_name(o->machine), NULL);
+    begin(o, "os");
+    begin(o, "type", "arch", "x86_64", "machine", plan_machine_name(o->machine));
     check_rc(o, xmlTextWriterWriteString(o->w, xml_text("hvm")));
     end(o);
     if (f->start == DOMAIN_BOOT || f->start == DOMAIN_TEMPLATE) {
@@ -266,44 +268,44 @@ static void boot(struct out *o, const struct domain_files *f, const char *cmdlin
 static void cpu(struct out *o, enum plan_accel accel)
 {
     if (accel == PLAN_KVM) {
-        leaf(o, "cpu", "mode", "host-passthrough", "check", "none", NULL);
+        leaf(o, "cpu", "mode", "host-passthrough", "check", "none");
         return;
     }
-    begin(o, "cpu", "mode", "maximum", "check", "none", NULL);
-    leaf(o, "feature", "policy", "disable", "name", "erms", NULL);
+    begin(o, "cpu", "mode", "maximum", "check", "none");
+    leaf(o, "feature", "policy", "disable", "name", "erms");
     end(o);
 }
 
 static void platform(struct out *o, const struct plan *p)
 {
-    begin(o, "features", NULL);
-    leaf(o, "acpi", NULL);
-    leaf(o, "apic", NULL);
+    begin(o, "features");
+    leaf(o, "acpi");
+    leaf(o, "apic");
     if (o->machine == PLAN_Q35) {
-        leaf(o, "vmport", "state", "off", NULL);
-        leaf(o, "smm", "state", "off", NULL);
+        leaf(o, "vmport", "state", "off");
+        leaf(o, "smm", "state", "off");
     }
     end(o);
     cpu(o, p->accel);
-    begin(o, "clock", "offset", "utc", NULL);
+    begin(o, "clock", "offset", "utc");
     if (o->machine == PLAN_Q35)
-        leaf(o, "timer", "name", "hpet", "present", "no", NULL);
+        leaf(o, "timer", "name", "hpet", "present", "no");
     end(o);
     text(o, "on_poweroff", "destroy");
     text(o, "on_reboot", "destroy");
     text(o, "on_crash", "destroy");
     if (o->machine == PLAN_Q35) {
-        begin(o, "pm", NULL);
-        leaf(o, "suspend-to-mem", "enabled", "no", NULL);
-        leaf(o, "suspend-to-disk", "enabled", "no", NULL);
+        begin(o, "pm");
+        leaf(o, "suspend-to-mem", "enabled", "no");
+        leaf(o, "suspend-to-disk", "enabled", "no");
         end(o);
     }
 }
 
 static void arguments(struct out *o, const char *option, const char *value)
 {
-    leaf(o, "qemu:arg", "value", option, NULL);
-    leaf(o, "qemu:arg", "value", value, NULL);
+    leaf(o, "qemu:arg", "value", option);
+    leaf(o, "qemu:arg", "value", value);
 }
 
 /*
@@ -327,13 +329,13 @@ static void memory(struct out *o, const struct plan *p, const struct domain_file
 
 static void environment(struct out *o, const char *name, const char *value)
 {
-    leaf(o, "qemu:env", "name", name, "value", value, NULL);
+    leaf(o, "qemu:env", "name", name, "value", value);
 }
 
 /* What libvirt has no element for. */
 static void passthrough(struct out *o, const struct plan *p, const struct domain_files *f)
 {
-    begin(o, "qemu:commandline", NULL);
+    begin(o, "qemu:commandline");
     if (o->machine == PLAN_Q35) /* devices of the chipset */
         arguments(o, "-machine", "sata=off,smbus=off,i8042=off");
     memory(o, p, f);
@@ -347,8 +349,8 @@ static void passthrough(struct out *o, const struct plan *p, const struct domain
     }
     end(o);
     /* With it libvirt 9.0 asks QEMU about 395 properties one by one: 250 ms of each start. */
-    begin(o, "qemu:capabilities", NULL);
-    leaf(o, "qemu:del", "capability", "cpu-unavailable-features", NULL);
+    begin(o, "qemu:capabilities");
+    leaf(o, "qemu:del", "capability", "cpu-unavailable-features");
     end(o);
 }
 
@@ -357,8 +359,7 @@ static void document(struct out *o, const struct plan *p, const struct domain_fi
 {
     check_rc(o, xmlTextWriterSetIndent(o->w, 1));
     check_rc(o, xmlTextWriterSetIndentString(o->w, xml_text("  ")));
-    begin(o, "domain", "type", p->accel == PLAN_KVM ? "kvm" : "qemu", "xmlns:qemu", DOMAIN_NS,
-          NULL);
+    begin(o, "domain", "type", p->accel == PLAN_KVM ? "kvm" : "qemu", "xmlns:qemu", DOMAIN_NS);
     identity(o, p, f);
     boot(o, f, cmdline);
     platform(o, p);

@@ -311,8 +311,8 @@ static void set_limits(struct request *r)
     curl_easy_setopt(c, CURLOPT_PREREQFUNCTION, look_at_connection);
     curl_easy_setopt(c, CURLOPT_PREREQDATA, r);
     curl_easy_setopt(c, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    curl_easy_setopt(c, CURLOPT_CAINFO, NULL);
-    curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
+    curl_easy_setopt(c, CURLOPT_CAINFO, (char *)NULL);
+    curl_easy_setopt(c, CURLOPT_CAPATH, (char *)NULL);
     curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, use_certificates);
     curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, r);
     curl_easy_setopt(c, CURLOPT_HEADERFUNCTION, request_take_header);
