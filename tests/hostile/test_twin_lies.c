@@ -5,6 +5,7 @@
 #include "tests/hostile/twin_rig.h"
 
 #include "channel/unpack.h"
+#include "channel/unpack_record.h"
 #include "gateway/gateway.h"
 #include "look/look.h"
 
@@ -102,19 +103,34 @@ static struct gateway_event next_of_gateway(uint32_t lie)
     return ev;
 }
 
+static void count_made(void *arg, const char *name, uint64_t bytes, const char *sha256)
+{
+    (void)name;
+    (void)bytes;
+    (void)sha256;
+    ++*(uint32_t *)arg;
+}
+
 START_TEST(an_unpack_that_lies_is_not_believed)
 {
-    static const enum twin_lie lies[] = {LIE_SHORT,  LIE_LONG, LIE_TYPE,      LIE_TEXT,
-                                         LIE_NO_NUL, LIE_EXEC, LIE_NOT_ASKED, LIE_FLOOD};
+    static const enum twin_lie lies[] = {LIE_SHORT,     LIE_LONG,   LIE_TYPE,
+                                         LIE_TEXT,      LIE_NO_NUL, LIE_EXEC,
+                                         LIE_NOT_ASKED, LIE_FLOOD,  LIE_FLOOD_OF_FILES};
+    const struct strv nobody = {0};
 
     for (size_t i = 0; i < sizeof(lies) / sizeof(lies[0]); i++) {
         own_close int spool = spool_of((struct twin_ask){TWIN_LIE, lies[i], 0});
+        uint32_t made = 0;
+        const struct unpack_list list = {count_made, &made};
         struct unpack_result res;
         char top[32];
         own_close int out = open_out(top);
 
-        ck_assert_int_eq(unpack_run(TWIN_UNPACK_PATH, spool, out, 4096, 10000, &res, &rig_err), -1);
+        ck_assert_int_eq(unpack_listed(TWIN_UNPACK_PATH, spool, out, &nobody, 4096, 10000, &list,
+                                       &res, &rig_err),
+                         -1);
         ck_assert_msg(rig_err.class == ERR_PROTOCOL, "lie %d: %s", lies[i], rig_err.text);
+        ck_assert_uint_eq(made, lies[i] == LIE_FLOOD_OF_FILES ? UNPACK_MADE_MAX : 0);
         ck_ok(file_remove_tree(AT_FDCWD, top, &rig_err));
     }
 }

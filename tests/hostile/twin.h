@@ -65,6 +65,7 @@ enum twin_lie {
     LIE_FDS,
     LIE_END,
     LIE_FLOOD,
+    LIE_FLOOD_OF_FILES,
 };
 
 #define TWIN_VICTIM 0x7fee1deadull /* in the place of an argument: the victim's pid */

@@ -38,7 +38,7 @@ static inline void twin_send_lie(int to, uint32_t what, const void *record, size
         twin_send_with_fd(to, record, len);
     for (;;) {
         twin_must((int)send(to, larger, len, MSG_NOSIGNAL));
-        if (what != LIE_FLOOD)
+        if (what != LIE_FLOOD && what != LIE_FLOOD_OF_FILES)
             return;
     }
 }

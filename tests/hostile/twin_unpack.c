@@ -45,5 +45,9 @@ void twin_lie(uint32_t what)
         record.bytes = UINT64_MAX;
     if (what == LIE_FLOOD)
         record = (struct unpack_record){.type = UNPACK_REFUSED, .why = TREE_WHY_LINK};
+    if (what == LIE_FLOOD_OF_FILES) {
+        record.type = UNPACK_MADE;
+        memset(record.sha256, '0', DIGEST_HEX_SIZE - 1);
+    }
     twin_send_lie(UNPACK_RESULT, what, &record, sizeof(record));
 }

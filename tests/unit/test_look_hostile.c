@@ -7,6 +7,7 @@
 #include "look/differ.h"
 #include "look/look.h"
 #include "look/look_fds.h"
+#include "shared/bytes.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -151,6 +152,32 @@ START_TEST(folders_are_entered_down_to_a_depth_that_is_said)
         if (i == LOOK_DEPTH_MAX)
             str_addf(&want, "? /%s is too deep or has too long a path\n", path.data);
     }
+    make_disk("b", commands.data);
+    expect(NULL, "b", want.data);
+    finish();
+}
+END_TEST
+
+START_TEST(a_path_of_its_longest_is_listed_and_one_byte_more_is_said)
+{
+    own_str struct str commands = {0}, want = {0}, path = {0};
+    char name[256] = {0};
+
+    start();
+    memset(name, 'n', 255);
+    str_add(&commands, PLACES "cd work\n");
+    for (unsigned depth = 1; depth <= 4; depth++) {
+        /* 3 * 255 + 254 with what is between them: below it "x" is at 1024 */
+        if (depth == 4)
+            name[254] = '\0';
+        str_addf(&path, "%s%s", depth > 1 ? "/" : "", name);
+        str_addf(&want, "A /work/%s\n", path.data);
+        str_addf(&commands, "mkdir %s\ncd %s\n", name, name);
+    }
+    ck_assert_uint_eq(path.len, LOOK_PATH_MAX - 1);
+    str_addf(&want, "? /work/%s is too deep or has too long a path\n", path.data);
+    str_addf(&commands, "mknod x p\ncd ..\nmknod %so p\n", name);
+    str_addf(&want, "A /work/%so\n", path.data);
     make_disk("b", commands.data);
     expect(NULL, "b", want.data);
     finish();
@@ -322,6 +349,21 @@ START_TEST(rows_are_not_believed)
 }
 END_TEST
 
+START_TEST(a_row_with_a_path_one_byte_over_its_bound_is_none)
+{
+    uint8_t raw[LOOK_HEADER_SIZE + LOOK_PATH_MAX + 1];
+    struct look_row back,
+        row = {.change = LOOK_ADDED, .place = 1, .kind = {0, 1}, .path_len = LOOK_PATH_MAX};
+
+    memset(row.path, 'x', LOOK_PATH_MAX);
+    ck_assert_uint_eq(look_row_format(raw, &row), sizeof(raw) - 1);
+    ck_assert_int_eq(look_row_parse(raw, sizeof(raw) - 1, &back), sizeof(raw) - 1);
+    raw[sizeof(raw) - 1] = 'x';
+    bytes_put_u16(raw + 6, LOOK_PATH_MAX + 1);
+    ck_assert_int_eq(look_row_parse(raw, sizeof(raw), &back), -EBADMSG);
+}
+END_TEST
+
 START_TEST(a_program_that_says_nothing_or_fails_is_an_error)
 {
     static const struct {
@@ -403,6 +445,8 @@ SUITE("look_hostile", an_entry_that_lies_is_named_and_those_beside_it_are_listed
       a_file_of_any_size_takes_no_time_and_is_not_sent,
       more_differences_than_a_list_may_have_are_cut_and_it_says_so,
       whoever_makes_us_read_without_end_is_cut_off,
-      folders_are_entered_down_to_a_depth_that_is_said, what_is_no_disk_of_ours_is_refused_whole,
-      a_disk_that_is_cut_or_none_is_refused, rows_are_not_believed,
+      folders_are_entered_down_to_a_depth_that_is_said,
+      a_path_of_its_longest_is_listed_and_one_byte_more_is_said,
+      what_is_no_disk_of_ours_is_refused_whole, a_disk_that_is_cut_or_none_is_refused,
+      rows_are_not_believed, a_row_with_a_path_one_byte_over_its_bound_is_none,
       a_program_that_says_nothing_or_fails_is_an_error, the_program_has_no_rights_left)
