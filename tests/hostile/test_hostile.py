@@ -92,6 +92,11 @@ def a_triple_fault_is_the_guests_end(folder):
     _stops(folder, "resets reboot=t")
 
 
+def a_reboot_is_the_guests_end(folder):
+    """By the chipset's reset register, as ACPI does it too: the machine is not started again."""
+    _stops(folder, "resets reboot=p")
+
+
 def a_panic_is_the_guests_end(folder):
     _stops(folder, "panics")
 
