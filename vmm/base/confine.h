@@ -32,7 +32,7 @@ struct confine_call {
     int arg;         /* this argument must be `value`, or CONFINE_ANY_ARG */
     const char *why; /* for the reader */
     uint64_t value;
-    unsigned also;   /* this one, not the first, must be `also_value` too, or 0 */
+    unsigned also; /* this one, not the first, must be `also_value` too, or 0 */
     uint64_t also_value;
     uint64_t also_flags; /* bits of it that may be set or not */
 };
