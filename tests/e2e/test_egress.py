@@ -261,7 +261,7 @@ print(json.dumps(out))
     for kind in "tcp", "tcp6":
         with open(f"/proc/net/{kind}") as f:
             listening |= {int(row.split()[1].split(":")[1], 16) for row in f if row.split()[3] == "0A"}
-    equal(listening, {r[name] for name in ("good", "api", "http", "echo", "hidden")})
+    equal(listening, {r[name] for name in ("good", "api", "http", "echo", "hidden")} | {r["names"].port})
     check(set(got["errors"]) <= {101, 111}, got["errors"])  # unreachable, or refused on the loopback
 
 

@@ -139,7 +139,8 @@ class Names:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.stream = socket.create_server(self.socket.getsockname())
-        self.at = f"127.0.0.1:{self.socket.getsockname()[1]}"
+        self.port = self.socket.getsockname()[1]
+        self.at = f"127.0.0.1:{self.port}"
         threading.Thread(target=self._serve, daemon=True).start()
         threading.Thread(target=self._serve_streams, daemon=True).start()
 
