@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -379,6 +380,22 @@ START_TEST(a_tool_is_fed_to_its_end)
 }
 END_TEST
 
+START_TEST(what_a_child_said_last_is_heard_though_it_read_nothing)
+{
+    char said[8];
+    int pair[2];
+
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    ck_assert_int_eq(spawn_tell(pair[0], "unread", 6, NULL, 0), 0);
+    ck_assert_int_eq(send(pair[1], "last", 4, 0), 4);
+    close(pair[1]);
+    ck_assert_int_eq(spawn_hear(pair[0], said, sizeof(said)), 4);
+    ck_assert_int_eq(memcmp(said, "last", 4), 0);
+    ck_assert_int_eq(spawn_hear(pair[0], said, sizeof(said)), 0);
+    close(pair[0]);
+}
+END_TEST
+
 SUITE("base", formatted_json_moves_no_cursor, members_are_listed_in_their_order,
       a_digest_is_64_lower_case_digits_and_its_beginning_12,
       wrapping_an_error_keeps_its_class_and_cuts_its_text, escapes_everything_that_is_not_plain,
@@ -387,4 +404,5 @@ SUITE("base", formatted_json_moves_no_cursor, members_are_listed_in_their_order,
       writes_files_whole_and_reads_no_links, a_copy_has_the_data_in_its_places_and_the_holes,
       a_child_gets_the_fds_that_it_was_told_and_no_other,
       a_tool_that_fails_or_hangs_or_is_missing_is_told_apart,
-      a_tool_of_others_has_no_rights_and_reads_what_it_is_told, a_tool_is_fed_to_its_end)
+      a_tool_of_others_has_no_rights_and_reads_what_it_is_told, a_tool_is_fed_to_its_end,
+      what_a_child_said_last_is_heard_though_it_read_nothing)

@@ -208,8 +208,8 @@ static int check_status(const struct spawn *s, int status, struct str *tail, str
     if (WIFSIGNALED(status))
         return err_set(e, ERR_HOST, "'%s' was killed by signal %d: %s", s->argv[0],
                        WTERMSIG(status), text);
-    return err_set(e, ERR_HOST, "'%s' failed with status %d: %s", s->argv[0], WEXITSTATUS(status),
-                   text);
+    return err_set(e, ERR_HOST, "'%s' failed with status %d%s%s", s->argv[0], WEXITSTATUS(status),
+                   text[0] ? ": " : "", text);
 }
 
 int spawn_tool(const struct spawn *s, const char *package, uint64_t timeout_ms, char **ret_out,
@@ -302,6 +302,17 @@ int spawn_tell(int sock, const void *record, size_t size, const int *fds, size_t
             return -errno;
     }
     return 0;
+}
+
+ssize_t spawn_hear(int sock, void *record, size_t size)
+{
+    ssize_t n;
+
+    /* Of a child that ended before it read all, that is told first, once; then what it has said. */
+    do
+        n = recv(sock, record, size, MSG_DONTWAIT | MSG_TRUNC);
+    while (n < 0 && (errno == EINTR || errno == ECONNRESET));
+    return n;
 }
 
 /* The end of what a tool wrote into a file. */

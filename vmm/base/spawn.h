@@ -56,6 +56,12 @@ int spawn_leave_caller(const int *keep, size_t n, struct err *e);
  */
 int spawn_tell(int sock, const void *record, size_t size, const int *fds, size_t n_fds);
 
+/*
+ * The next record of such a child, without waiting: its length, which may be more than `size`; 0
+ * after the last one of a child that has ended; or -1 with errno set.
+ */
+ssize_t spawn_hear(int sock, void *record, size_t size);
+
 /* Where the caller of spawn_feed_tool() writes to. */
 struct spawn_feed;
 /* Writes all bytes to the tool. Fails when it is gone, or took nothing for a minute. */

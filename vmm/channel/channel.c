@@ -171,16 +171,14 @@ int channel_next(struct channel *ch, struct channel_event *ret)
 
     if (ch->over)
         return 0;
-    do
-        n = recv(ch->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
-    while (n < 0 && errno == EINTR);
+    n = spawn_hear(ch->control, &ev, sizeof(ev));
     if (n < 0 && errno == EAGAIN)
         return 0;
-    if (n < 0 && errno != ECONNRESET) {
+    if (n < 0) {
         own_free char *why = str_printf("cannot hear the relay: %s", strerror(errno));
 
         end_with(ch, &ev, CHANNEL_LOST, why);
-    } else if (n <= 0) {
+    } else if (n == 0) {
         end_with(ch, &ev, CHANNEL_LOST, "the relay ended");
     } else if ((size_t)n != sizeof(ev) || !event_is_sane(ch, &ev)) {
         end_with(ch, &ev, CHANNEL_TAMPERED, "the relay sent what is not an event");

@@ -4,15 +4,18 @@
 #include "base/clock.h"
 #include "base/own.h"
 #include "base/str.h"
+#include "channel/extract.h"
 #include "channel/program.h"
 #include "channel/unpack_record.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 /* A reader of ours may be slow, but not for ever. */
 #define UNPACK_PRINT_MS (3600u * 1000)
@@ -51,12 +54,10 @@ static int next_record(int fd, uint64_t max_bytes, uint64_t deadline, struct unp
     if (n == 0)
         return err_set(e, ERR_HOST, "the output tree was not unpacked in time");
     if (n > 0)
-        do
-            n = recv(fd, ret, sizeof(*ret), MSG_DONTWAIT | MSG_TRUNC);
-        while (n < 0 && errno == EINTR);
-    if (n < 0 && errno != ECONNRESET)
+        n = spawn_hear(fd, ret, sizeof(*ret));
+    if (n < 0)
         return err_sys(e, ERR_HOST, errno, "cannot hear lazaret-unpack");
-    if (n <= 0)
+    if (n == 0)
         return err_set(e, ERR_HOST, "lazaret-unpack ended without a result");
     if ((size_t)n != sizeof(*ret) || !record_is_sane(ret, max_bytes))
         return err_set(e, ERR_PROTOCOL, "lazaret-unpack sent what is not a result");
@@ -143,6 +144,8 @@ int unpack_listed(const char *unpack_path, int spool_fd, int out_dir_fd, const s
     kill(pid, SIGKILL);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
+    if (r < 0) /* of a program that has died; a sealed output has no other place for it */
+        (void)unlinkat(out_dir_fd, EXTRACT_PART, 0);
     return r;
 }
 

@@ -279,14 +279,15 @@ int gateway_next(struct gateway *g, struct gateway_event *ret)
     if (g->over)
         return 0;
     do
-        n = recv(g->control, &ev, sizeof(ev), MSG_DONTWAIT | MSG_TRUNC);
-    while ((n < 0 && errno == EINTR) ||
-           (n == sizeof(ev) && is_of_the_past(g, &ev) && ++past < GATEWAY_TURN));
+        n = spawn_hear(g->control, &ev, sizeof(ev));
+    while (n == sizeof(ev) && is_of_the_past(g, &ev) && ++past < GATEWAY_TURN);
     if (past == GATEWAY_TURN) /* the rest another time */
         return 0;
     if (n < 0 && errno == EAGAIN)
         return 0;
-    if (n <= 0)
+    if (n < 0)
+        end_with(g, &ev, GATEWAY_LOST, strerrordesc_np(errno));
+    else if (n == 0)
         end_with(g, &ev, GATEWAY_LOST, "the gateway ended");
     else if ((size_t)n != sizeof(ev) || !event_is_sane(g, &ev))
         end_with(g, &ev, GATEWAY_LOST, "the gateway sent what is not an event");
