@@ -4,7 +4,9 @@
 #include "channel/sink.h"
 #include "tests/unit/suite.h"
 
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -97,5 +99,25 @@ START_TEST(what_comes_after_the_cap_is_dropped_and_credited)
 }
 END_TEST
 
+START_TEST(a_reader_that_went_away_is_no_fault_and_what_else_fails_is_one)
+{
+    static struct sink k;
+    int pair[2];
+
+    ck_assert_int_eq(pipe2(pair, O_CLOEXEC), 0);
+    signal(SIGPIPE, SIG_IGN);
+    sink_init(&k, dup(pair[0]), RELAY_FD_SHARED, WIRE_WINDOW, 0); /* that end takes nothing */
+    ck_assert(sink_put(&k, (const uint8_t *)"x", 1));
+    sink_write(&k);
+    ck_assert(k.broken && k.failed == EBADF);
+    close(pair[0]);
+    sink_init(&k, pair[1], RELAY_FD_SHARED, WIRE_WINDOW, 0);
+    ck_assert(sink_put(&k, (const uint8_t *)"x", 1));
+    sink_write(&k);
+    ck_assert(k.broken && k.failed == 0);
+}
+END_TEST
+
 SUITE("quote", every_byte_that_could_fool_a_reader_is_escaped,
-      a_character_across_two_pieces_stays_whole, what_comes_after_the_cap_is_dropped_and_credited)
+      a_character_across_two_pieces_stays_whole, what_comes_after_the_cap_is_dropped_and_credited,
+      a_reader_that_went_away_is_no_fault_and_what_else_fails_is_one)

@@ -355,6 +355,23 @@ START_TEST(stdin_goes_within_the_guests_credit_and_then_ends)
 }
 END_TEST
 
+START_TEST(stdin_that_cannot_be_read_is_the_hosts_fault)
+{
+    own_close int folder = open("/", O_RDONLY | O_CLOEXEC);
+    own_close int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    struct channel_event ev;
+
+    rig_open(&rig, 0);
+    meet(&rig);
+    start(&rig, (struct channel_exec){
+                    .exec = 1, .stdin_fd = folder, .stdout_fd = null, .stderr_fd = null});
+    ev = expect_event(&rig, CHANNEL_HOST_FAILED);
+    ck_assert_uint_eq(ev.exec, 1);
+    ck_assert_str_eq(ev.text, "cannot read standard input: Is a directory");
+    rig_close(&rig);
+}
+END_TEST
+
 START_TEST(the_end_of_stdin_reaches_the_guest)
 {
     own_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
@@ -560,7 +577,8 @@ SUITE("relay", bytes_arrive_in_order_in_every_kind_of_sink,
       a_job_whose_output_is_dropped_ends_though_its_reader_hangs,
       a_running_jobs_dropped_streams_are_closed_in_the_guest,
       a_sink_that_went_away_is_closed_in_the_guest, a_host_without_space_is_the_hosts_fault,
-      stdin_goes_within_the_guests_credit_and_then_ends, the_end_of_stdin_reaches_the_guest,
+      stdin_goes_within_the_guests_credit_and_then_ends,
+      stdin_that_cannot_be_read_is_the_hosts_fault, the_end_of_stdin_reaches_the_guest,
       the_console_log_is_plain_text, the_console_log_is_cut_and_the_console_still_drained,
       the_relay_has_no_rights_left, a_call_that_is_not_listed_kills, the_relay_dies_with_its_keeper,
       a_channel_that_ends_is_lost_once_and_after_the_last_output,

@@ -59,18 +59,21 @@ static void append(struct console *c, const char *data, size_t len)
     }
 }
 
-void console_read(struct console *c)
+int console_read(struct console *c)
 {
     static uint8_t in[CONSOLE_CHUNK];
     static char out[4 * CONSOLE_CHUNK + 4];
     ssize_t n = read(c->fd, in, sizeof(in));
 
     if (n < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
+        return 0;
+    if (n < 0 && errno != ECONNRESET)
+        return -1;
     if (n <= 0) {
         c->fd = -1;
-        return;
+        return 0;
     }
     if (c->left_bytes > 0 && c->log_fd >= 0)
         append(c, out, console_escape(c, in, (size_t)n, out));
+    return 0;
 }

@@ -23,8 +23,8 @@ struct console {
 
 /* Borrows both. */
 void console_init(struct console *c, int fd, int log_fd, uint64_t max_bytes);
-/* Reads once; call it when poll() says readable. */
-void console_read(struct console *c);
+/* Reads once; call it when poll() says readable. 0, or -1 with errno set: nobody drains it. */
+int console_read(struct console *c);
 /* Escapes `len` bytes into `out`, which has room for 4 * len + 4. Returns the length. */
 size_t console_escape(struct console *c, const uint8_t *in, size_t len, char *out);
 

@@ -24,22 +24,6 @@ enum { P_CONTROL, P_CHANNEL, P_CONSOLE, P_SESSION, P_MAX = P_SESSION + SESSION_P
 
 static struct session session;
 
-/* One command. The end of the socket is the end of the keeper, and ours. */
-static void take_command(void)
-{
-    struct relay_command c;
-    struct fds with;
-    ssize_t n = fds_receive(RELAY_CONTROL, &c, sizeof(c), &with, MSG_DONTWAIT);
-
-    if (n < 0 && errno == EAGAIN)
-        return;
-    if (n != sizeof(c))
-        _exit(0);
-    if (with.cut)
-        session_end(&session, CHANNEL_HOST_FAILED, "the relay has too many files open");
-    session_command(&session, &c, with.fd, (int)with.n);
-}
-
 static void send_events(void)
 {
     const struct channel_event *ev;
@@ -54,6 +38,33 @@ static void send_events(void)
     }
 }
 
+/* What every turn needs does not work any more: that is the host's. */
+static _Noreturn void give_up(const char *what)
+{
+    session_end(&session, CHANNEL_HOST_FAILED, "the relay cannot %s: %s", what,
+                strerrordesc_np(errno));
+    send_events();
+    _exit(1);
+}
+
+/* One command. The end of the socket is the end of the keeper, and ours. */
+static void take_command(void)
+{
+    struct relay_command c;
+    struct fds with;
+    ssize_t n = fds_receive(RELAY_CONTROL, &c, sizeof(c), &with, MSG_DONTWAIT);
+
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n < 0 && errno != ECONNRESET)
+        give_up("hear the keeper");
+    if (n != sizeof(c))
+        _exit(0);
+    if (with.cut)
+        session_end(&session, CHANNEL_HOST_FAILED, "the relay has too many files open");
+    session_command(&session, &c, with.fd, (int)with.n);
+}
+
 static void read_channel(void)
 {
     uint8_t *at;
@@ -62,6 +73,8 @@ static void read_channel(void)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n < 0 && errno != ECONNRESET)
+        give_up("read the guest's channel");
     if (n > 0)
         session_input(&session, (size_t)n);
     else
@@ -79,8 +92,10 @@ static void write_channel(void)
     n = send(RELAY_CHANNEL, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         session_sent(&session, (size_t)n);
-    else if (errno != EAGAIN && errno != EINTR) /* reading says LOST, after what is still there */
-        session_sent(&session, len);
+    else if (errno == EPIPE || errno == ECONNRESET)
+        session_sent(&session, len); /* reading says LOST, after what is still there */
+    else if (errno != EAGAIN && errno != EINTR)
+        give_up("write to the guest's channel");
 }
 
 static void wait_for_work(struct pollfd p[P_MAX], const struct console *console)
@@ -103,7 +118,7 @@ static void wait_for_work(struct pollfd p[P_MAX], const struct console *console)
     session_poll(&session, p + P_SESSION);
     while (poll(p, P_MAX, -1) < 0) /* no deadline: the keeper has it, and we end with the keeper */
         if (errno != EINTR)
-            _exit(1);
+            give_up("wait");
 }
 
 static void run(struct console *console)
@@ -122,8 +137,8 @@ static void run(struct console *console)
             _exit(0);
         if (p[P_CHANNEL].events & POLLIN && p[P_CHANNEL].revents & (POLLIN | POLLHUP | POLLERR))
             read_channel();
-        if (p[P_CONSOLE].revents)
-            console_read(console);
+        if (p[P_CONSOLE].revents && console_read(console) < 0)
+            give_up("read the guest's console");
         session_io(&session, p + P_SESSION);
         write_channel();
     }

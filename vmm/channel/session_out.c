@@ -2,6 +2,7 @@
 #include "channel/session.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -277,6 +278,12 @@ static void fill_config(struct session *s, uint32_t exec)
     }
 }
 
+/* As if it had ended: a terminal or a peer that is gone, and what nohup(1) puts there. */
+static bool is_end(enum relay_fd_kind kind, int errnum)
+{
+    return errnum == ECONNRESET || errnum == EBADF || (errnum == EIO && kind != RELAY_FD_FILE);
+}
+
 void session_read_stdin(struct session *s, uint32_t exec)
 {
     struct session_job *j = &s->jobs[exec - 1];
@@ -292,6 +299,12 @@ void session_read_stdin(struct session *s, uint32_t exec)
         n = read(j->stdin_fd, payload_at(s), len);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n < 0 && !is_end(j->stdin_kind, errno)) {
+        if (!session_has_event_room(s))
+            return;
+        snprintf(session_add_event(s, CHANNEL_HOST_FAILED, exec)->text, CHANNEL_TEXT_MAX,
+                 "cannot read standard input: %s", strerrordesc_np(errno));
+    }
     if (n <= 0) {
         close(j->stdin_fd);
         j->stdin_fd = -1;

@@ -54,8 +54,8 @@ bool sink_put(struct sink *k, const uint8_t *data, uint32_t len)
 
 static void sink_break(struct sink *k, int errnum)
 {
-    /* A reader that went away is the user's wish; a file that cannot be written is not. */
-    if (k->kind == RELAY_FD_FILE)
+    /* A reader that went away is the user's wish, a terminal's too; nothing else is. */
+    if (k->kind == RELAY_FD_FILE || (errnum != EPIPE && errnum != ECONNRESET && errnum != EIO))
         k->failed = errnum;
     k->broken = k->close_due = true;
     k->fill = 0;
