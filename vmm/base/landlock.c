@@ -70,12 +70,15 @@ int landlock_begin_files(int *ret_fd, struct err *e)
 
 int landlock_allow(int ruleset_fd, int path_fd, uint64_t rights, struct err *e)
 {
+    const long abi = landlock_abi();
     struct landlock_path_beneath_attr below = {
-        .allowed_access = rights & all_of(landlock_abi()).fs,
+        .allowed_access = rights & all_of(abi).fs,
         .parent_fd = path_fd,
     };
     struct stat st;
 
+    if (abi == 0) /* there is a ruleset */
+        return err_sys(e, ERR_HOST, errno, "landlock_create_ruleset");
     if (fstat(path_fd, &st) < 0)
         return err_sys(e, ERR_HOST, errno, "fstat");
     if (!S_ISDIR(st.st_mode))

@@ -30,9 +30,11 @@ static int print_json(void)
     const struct confine rights = rights_quote();
     struct err e;
 
-    if (confine_self(&rights, &e) < 0 || quote_spool(UNPACK_SPOOL, UNPACK_DIR) < 0)
+    if (confine_self(&rights, &e) < 0) {
+        (void)!write(STDERR_FILENO, e.text, strlen(e.text));
         return 1;
-    return 0;
+    }
+    return quote_spool(UNPACK_SPOOL, UNPACK_DIR) < 0;
 }
 
 static struct sealed_out sealed;
@@ -84,9 +86,9 @@ static int become_owner(struct err *e)
         setresuid(st.st_uid, st.st_uid, st.st_uid) < 0)
         return err_sys(e, ERR_HOST, errno, "cannot become the owner of the output folder");
     /* Whoever changes its user does not die with its parent any more. */
-    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || getppid() != parent)
-        return err_set(e, ERR_HOST, "the keeper is gone");
-    return 0;
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0)
+        return err_sys(e, ERR_HOST, errno, "prctl");
+    return getppid() == parent ? 0 : err_set(e, ERR_HOST, "the keeper is gone");
 }
 
 /* Half a file never has the name of a whole one. */
@@ -126,7 +128,7 @@ static int unpack(const char *max, bool list, const char *const *keys, size_t n_
     if (n_keys > 0 && sealed_out_begin(&sealed, keys, n_keys, e) < 0)
         return -1;
     if (become_owner(e) < 0 || confine_self(&rights, e) < 0)
-        return -1;
+        return err_wrap(e, "lazaret-unpack cannot begin");
     return n_keys > 0 ? extract_sealed(e) : extract_run(&extract, e);
 }
 

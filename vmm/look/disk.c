@@ -10,10 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define SUPERBLOCK_AT 1024
-#define INODE_SIZE    256u
-#define BUDGET_FACTOR 8u           /* hard links and the tree make us read blocks again */
-#define BUDGET_MIN    (4ull << 20) /* and a small disk may have many inodes */
+#define SUPERBLOCK_AT  1024
+#define INODE_SIZE     256u
+#define LIBRARY_ERRORS 256          /* what is less is an errno: com_err(3) */
+#define BUDGET_FACTOR  8u           /* hard links and the tree make us read blocks again */
+#define BUDGET_MIN     (4ull << 20) /* and a small disk may have many inodes */
 
 /* What mke2fs makes for us, and what its next versions will: nothing that has code of its own. */
 #define COMPAT_OK                                                                                  \
@@ -73,9 +74,13 @@ int disk_open(struct disk *d, int fd, uint64_t size_bytes, const char *what, str
     (void)snprintf(name, sizeof(name), "%d", fd);
     r = ext2fs_open2(name, NULL, EXT2_FLAG_64BITS | EXT2_FLAG_SKIP_MMP, 0, DISK_BLOCK, &pread_io,
                      &d->fs);
+    if (r == EXT2_ET_NO_MEMORY)
+        return err_set(e, ERR_HOST, "there is too little memory to read %s", what);
+    if (r > 0 && r < LIBRARY_ERRORS)
+        return err_sys(e, ERR_HOST, (int)r, "cannot read %s", what);
     if (r)
-        return err_set(e, r == EXT2_ET_NO_MEMORY ? ERR_HOST : ERR_GUEST,
-                       "%s has a damaged file system (libext2fs error %ld)", what, (long)r);
+        return err_set(e, ERR_GUEST, "%s has a damaged file system (libext2fs error %ld)", what,
+                       (long)r);
     d->blocks = ext2fs_blocks_count(d->fs->super);
     d->budget = d->blocks * BUDGET_FACTOR + BUDGET_MIN;
     return 0;
@@ -95,7 +100,7 @@ bool disk_is_spent(const struct disk *d)
 
 int disk_host_errno(const struct disk *d)
 {
-    return pread_io_errno(d->fs->io);
+    return d->no_memory ? ENOMEM : pread_io_errno(d->fs->io);
 }
 
 static bool mode_is_known(uint32_t mode)

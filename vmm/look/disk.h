@@ -28,6 +28,7 @@ struct disk {
     uint64_t blocks; /* in the file system; the last is blocks - 1 */
     uint64_t budget; /* blocks, extents and inodes that may still be read */
     uint64_t names_bytes;
+    bool no_memory; /* for names, within their bounds */
 };
 
 struct disk_file {
@@ -46,7 +47,7 @@ void disk_close(struct disk *d);
 /* True if the budget is used up: all that is asked for from then on is "damaged". */
 bool disk_is_spent(const struct disk *d);
 
-/* errno of a read that failed for the host's sake, or 0. */
+/* errno of what failed for the host's sake, or 0. */
 int disk_host_errno(const struct disk *d);
 
 /* 0 or -1: there is no such inode, or it is not in use, or of no known kind. */

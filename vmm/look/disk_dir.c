@@ -21,6 +21,7 @@ static void *grow(struct disk *d, void *p, size_t *cap, size_t unit)
     if (more * unit > DISK_NAMES_BYTES - d->names_bytes)
         return NULL;
     new = realloc(p, (*cap + more) * unit);
+    d->no_memory |= !new;
     if (new) {
         d->names_bytes += more * unit;
         *cap += more;

@@ -40,7 +40,7 @@ static int run(bool has_earlier, struct err *e)
 
     if ((has_earlier && size_of(LOOK_FD_EARLIER, &size[0], e) < 0) ||
         size_of(LOOK_FD_LATER, &size[1], e) < 0 || confine_self(&rights, e) < 0)
-        return -1;
+        return err_wrap(e, "lazaret-look cannot begin");
     if (has_earlier) {
         if (disk_open(&earlier, LOOK_FD_EARLIER, size[0], "the earlier disk", e) < 0)
             return -1;

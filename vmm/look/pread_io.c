@@ -79,7 +79,7 @@ static errcode_t io_read(io_channel channel, unsigned long long block, int count
         if (n < 0) {
             if (s->host_errno == 0)
                 s->host_errno = errno;
-            return EXT2_ET_SHORT_READ;
+            return errno;
         }
         if (n == 0)
             return EXT2_ET_SHORT_READ;
