@@ -93,6 +93,7 @@ struct gate_stream {
     uint64_t next_ms;          /* when */
     int dials[GATE_DIALS];     /* -1: none */
     size_t dialled[GATE_DIALS];
+    bool no_socket; /* was left to dial with */
 
     int fd; /* FLOWING tunnel; CALLING */
     bool readable, writable, hello_seen, shut;

@@ -45,6 +45,14 @@ static void send_events(void)
     }
 }
 
+/* What every turn needs does not work any more: that is the host's. */
+static _Noreturn void give_up(const char *what)
+{
+    gate_end(&gate, GATEWAY_LOST, "the gateway cannot %s: %s", what, strerrordesc_np(errno));
+    send_events();
+    _exit(1);
+}
+
 /* The keeper has no more to say: what is open is closed and told, and that is all. */
 static _Noreturn void finish(void)
 {
@@ -70,6 +78,8 @@ static bool take_command(void)
 
     if (n < 0 && errno == EAGAIN)
         return false;
+    if (n < 0 && errno != ECONNRESET)
+        give_up("hear the keeper");
     if (n == 0)
         finish();
     if (n != sizeof(c))
@@ -93,6 +103,8 @@ static void read_port(void)
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
+    if (n < 0 && errno != ECONNRESET)
+        give_up("hear the guest");
     if (n > 0) {
         gate_input(&gate, (size_t)n);
         return;
@@ -114,8 +126,10 @@ static void write_port(void)
     n = send(port, at, len, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n > 0)
         gate_sent(&gate, (size_t)n);
-    else if (errno != EAGAIN && errno != EINTR) /* reading says that it is gone */
+    else if (errno == EPIPE || errno == ECONNRESET) /* reading says that it is gone */
         gate_sent(&gate, len);
+    else if (errno != EAGAIN && errno != EINTR)
+        give_up("write to the guest");
 }
 
 /* ---- the loop -------------------------------------------------------------------------------- */
@@ -140,7 +154,7 @@ static size_t wait_for_work(void)
     while (poll(polls, OWN_POLLS + n,
                 gate.over ? -1 : clock_poll_timeout(gate_deadline_ms(&gate))) < 0)
         if (errno != EINTR)
-            _exit(1);
+            give_up("wait");
     return n;
 }
 

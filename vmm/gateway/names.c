@@ -132,7 +132,7 @@ struct names_query *names_ask(struct names *n, const char *host, names_done done
     struct names_query *q = calloc(1, sizeof(*q));
 
     if (!q) {
-        done(arg, &(struct names_answer){0});
+        done(arg, &(struct names_answer){.in_time = true});
         return NULL;
     }
     *q = (struct names_query){.names = n, .done = done, .arg = arg, .asking = true};

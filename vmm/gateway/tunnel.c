@@ -97,6 +97,7 @@ static void take_answer(void *arg, const struct names_answer *answer)
     } else {
         s->stage = GATE_DIALING;
         s->next = 0;
+        s->no_socket = false;
         s->next_ms = clock_mono_ms();
         tunnel_work(s);
     }
@@ -263,8 +264,10 @@ static bool dial(struct gate_stream *s, size_t i)
     int fd = socket(a->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     s->dialled[i] = s->next++;
-    if (fd < 0)
+    if (fd < 0) {
+        s->no_socket |= errno != EAFNOSUPPORT;
         return false;
+    }
     if (connect(fd, (const struct sockaddr *)(const void *)a, size_of(a)) < 0 &&
         errno != EINPROGRESS) {
         close(fd);
@@ -292,7 +295,9 @@ static void work_dials(struct gate_stream *s)
         s->next_ms = UINT64_MAX;
     if (is_dialling(s) || s->next < s->found.n)
         return;
-    if (s->by_proxy)
+    if (s->no_socket)
+        stream_refuse(s, NET_WHY_LIMIT);
+    else if (s->by_proxy)
         proxy_failed(s, 0);
     else
         stream_refuse(s, NET_WHY_CONNECT);
