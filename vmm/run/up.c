@@ -464,6 +464,10 @@ int up_again(struct keeper *k, const struct err *why, struct err *e)
 {
     channel_close(k->channel);
     k->channel = NULL;
+    /* What was so of the guest before is not the next one's. */
+    k->ready = false;
+    k->first_fence.n = 0;
+    k->seen_stopped = 0;
     if (start_again(k, why, e) < 0 || up_channel(k, e) < 0)
         return -1;
     return up_let_run(k, e);
