@@ -1,13 +1,17 @@
 /*
- * fault: loaded into lazaret by test_faults.py only: has the Nth call of a kind fail.
+ * fault: loaded into lazaret by tests of faults (faults.py) only: has the Nth call of a kind fail.
  *
  * How it works
  *   A call counts when lazaret's own code makes it (by the return address), not when a library does
  *   that is in its process, such as libvirt with its embedded driver. The counter is in a file that
  *   the test and all processes that are forked from one share. Whatever is executed from there is
- *   not counted. The call that fails does nothing, and sets an errno that the kernel could set
- *   there. If asked for places, a call counts only the first time that it is made from where it is,
- *   by the addresses on the stack: most calls are made again and again, and fail alike.
+ *   not counted, unless the test names it: a program that lazaret starts to read a guest. Then its
+ *   calls count, and lazaret's do not. The call that fails does nothing, and sets an errno that the
+ *   kernel could set there. If asked for places, a call counts only the first time that it is made
+ *   from where it is, by the addresses on the stack: most calls are made again and again, and fail
+ *   alike.
+ *   Such a program has soon taken the right from itself to open, map and allocate: whatever is
+ *   needed later is had in the constructor, and a call that is counted makes no other.
  */
 #include "tests/e2e/preloaded.h"
 
@@ -17,6 +21,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <grp.h>
 #include <libvirt/libvirt-qemu.h>
 #include <libvirt/libvirt.h>
 #include <libvirt/virterror.h>
@@ -24,6 +29,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -49,7 +55,7 @@
 
 enum { CALL = 1, ALLOCATION = 2, LIBVIRT = 4, PLACES = 8191, FRAMES = 16, DEPTH = 4 };
 
-/* The same in test_faults.py. */
+/* The same in faults.py. */
 struct fault {
     atomic_int armed, at, kinds, hit;
     atomic_int counts[3];  /* of CALL, ALLOCATION, LIBVIRT */
@@ -58,9 +64,11 @@ struct fault {
     char only[1024];       /* if not empty, the names of those that count, and words of commands */
     int32_t places;        /* does a call count once for each place that it is made from? */
     uint32_t stack[DEPTH]; /* the call that failed: addresses in lazaret, the innermost first */
+    char program[32];      /* whose calls count; empty: lazaret's own */
     atomic_uint seen[PLACES];
 };
 static struct fault *fault;
+static char variables[2][512];         /* for the program: the library's, and the file's */
 static uintptr_t base, ours, ours_end; /* lazaret's own code */
 
 static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
@@ -77,13 +85,54 @@ static int find_ours(struct dl_phdr_info *info, size_t size, void *arg)
     return 1; /* the program is the first */
 }
 
+/* A function of a library in whose place one of ours is. */
+struct real {
+    const char *name;
+    void *at;
+};
+/* All of them: the linker makes an array of what is put into this section. */
+#define REALS __attribute__((section("lz_reals"), used))
+/* NOLINTNEXTLINE(bugprone-reserved-identifier): they are the linker's. */
+extern struct real __start_lz_reals[], __stop_lz_reals[];
+
+static void *look_up(struct real *r)
+{
+    if (!r->at)
+        r->at = dlsym(RTLD_NEXT, r->name);
+    return r->at;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
+    static const char *const names[] = {"LD_PRELOAD", "LAZARET_FAULT"};
     void *frames[1];
 
     dl_iterate_phdr(find_ours, NULL);
     backtrace(frames, 1); /* its first call loads a library */
+    for (struct real *r = __start_lz_reals; r != __stop_lz_reals; r++)
+        (void)look_up(r);
+    for (int i = 0; i < 2; i++) {
+        const char *value = getenv(names[i]);
+
+        if (value)
+            snprintf(variables[i], sizeof(variables[i]), "%s=%s", names[i], value);
+    }
     fault = preloaded_share("LAZARET_FAULT", sizeof(*fault));
+}
+
+static const char *last_part(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? slash + 1 : path;
+}
+
+/* Of the one program whose calls are asked for. */
+static bool is_this_program(void)
+{
+    const char *asked = *fault->program ? fault->program : "lazaret";
+
+    return strcmp(program_invocation_short_name, asked) == 0;
 }
 
 static bool is_ours(uintptr_t at)
@@ -140,7 +189,7 @@ static bool fails(int kind, const char *what, const void *caller)
     uint32_t stack[DEPTH] = {0};
     int number = errno, kinds, turn;
 
-    if (!fault || !atomic_load(&fault->armed))
+    if (!fault || !atomic_load(&fault->armed) || !is_this_program())
         return false;
     kinds = atomic_load(&fault->kinds);
     if (!is_ours((uintptr_t)caller) || !is_asked_for(what))
@@ -162,12 +211,14 @@ static bool fails(int kind, const char *what, const void *caller)
 
 #define CALLER __builtin_return_address(0)
 
-/* The library's function in whose place ours, fault_NAME, is. */
-#define REAL(name) ((__typeof__(&fault_##name))(uintptr_t)dlsym(RTLD_NEXT, #name))
+/* The library's function in whose place ours, fault_NAME, is; HAS_REAL(NAME) is in front. */
+#define HAS_REAL(name) static REALS struct real real_##name = {#name, NULL};
+#define REAL(name)     ((__typeof__(&fault_##name))(uintptr_t)look_up(&real_##name))
 
 /* result NAME(parameters) { at its turn: errno, and `failed`; else NAME(arguments) }
  * NOLINTBEGIN(bugprone-macro-parentheses): the arguments come in parentheses of their own. */
 #define FAILS(result, name, parameters, arguments, number, failed)                                 \
+    HAS_REAL(name)                                                                                 \
     result fault_##name parameters __asm__(#name);                                                 \
     result fault_##name parameters                                                                 \
     {                                                                                              \
@@ -180,6 +231,7 @@ static bool fails(int kind, const char *what, const void *caller)
         return real arguments;                                                                     \
     }
 #define FAILS_LIBVIRT(result, name, parameters, arguments, failed)                                 \
+    HAS_REAL(name)                                                                                 \
     result fault_##name parameters __asm__(#name);                                                 \
     result fault_##name parameters                                                                 \
     {                                                                                              \
@@ -269,8 +321,6 @@ FAILS(ssize_t, copy_file_range, (int a, off64_t *x, int b, off64_t *y, size_t n,
       (a, x, b, y, n, f), ENOSPC, -1)
 FAILS(int, close_range, (unsigned a, unsigned b, int f), (a, b, f), ENOSYS, -1)
 FAILS(int, execvp, (const char *path, char *const *argv), (path, argv), ENOMEM, -1)
-FAILS(int, execvpe, (const char *path, char *const *argv, char *const *env), (path, argv, env),
-      ENOMEM, -1)
 FAILS(int, dup3, (int a, int b, int f), (a, b, f), EMFILE, -1)
 FAILS(int, inotify_init1, (int f), (f), EMFILE, -1)
 FAILS(int, inotify_add_watch, (int fd, const char *path, uint32_t m), (fd, path, m), ENOSPC, -1)
@@ -301,6 +351,21 @@ FAILS(int, tcsetattr, (int fd, int a, const struct termios *t), (fd, a, t), EIO,
 FAILS(struct passwd *, getpwnam, (const char *name), (name), EMFILE, NULL)
 FAILS(int, seccomp_load, (const scmp_filter_ctx c), (c), ENOMEM, -ENOMEM)
 FAILS(scmp_filter_ctx, seccomp_init, (uint32_t a), (a), ENOMEM, NULL)
+FAILS(int, mlock2, (const void *p, size_t n, unsigned f), (p, n, f), ENOMEM, -1)
+FAILS(int, madvise, (void *p, size_t n, int a), (p, n, a), EAGAIN, -1)
+FAILS(int, linkat, (int x, const char *a, int y, const char *b, int f), (x, a, y, b, f), EIO, -1)
+FAILS(int, renameat2, (int x, const char *a, int y, const char *b, unsigned f), (x, a, y, b, f),
+      EIO, -1)
+FAILS(int, setgroups, (size_t n, const gid_t *g), (n, g), ENOMEM, -1)
+FAILS(int, setresgid, (gid_t r, gid_t e, gid_t s), (r, e, s), EAGAIN, -1)
+FAILS(int, setresuid, (uid_t r, uid_t e, uid_t s), (r, e, s), EAGAIN, -1)
+FAILS(int, unshare, (int f), (f), ENOSPC, -1)
+FAILS(int, getrlimit64, (__rlimit_resource_t r, struct rlimit64 *l), (r, l), EPERM, -1)
+FAILS(int, getsockname, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), ENOBUFS, -1)
+FAILS(int, getpeername, (int fd, struct sockaddr *a, socklen_t *n), (fd, a, n), ENOBUFS, -1)
+FAILS(int, __poll_chk, (struct pollfd * p, nfds_t n, int ms, size_t m), (p, n, ms, m), ENOMEM, -1)
+FAILS(ssize_t, __recv_chk, (int fd, void *p, size_t n, size_t m, int f), (fd, p, n, m, f), ENOMEM,
+      -1)
 FAILS(int, capng_apply, (int set), (set), EPERM, -1)
 FAILS(int, pthread_create, (pthread_t * t, const pthread_attr_t *a, void *(*f)(void *), void *arg),
       (t, a, f, arg), EAGAIN, EAGAIN)
@@ -331,6 +396,25 @@ int fault_open64(const char *path, int flags, ...)
     return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }
 
+HAS_REAL(execvpe)
+int fault_execvpe(const char *path, char *const *argv, char *const *env) __asm__("execvpe");
+int fault_execvpe(const char *path, char *const *argv, char *const *env)
+{
+    char *more[8] = {variables[0], variables[1]};
+
+    if (fails(CALL, "execvpe", CALLER)) {
+        errno = ENOMEM;
+        return -1;
+    }
+    if (fault && *fault->program && strcmp(last_part(path), fault->program) == 0) {
+        for (size_t i = 0; env[i] && i + 3 < sizeof(more) / sizeof(more[0]); i++)
+            more[2 + i] = env[i];
+        env = more;
+    }
+    return REAL(execvpe)(path, argv, env);
+}
+
+HAS_REAL(fgets)
 char *fault_fgets(char *p, int n, FILE *f) __asm__("fgets");
 char *fault_fgets(char *p, int n, FILE *f)
 {
@@ -344,6 +428,7 @@ char *fault_fgets(char *p, int n, FILE *f)
 
 /* A call whose third argument, if any, is a number or an address. */
 #define FAILS_VARIADIC(name, second, number)                                                       \
+    HAS_REAL(name)                                                                                 \
     int fault_##name(int fd, second command, ...) __asm__(#name);                                  \
     int fault_##name(int fd, second command, ...)                                                  \
     {                                                                                              \
@@ -363,6 +448,7 @@ FAILS_VARIADIC(fcntl64, int, command == F_DUPFD_CLOEXEC ? EMFILE : ENOLCK)
 FAILS_VARIADIC(ioctl, unsigned long, ENOTTY)
 
 /* What the C library lets through unseen: clone, mount_setattr, close_range and the like. */
+HAS_REAL(syscall)
 long fault_syscall(long n, ...) __asm__("syscall");
 long fault_syscall(long n, ...)
 {
@@ -408,7 +494,11 @@ FAILS_ALLOCATION(reallocarray, (void *p, size_t a, size_t b),
 /* ---- libvirt ----------------------------------------------------------------------------------
  */
 
+/* It is only where libvirt is: not in the programs that lazaret starts. */
+#pragma weak virResetLastError
+
 /* It does what it would do: without it libvirt has no place for errors. */
+HAS_REAL(virInitialize)
 int fault_virInitialize(void) __asm__("virInitialize");
 int fault_virInitialize(void)
 {
@@ -453,6 +543,7 @@ FAILS_LIBVIRT(int, virDomainQemuMonitorCommandWithFiles,
                char **r, unsigned f),
               (d, c, n, fds, m, out, r, f), -1)
 
+HAS_REAL(virDomainQemuMonitorCommand)
 int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r,
                                       unsigned f) __asm__("virDomainQemuMonitorCommand");
 int fault_virDomainQemuMonitorCommand(virDomainPtr d, const char *c, char **r, unsigned f)

@@ -11,7 +11,7 @@ import threading
 
 from e2e import *
 from test_cuts import HIT, HOLD, GO, Cut
-from test_faults import EVERY, JUMP, Clean, Fault, _points
+from faults import EVERY, JUMP, Clean, Fault, points
 
 SMALL = ("--memory", "64M")
 
@@ -143,7 +143,7 @@ def a_signal_at_any_step_of_a_run_ends_it_without_a_trace(folder):
         return p.returncode, err
     equal(go(0, 0)[0], 0)
     total = cut.disarm()
-    for i, at in enumerate(_points(total, 2)):
+    for i, at in enumerate(points(total, 2)):
         for signo in _some([signal.SIGINT, signal.SIGTERM], [signal.SIGINT if i % 2 else signal.SIGTERM]):
             with Clean():
                 status, err = go(at, signo)
