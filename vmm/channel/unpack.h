@@ -19,7 +19,8 @@ struct unpack_result {
 
 /*
  * Runs lazaret-unpack on `spool_fd` (read from offset 0) into `out_dir_fd`. What was written before
- * an error stays, each file whole or not at all. ERR_PROTOCOL: the tree is not a legal stream;
+ * an error stays, each file whole or not at all; one that was killed may leave the file that it was
+ * at in a folder, as ".lazaret-part". ERR_PROTOCOL: the tree is not a legal stream;
  * ERR_LIMIT: more than max_bytes; ERR_HOST: the host could not write.
  * Started by root it works as the owner of out_dir_fd; files belong to whoever it works as.
  */
