@@ -52,9 +52,19 @@ static int take_turn(struct keeper *k, struct err *e)
     return 0;
 }
 
-void keeper_has_begun(struct keeper *k)
+static void give_turn(struct keeper *k)
 {
     slot_give(&k->slot_fd);
+}
+
+int keeper_tell_begun(struct keeper *k, struct err *e)
+{
+    const struct control m = {.type = CONTROL_STARTED, .result = k->result};
+
+    give_turn(k);
+    if (control_send(k->control_fd, &m) < 0)
+        return err_sys(e, ERR_HOST, errno, "cannot tell that the guest has begun");
+    return 0;
 }
 
 /* The way up of every guest. */
@@ -65,7 +75,7 @@ static const struct step {
     void (*undo)(struct keeper *k);
 } steps[] = {
     {"prepare", TIMING_BEGIN, prepare, serve_undo},
-    {"turn", TIMING_TURN, take_turn, keeper_has_begun},
+    {"turn", TIMING_TURN, take_turn, give_turn},
     {"image", TIMING_IMAGE, up_image, up_image_undo},
     {"scratch", TIMING_DISKS, up_scratch, up_scratch_undo},
     {"input", TIMING_DISKS, up_input, up_input_undo},

@@ -139,8 +139,9 @@ int keeper_note_denied(struct keeper *k, uint32_t serial, const struct wire_deni
  * write; while nothing runs there are none. */
 enum fence_of { FENCE_AT_REST, FENCE_OF_A_RUN };
 void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *ret);
-/* It has begun: its first job runs, or whoever comes is served. Others may begin. */
-void keeper_has_begun(struct keeper *k);
+/* It has begun: its first job runs, or whoever comes is served. Others may begin, and the launcher
+ * hears it. */
+int keeper_tell_begun(struct keeper *k, struct err *e);
 /* How long a guest may take to become ready. */
 uint64_t work_boot_ms(const struct keeper *k);
 int work_meet(struct keeper *k, struct err *e);

@@ -510,16 +510,14 @@ int serve_prepare(struct keeper *k, struct err *e)
 
 int serve_go(struct keeper *k, struct err *e)
 {
-    struct control up = {.type = CONTROL_STARTED};
     struct serve *s = k->serve;
 
     if ((k->c->pool_idle_ms && serve_pool_prepare(k, e) < 0) ||
         talk_listen(k->folder->fd, &s->listener, e) < 0)
         return -1;
-    keeper_has_begun(k);
     k->serving = true;
-    up.result = k->result;
-    control_send(k->control_fd, &up);
+    if (keeper_tell_begun(k, e) < 0)
+        return -1;
     while (!s->down && !k->ending)
         if (turn(k, e) < 0)
             return -1;

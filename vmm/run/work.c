@@ -148,8 +148,8 @@ static int let_work(struct keeper *k, bool *told, struct err *e)
             return -1;
         if (!*told && j->state > JOB_STARTING && j->started_ms) {
             timing_note(&k->result.timing, TIMING_CONTAINER);
-            keeper_has_begun(k);
-            control_send(k->control_fd, &(struct control){.type = CONTROL_STARTED});
+            if (keeper_tell_begun(k, e) < 0)
+                return -1;
             *told = true;
         }
     }
