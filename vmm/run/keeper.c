@@ -357,6 +357,11 @@ static int lost_channel(struct keeper *k, const char *text, struct err *e)
     return err_set(e, ERR_HOST, "the channel to the guest broke: %s", text);
 }
 
+void keeper_forget_guest(struct keeper *k)
+{
+    k->ready = k->synced = k->release = false;
+}
+
 static int let_go_on(struct keeper *k, struct err *e)
 {
     k->release = false;

@@ -142,6 +142,8 @@ void keeper_read_fence(const struct keeper *k, enum fence_of of, struct fence *r
 /* It has begun: its first job runs, or whoever comes is served. Others may begin, and the launcher
  * hears it. */
 int keeper_tell_begun(struct keeper *k, struct err *e);
+/* Another guest, or another relay of the same: what was said to us is not so of it yet. */
+void keeper_forget_guest(struct keeper *k);
 /* How long a guest may take to become ready. */
 uint64_t work_boot_ms(const struct keeper *k);
 int work_meet(struct keeper *k, struct err *e);

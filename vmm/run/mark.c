@@ -371,7 +371,8 @@ int mark_return(struct keeper *k, struct marks *m, const struct mark *to, int st
     if (hv_destroy(k->hv, e) < 0)
         return -1;
     template_wait_gone(k->hv);
-    k->ready = k->synced = k->release = k->held = false;
+    keeper_forget_guest(k);
+    k->held = false;
     if (restore(k, to, state_fd, e) < 0 || up_channel(k, e) < 0 || serve_adopt_jobs(k, to, e) < 0 ||
         up_let_run(k, e) < 0 || work_greet(k, e) < 0)
         return err_wrap(e, "going back to mark '%s'", to->name);

@@ -58,7 +58,7 @@ static int open_anew(struct keeper *k, struct err *e)
 {
     channel_close(k->channel);
     k->channel = NULL;
-    k->ready = k->synced = k->release = false;
+    keeper_forget_guest(k);
     return up_channel(k, e);
 }
 

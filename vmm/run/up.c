@@ -464,9 +464,8 @@ int up_again(struct keeper *k, const struct err *why, struct err *e)
 {
     channel_close(k->channel);
     k->channel = NULL;
-    /* What was so of the guest before is not the next one's. */
-    k->ready = false;
-    k->first_fence.n = 0;
+    keeper_forget_guest(k);
+    k->first_fence.n = 0; /* it has other devices */
     k->seen_stopped = 0;
     if (start_again(k, why, e) < 0 || up_channel(k, e) < 0)
         return -1;
